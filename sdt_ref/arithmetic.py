@@ -1,0 +1,44 @@
+"""The number systems that one model runs in."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """A number system: the type of weights, currents and membranes, and how real parameters enter it.
+
+    Attributes
+    ----------
+    name : as in `sdt_ref.load(arithmetic=name)`
+    dtype : element type of weights, currents and membranes
+    """
+
+    name: str
+    dtype: np.dtype
+
+    def round(self, values: np.ndarray) -> np.ndarray:
+        """Round float64 parameters to this arithmetic, once; minus zero becomes zero, so that x + 0.0 == x bit by bit."""
+        rounded = np.ascontiguousarray(values.astype(self.dtype) + self.dtype.type(0))
+        rounded.setflags(write=False)
+        return rounded
+
+    def sigmoid(self, w: np.ndarray) -> np.floating:
+        """The leak of a PLIF, 1 / (1 + exp(-w)), evaluated in this type as torch does (semantics.md, section 3.1)."""
+        one = self.dtype.type(1)
+        return one / (one + np.exp(-w.astype(self.dtype)[()]))  # type: ignore[no-any-return]
+
+
+FLOAT32 = Arithmetic("float32", np.dtype(np.float32))
+FLOAT64 = Arithmetic("float64", np.dtype(np.float64))
+ARITHMETICS = {a.name: a for a in (FLOAT32, FLOAT64)}
+
+
+def arithmetic(name: str) -> Arithmetic:
+    """Look an arithmetic up by name; raises ConfigError that lists the known ones."""
+    if name not in ARITHMETICS:
+        raise ConfigError(f"arithmetic: expected one of {', '.join(ARITHMETICS)}, found '{name}'")
+    return ARITHMETICS[name]

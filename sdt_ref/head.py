@@ -1,0 +1,44 @@
+"""The head: mean over tokens, neurons, and the classifier at each time step (official head_lif and head)."""
+
+import numpy as np
+
+from .current import Stream
+from .folding import Parameters
+from .neuron import Neuron
+from .run import Run
+from .synapse import Synapse
+
+
+class Head:
+    """The mean acts on the stream, before the neurons; so one neuron per channel reads the whole image."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.head_lif = Neuron("head_lif", parameters.neurons["head_lif"])
+        self.head = Synapse("head", parameters.layers["head"])
+
+    def __call__(self, u: Stream, run: Run) -> np.ndarray:
+        """[T, B, H, W, C] stream -> [T, B, K] logits of each time step."""
+        s = run.record("head_lif", self.head_lif(mean_tokens(u, run), run))  # [T, B, C] spikes
+        return Stream.of(self.head(s), run).array
+
+
+def mean_tokens(u: Stream, run: Run) -> Stream:
+    """Mean over the tokens, summed in token order: [T, B, H, W, C] -> [T, B, C]."""
+    T, B, H, W = u.grid
+    tokens = u.array.reshape(T, B, H * W, u.n_channels)
+    total = tokens[:, :, 0].copy()
+    for n in range(1, H * W):
+        total += tokens[:, :, n]
+    run.count_other("token_mean", ac=tokens[0].size, mac=total[0].size)
+    return Stream((T, B), total / u.dtype.type(H * W))
+
+
+def mean_steps(logits: np.ndarray, run: Run) -> np.ndarray:
+    """Mean over the time steps, summed in their order: [T, B, K] -> [B, K]."""
+    total = logits[0].copy()
+    for step in logits[1:]:
+        total += step
+    divisions = np.zeros(len(logits), np.int64)
+    divisions[-1] = total.size
+    run.count_other("time_mean", ac=total.size, mac=divisions)
+    return total / logits.dtype.type(len(logits))  # type: ignore[no-any-return]

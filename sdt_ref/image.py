@@ -1,0 +1,115 @@
+"""A picture becomes the network's input: upright, RGB, resized, cropped, normalised, as the official evaluation does."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .config import Preprocessing
+from .errors import ImageError
+
+MAX_PIXELS = 178_956_970  # twice Pillow's warning limit: its own bound for a decompression bomb
+
+
+def open_picture(source: Any) -> Image.Image:
+    """Open a picture and make it upright 8-bit RGB.
+
+    Parameters
+    ----------
+    source : path, binary file, PIL image, or uint8 array (H, W, 3)
+        grey, palette, CMYK and 16-bit pictures are converted; transparency is laid on white; EXIF rotation is applied
+
+    Raises
+    ------
+    ImageError
+        not a picture, truncated, or too large to be safe
+    """
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
+            raise ImageError(f"picture array: expected uint8 of shape (H, W, 3), found {source.dtype} of shape {source.shape}")
+        return Image.fromarray(source)
+    if isinstance(source, Image.Image):
+        return _upright_rgb(source, "picture")
+    name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "picture"
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        if not path.exists():
+            raise ImageError(f"picture '{name}' does not exist")
+        if path.is_dir():
+            raise ImageError(f"picture '{name}': expected a file, found a folder; for folders use sdt_ref.evaluate")
+    elif not hasattr(source, "read"):
+        raise ImageError(f"picture: expected a path, PIL image or uint8 array (H, W, 3), found {type(source).__name__}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of harmless metadata; the bomb limit is checked below
+        try:
+            with Image.open(source) as opened:
+                return _upright_rgb(opened, name)
+        except ImageError:
+            raise
+        except UnidentifiedImageError:
+            raise ImageError(f"picture '{name}': expected a format that Pillow reads (JPEG, PNG, ...), found none") from None
+        except Image.DecompressionBombError:
+            raise ImageError(f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found more; make it smaller") from None
+        except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, ValueError, struct.error, ...
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ImageError(f"picture '{name}' cannot be decoded, it may be truncated: {reason}") from None
+
+
+def _upright_rgb(picture: Image.Image, name: str) -> Image.Image:
+    if picture.width * picture.height > MAX_PIXELS:
+        raise ImageError(f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found {picture.width}x{picture.height}")
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
+        return _eight_bit(upright, name)
+    if upright.has_transparency_data:
+        opaque = Image.new("RGBA", upright.size, "white")
+        return Image.alpha_composite(opaque, upright.convert("RGBA")).convert("RGB")
+    return upright.convert("RGB")
+
+
+def _eight_bit(picture: Image.Image, name: str) -> Image.Image:
+    """16-bit grey keeps its high byte; wider numbers are taken as 0..65535 (I) or 0..1 (F)."""
+    values = np.asarray(picture).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ImageError(f"picture '{name}': expected finite pixel values, found NaN or infinite")
+    eight = values * 255 if picture.mode == "F" else values / 257
+    return Image.fromarray(np.clip(np.rint(eight), 0, 255).astype(np.uint8)).convert("RGB")
+
+
+def preprocess(picture: Image.Image, how: Preprocessing) -> np.ndarray:
+    """Resize the shorter side, crop the centre, normalise: RGB picture -> float32 [3, size, size].
+
+    Raises ImageError when the weights read event-camera frames.
+    """
+    if how.frames:
+        raise ImageError("these weights read event-camera frames, two channels of counts; expected weights for pictures")
+    return normalise(np.asarray(crop(picture, how)), how)
+
+
+def crop(picture: Image.Image, how: Preprocessing) -> Image.Image:
+    """Resize the shorter side to `how.resize`, then cut `how.size` squared pixels out of the centre."""
+    width, height = picture.size
+    short = how.resize
+    if width <= height:
+        target = (short, int(short * height / width))
+    else:
+        target = (int(short * width / height), short)
+    if target[0] * target[1] > MAX_PIXELS:
+        raise ImageError(f"picture of {width}x{height} pixels is too elongated to be resized to {target[0]}x{target[1]}")
+    if target != picture.size:
+        picture = picture.resize(target, Image.Resampling[how.filter.upper()])
+    # Python rounds halves to even, and the official offsets depend on it: 235 -> 224 starts at 6
+    left, top = round((target[0] - how.size) / 2), round((target[1] - how.size) / 2)
+    return picture.crop((left, top, left + how.size, top + how.size))
+
+
+def normalise(pixels: np.ndarray, how: Preprocessing) -> np.ndarray:
+    """uint8 [H, W, 3] -> float32 [3, H, W]; the two formulas differ in the last bits, so the weights name theirs."""
+    planes = np.moveaxis(pixels, -1, 0).astype(np.float32)
+    mean, std = np.array(how.mean)[:, None, None], np.array(how.std)[:, None, None]
+    if how.formula == "prefetcher":
+        return (planes - (255 * mean).astype(np.float32)) / (255 * std).astype(np.float32)
+    return (planes / np.float32(255) - mean.astype(np.float32)) / std.astype(np.float32)

@@ -1,0 +1,101 @@
+"""Spike-driven self-attention: mask, add, mask. Integers and comparisons only."""
+
+from .bitset import drain, insert
+from .policy import kernel
+
+
+@kernel
+def intersect(a_offsets, a_channels, b_offsets, b_channels, rows_per_b, first, count, common, per_row):
+    """Events that stand in both lists: the elementwise AND of two binary tensors.
+
+    Row r of a meets row r // rows_per_b of b: 1 for K AND V, the number of tokens for Q AND the attention mask.
+
+    Parameters
+    ----------
+    first, count
+        the tile, in rows of a
+    common : uint16[at least the events of a in the tile]
+        written: channels of the common events
+    per_row : int64[count]
+        written: common events of each row
+
+    Returns
+    -------
+    int64
+        number of common events
+
+    Source: semantics section 2.3, steps 5 and 9.
+    """
+    n_events = 0
+    for i in range(count):
+        before = n_events
+        row = first + i
+        a, a_end = a_offsets[row], a_offsets[row + 1]
+        b, b_end = b_offsets[row // rows_per_b], b_offsets[row // rows_per_b + 1]
+        while a < a_end and b < b_end:
+            if a_channels[a] < b_channels[b]:
+                a += 1
+            elif a_channels[a] > b_channels[b]:
+                b += 1
+            else:
+                common[n_events] = a_channels[a]
+                n_events += 1
+                a += 1
+                b += 1
+        per_row[i] = n_events - before
+    return n_events
+
+
+@kernel
+def sum_tokens(offsets, channels, n_tokens, first, count, sums):
+    """Number of events of each channel over the tokens of one time step and sample.
+
+    Parameters
+    ----------
+    n_tokens : int
+        rows per time step and sample
+    first, count
+        the tile, in pairs (time step, sample)
+    sums : float[n_pairs, C]
+        written at [first:first+count]; whole numbers, exact
+
+    Source: semantics section 2.3, step 7.
+    """
+    for pair in range(first, first + count):
+        for c in range(sums.shape[1]):
+            sums[pair, c] = 0
+        for e in range(offsets[pair * n_tokens], offsets[(pair + 1) * n_tokens]):
+            sums[pair, channels[e]] += 1
+
+
+@kernel
+def spread_tokens(offsets, channels, n_tokens, low, high, first, count, bits, spread, per_row):
+    """Union over the 3x3 window of (token number, channel within its head): the odd pool of dvs mode.
+
+    The tokens n-1, n, n+1 are neighbours in row-major order, so the last pixel of an image row touches the first of
+    the next one; channels touch only within their head.
+
+    Parameters
+    ----------
+    n_tokens : int
+        tokens of one time step and sample; the window stops at the first and the last
+    low, high : int64[C]
+        first and last channel that channel c reaches
+    first, count, bits, spread, per_row
+        as `first`, `count`, `bits`, `pooled`, `per_row` in `pool3x3`
+
+    Source: semantics section 2.3, steps 6 and 10.
+    """
+    n_events = 0
+    for i in range(count):
+        before = n_events
+        row = first + i
+        token = row % n_tokens
+        start = row - min(token, 1)
+        stop = row + min(n_tokens - token, 2)
+        for e in range(offsets[start], offsets[stop]):
+            for c in range(low[channels[e]], high[channels[e]] + 1):
+                insert(bits, c)
+        n_events = drain(bits, spread, n_events)
+        per_row[i] = n_events - before
+    return n_events

@@ -1,0 +1,65 @@
+"""How every kernel is compiled, and where the compiled code is kept.
+
+The policy: no `fastmath` (sums keep their order, nothing is contracted to a fused multiply-add), no `parallel`
+(threads are started above, over output elements), the GIL is released, and the machine code is cached on disk.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+@cache
+def cache_folder() -> Path | None:
+    """Return the folder of the compiled kernels; None where no folder can be written.
+
+    Its name is a hash of all kernel sources and of numba's version. Numba by itself compares only the file in which a
+    kernel stands, so a kernel that calls another one would go stale when that other one changes.
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    for base in _candidate_folders():
+        folder = base / digest.hexdigest()[:16]
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # compiled code is loaded by pickle: never from a folder that somebody else prepared
+            if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+                continue
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            continue
+        return folder
+    return None
+
+
+def _candidate_folders() -> list[Path]:
+    candidates = []
+    if numba.config.CACHE_DIR:  # NUMBA_CACHE_DIR: the user's own choice
+        candidates.append(Path(numba.config.CACHE_DIR))
+    if os.environ.get("XDG_CACHE_HOME"):
+        candidates.append(Path(os.environ["XDG_CACHE_HOME"]) / "sdt_ref")
+    try:
+        candidates.append(Path.home() / ".cache" / "sdt_ref")
+    except RuntimeError:  # no home folder
+        pass
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    candidates.append(Path(tempfile.gettempdir()) / f"sdt_ref-{user}")
+    return candidates
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` on its first call, or load it from the cache."""
+    folder = cache_folder()
+    chosen = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder or "")
+    try:
+        return numba.njit(nogil=True, cache=folder is not None)(function)
+    finally:
+        numba.config.CACHE_DIR = chosen

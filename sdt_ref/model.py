@@ -1,0 +1,110 @@
+"""The Spike-driven Transformer, event by event, as the paper's figure 2 draws it.
+
+    image -> patch splitting -> L x (attention, MLP) -> head -> logits
+    pixels       spikes         events in, membrane out    mean over T
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from . import arithmetic as number_systems
+from . import image as pictures
+from . import weights as weights_file
+from .block import Block
+from .errors import ConfigError, InputError
+from .folding import fold
+from .head import Head, mean_steps
+from .inputs import as_frames
+from .result import Result
+from .run import MAX_THREADS, Run, available_cores
+from .sps import SpikingPatchSplitting
+from .weights import Weights
+
+
+class SpikeDrivenTransformer:
+    """The network with its weights folded, ready to run.
+
+    Parameters
+    ----------
+    weights : as read by `sdt_ref.weights.load`
+    arithmetic : 'float32' or 'float64'
+    threads : cores to use; None takes all that this process may use. The result does not depend on it, bit for bit.
+
+    Raises ConfigError for an unknown arithmetic or number of threads, WeightsError when folding overflows.
+    """
+
+    def __init__(self, weights: Weights, arithmetic: str = "float32", threads: int | None = None) -> None:
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            raise ConfigError(f"threads: expected 1 to {MAX_THREADS}, found {threads}")
+        self.weights = weights
+        self.config = weights.config
+        self.architecture = weights.architecture
+        self.preprocessing = weights.preprocessing
+        self.classes = weights.classes
+        self.threads = threads or available_cores()
+        self.arithmetic = number_systems.arithmetic(arithmetic)
+        self.parameters = fold(weights, self.arithmetic)
+        self.patch_embed = SpikingPatchSplitting(self.parameters, self.config)
+        self.blocks = [Block(j, self.parameters, self.config) for j in range(self.architecture.depth)]
+        self.head = Head(self.parameters)
+
+    def __call__(self, x: Any, record: bool | str = False) -> Result:
+        """Run the network.
+
+        Parameters
+        ----------
+        x : (B, C, H, W), a static image repeated over T, or (B, T, C, H, W), frames; any real type, normalised
+        record : True keeps all spikes; "currents" keeps also the input current of every neuron layer
+
+        Raises
+        ------
+        InputError
+            wrong rank, channels, type or size; NaN or infinite values
+        """
+        image, time_steps = as_frames(x, self.architecture, self.config, self.arithmetic.dtype)
+        run = Run(time_steps, self.threads, record)
+        u = self.patch_embed(image, run)  # [T, B, H', W', C]
+        for block in self.blocks:
+            u = block(u, run)
+        logits = self.head(u, run)  # [T, B, K]
+        return Result(mean_steps(logits, run), logits, run.spikes, run.currents, run.counts, run.other_counts)
+
+    def predict(self, picture: Any, top: int = 5) -> list[tuple[str, float]]:
+        """Classify a picture.
+
+        Parameters
+        ----------
+        picture : path, PIL image, or uint8 array (H, W, 3)
+        top : how many classes to return, at most
+
+        Returns
+        -------
+        list of (class name, softmax of the logits), best first
+
+        Raises
+        ------
+        ImageError
+            the picture cannot be read, or the weights read event-camera frames
+        """
+        if top < 1:
+            raise InputError(f"top: expected 1 or more, found {top}")
+        x = pictures.preprocess(pictures.open_picture(picture), self.preprocessing)
+        return self.rank(self(x[None]).logits[0])[:top]
+
+    def rank(self, logits: np.ndarray) -> list[tuple[str, float]]:
+        """Class names with their softmax, best first; equal logits in label order. logits : [K]."""
+        exponentials = np.exp((logits - logits.max()).astype(np.float64))
+        scores = exponentials / exponentials.sum()
+        order = np.argsort(-logits, kind="stable")
+        return [(self.classes[k], float(scores[k])) for k in order]
+
+
+def load(path: str | os.PathLike[str] | None = None, arithmetic: str = "float32",
+         threads: int | None = None) -> SpikeDrivenTransformer:  # fmt: skip
+    """Load a network from a weights file; None loads the weights that ship with the package.
+
+    Raises WeightsError for a file that is not one, ConfigError for an unknown arithmetic.
+    """
+    return SpikeDrivenTransformer(weights_file.load(path), arithmetic, threads)

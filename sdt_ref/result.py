@@ -1,0 +1,56 @@
+"""What a forward pass returns, from the engine and from the oracle alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+class Spikes(Protocol):
+    """Spikes of one layer in either form."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the official tensor."""
+
+    def to_dense(self) -> np.ndarray:
+        """Build the dense 0/1 tensor, uint8."""
+
+
+@dataclass(frozen=True)
+class OperationCount:
+    """Operations per time step, summed over the batch; each int64[T].
+
+    Attributes
+    ----------
+    ac : additions performed (accumulate)
+    mac : multiply-accumulates performed; in `Result.other_counts` the multiplications and divisions
+    events : spikes read
+    """
+
+    ac: np.ndarray
+    mac: np.ndarray
+    events: np.ndarray
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of one forward pass.
+
+    Attributes
+    ----------
+    logits : [B, K], mean over the time steps
+    logits_per_step : [T, B, K]
+    spikes : by official hook name, in the official order; empty unless recorded
+    currents : by official neuron path ('block.0.attn.q_lif'), [T, B, C, H, W]; empty unless record="currents"
+    counts : by weight layer ('MS_SSA_Conv0_q_conv')
+    other_counts : 'bias', 'residual', 'leak', 'attention', 'token_mean', 'time_mean'
+    """
+
+    logits: np.ndarray
+    logits_per_step: np.ndarray
+    spikes: Mapping[str, Spikes]
+    currents: Mapping[str, np.ndarray]
+    counts: Mapping[str, OperationCount]
+    other_counts: Mapping[str, OperationCount]

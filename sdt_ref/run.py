@@ -1,0 +1,99 @@
+"""One forward pass: its threads, its operation counts, its recordings."""
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+
+from .events import SpikeEvents
+from .result import OperationCount
+
+TILE_BYTES = 1 << 18  # currents of one tile: they and the membranes stay in a core's L2 cache
+MAX_THREADS = 256
+
+Piece = TypeVar("Piece")
+TileWorker = Callable[[int, int], Piece]
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), MAX_THREADS)
+    return min(os.cpu_count() or 1, MAX_THREADS)
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="sdt_ref")
+
+
+class Run:
+    """Carries one forward pass through the stages.
+
+    Attributes
+    ----------
+    time_steps : T
+    record_currents : whether neurons keep their input currents
+    spikes, currents, counts, other_counts : see Result
+    """
+
+    def __init__(self, time_steps: int, threads: int, record: bool | str = False) -> None:
+        self.time_steps = time_steps
+        self.threads = threads
+        self.record_spikes = bool(record)
+        self.record_currents = record == "currents"
+        self.spikes: dict[str, SpikeEvents] = {}
+        self.currents: dict[str, np.ndarray] = {}
+        self.counts: dict[str, OperationCount] = {}
+        self.other_counts: dict[str, OperationCount] = {}
+
+    def tiles(self, total: int, size: int, make_worker: Callable[[], TileWorker[Piece]]) -> list[Piece]:
+        """Cut positions 0 .. total-1 into tiles and work on them in threads; the pieces come back in order.
+
+        Parameters
+        ----------
+        size : positions per tile
+        make_worker : called once per thread, so that each has its own scratch; returns f(first, count) -> piece
+        """
+        firsts = range(0, total, size)
+        pieces: list[Piece | None] = [None] * len(firsts)
+        tickets = itertools.count()
+
+        def work() -> None:
+            worker = make_worker()
+            while (ticket := next(tickets)) < len(firsts):
+                pieces[ticket] = worker(firsts[ticket], min(size, total - firsts[ticket]))
+
+        threads = min(self.threads, len(firsts))
+        if threads == 1:
+            work()
+        else:
+            helpers = [_pool(self.threads).submit(work) for _ in range(threads)]
+            for helper in helpers:
+                helper.result()
+        return pieces  # type: ignore[return-value]  # every ticket was drawn
+
+    def record(self, hook: str, events: SpikeEvents) -> SpikeEvents:
+        """Keep the events under their official hook name, if this run records; hand them on."""
+        if self.record_spikes:
+            self.spikes[hook] = events
+        return events
+
+    def count_layer(self, name: str, *, ac: np.ndarray | int = 0, mac: np.ndarray | int = 0,
+                    events: np.ndarray | int = 0) -> None:  # fmt: skip
+        """Enter the operations of a weight layer, per time step."""
+        self.counts[name] = self._count(ac, mac, events)
+
+    def count_other(self, name: str, *, ac: np.ndarray | int = 0, mac: np.ndarray | int = 0,
+                    events: np.ndarray | int = 0) -> None:  # fmt: skip
+        """Add operations outside the weight layers under their own name, per time step."""
+        more = self._count(ac, mac, events)
+        have = self.other_counts.get(name, self._count(0, 0, 0))
+        self.other_counts[name] = OperationCount(have.ac + more.ac, have.mac + more.mac, have.events + more.events)
+
+    def _count(self, *values: np.ndarray | int) -> OperationCount:
+        return OperationCount(*(np.broadcast_to(np.asarray(v, np.int64), self.time_steps).copy() for v in values))

@@ -1,0 +1,55 @@
+"""Spike-driven self-attention: mask and add (official module MS_SSA_Conv)."""
+
+from .config import ModelConfig
+from .current import Stream
+from .folding import Parameters
+from .masking import intersect, pool, pool_tokens, sum_tokens
+from .neuron import Neuron
+from .run import Run
+from .synapse import synapse_maker
+
+
+class SpikeDrivenSelfAttention:
+    """Q AND spike(sum over tokens of K AND V), between two membrane shortcuts.
+
+    The attention neuron (threshold 0.5, input a whole number) of an LIF network fires exactly when any token has a
+    spike in K AND V: it is an OR and never remembers. A PLIF with a leak below 0.5 does remember. Both run as neurons.
+    """
+
+    def __init__(self, j: int, parameters: Parameters, config: ModelConfig) -> None:
+        module, self.hook = f"block.{j}.attn", f"MS_SSA_Conv{j}"
+        synapse = synapse_maker(self.hook, module, parameters.layers)
+        self.q_conv, self.k_conv, self.v_conv, self.proj_conv = map(synapse, ("q_conv", "k_conv", "v_conv", "proj_conv"))
+        self.shortcut_lif, self.q_lif, self.k_lif, self.v_lif = (
+            Neuron(f"{module}.{name}_lif", parameters.neurons[f"{module}.{name}_lif"]) for name in ("shortcut", "q", "k", "v")
+        )
+        attention = f"{module}.talking_heads_lif"
+        self.talking_heads_lif = Neuron(attention, parameters.neurons[attention], heads=config.num_heads)
+        self.heads = config.num_heads
+        self.dvs_mode = config.dvs_mode
+
+    def __call__(self, u: Stream, run: Run) -> Stream:
+        """[T, B, H, W, C] stream -> the same."""
+        s = run.record(f"{self.hook}_first_lif", self.shortcut_lif(u, run))  # [T, B, C, H, W] spikes
+        q = run.record(f"{self.hook}_q_lif", self.q_lif(self.q_conv(s), run))
+        k = self.k_lif(self.k_conv(s), run)
+        v = self.v_lif(self.v_conv(s), run)
+        if self.dvs_mode:
+            k, v = pool(k, 1, run), pool(v, 1, run)
+        run.record(f"{self.hook}_k_lif", k)
+        run.record(f"{self.hook}_v_lif", v)
+
+        kv = intersect(k, v, run)  # [T, B, h, N, d]
+        run.record(f"{self.hook}_kv_before", kv.in_heads(self.heads))
+        if self.dvs_mode:
+            kv = pool_tokens(kv, self.heads, run)
+        count = sum_tokens(kv, u.dtype, run)  # [T, B, C] whole numbers, 0 to N
+        run.count_other("attention", ac=kv.events_per_step(), events=kv.events_per_step())
+        mask = self.talking_heads_lif(Stream(count.shape[:2], count), run)  # [T, B, h, 1, d]
+        run.record(f"{self.hook}_kv", mask.in_heads(self.heads))
+
+        z = intersect(q, mask, run)  # [T, B, h, N, d]
+        if self.dvs_mode:
+            z = pool_tokens(z, self.heads, run)
+        run.record(f"{self.hook}_x_after_qkv", z.in_heads(self.heads))
+        return Stream.of(self.proj_conv(z), run).plus(u, run)

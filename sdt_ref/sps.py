@@ -1,0 +1,56 @@
+"""Spiking patch splitting: pixels to spikes to the membrane stream (official module MS_SPS, 'patch_embed')."""
+
+import numpy as np
+
+from . import kernels
+from .config import ModelConfig
+from .current import Stream
+from .encoder import Encoder
+from .folding import Parameters
+from .masking import pool
+from .neuron import Neuron
+from .run import Run
+from .synapse import synapse_maker
+
+
+class SpikingPatchSplitting:
+    """Four convolutions with neurons, and a fifth whose output is added to the stream as relative position (RPE)."""
+
+    def __init__(self, parameters: Parameters, config: ModelConfig) -> None:
+        synapse = synapse_maker("MS_SPS", "patch_embed", parameters.layers)
+        neurons = [f"patch_embed.proj_lif{n}" for n in ("", "1", "2", "3")]
+        self.proj_conv = Encoder("MS_SPS_proj_conv", parameters.layers["patch_embed.proj_conv"])
+        self.proj_conv1, self.proj_conv2, self.proj_conv3, self.rpe_conv = map(
+            synapse, ("proj_conv1", "proj_conv2", "proj_conv3", "rpe_conv")
+        )
+        self.proj_lif, self.proj_lif1, self.proj_lif2, self.proj_lif3 = (
+            Neuron(module, parameters.neurons[module]) for module in neurons
+        )
+        self.pools = config.pools
+
+    def __call__(self, image: np.ndarray, run: Run) -> Stream:
+        """[1 or T, B, C_in, H, W] image -> [T, B, H', W', C] stream; H' = H / 2^pools."""
+        s = run.record("MS_SPS_lif", self.proj_lif(self.proj_conv(image, run.time_steps), run))  # C/8 spikes
+        if self.pools[0]:
+            s = pool(s, 2, run)
+        s = run.record("MS_SPS_lif1", self.proj_lif1(self.proj_conv1(s), run))  # C/4
+        if self.pools[1]:
+            s = pool(s, 2, run)
+        s = run.record("MS_SPS_lif2", self.proj_lif2(self.proj_conv2(s), run))  # C/2
+        if self.pools[2]:
+            s = pool(s, 2, run)
+        # the last stage pools its current, not its spikes; that current is also the residual of the RPE
+        x_feat = Stream.of(self.proj_conv3(s), run)  # C, real
+        if self.pools[3]:
+            x_feat = max_pool(x_feat)
+        s = run.record("MS_SPS_lif3", self.proj_lif3(x_feat, run))
+        return Stream.of(self.rpe_conv(s), run).plus(x_feat, run)
+
+
+def max_pool(current: Stream) -> Stream:
+    """Maximum of real currents over 3x3 pixels, stride 2: [T, B, H, W, C] -> [T, B, H/2, W/2, C]."""
+    T, B, H, W = current.grid
+    C = current.n_channels
+    pooled = np.empty((T * B, (H // 2) * (W // 2), C), current.dtype)
+    kernels.max_pool3x3(current.array.reshape(T * B, H * W, C), H, W, pooled)
+    return Stream((T, B, H // 2, W // 2), pooled.reshape(T, -1, C))

@@ -1,0 +1,192 @@
+"""The weights file: versioned HDF5 with the official tensors, unfolded, in lossless float32, and all settings.
+
+    /weights/patch_embed/proj_conv/weight    float32, official shape (dots of the official name are slashes)
+    attributes of the root:
+        format           "sdt_ref weights"
+        schema_version   1
+        config           JSON of ModelConfig
+        preprocessing    JSON of Preprocessing
+        classes          JSON list of class names, in label order
+        provenance       JSON object: source file, its sha256, and whatever is known of its making
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .architecture import Architecture, infer
+from .config import ModelConfig, Preprocessing
+from .errors import SdtError, WeightsError
+
+FORMAT = "sdt_ref weights"
+SCHEMA_VERSION = 1
+DEFAULT = "sdt-2-256-cifar10.h5"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Everything that a weights file holds.
+
+    Attributes
+    ----------
+    tensors : official name -> float32 array of the official shape, BatchNorm unfolded
+    config, preprocessing : settings
+    classes : class names in label order
+    provenance : where the weights come from
+
+    Raises WeightsError when tensors are missing, misshapen, unknown or not finite, or do not fit the settings.
+    """
+
+    tensors: Mapping[str, np.ndarray]
+    config: ModelConfig
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for name, tensor in self.tensors.items():
+            if tensor.dtype != np.float32:
+                raise WeightsError(f"tensor '{name}': expected float32, found {tensor.dtype}")
+            bad = tensor.size - int(np.count_nonzero(np.isfinite(tensor)))
+            if bad:
+                raise WeightsError(f"tensor '{name}': expected finite numbers, found {bad} NaN or infinite of {tensor.size}")
+            if name.endswith("running_var") and tensor.min() < 0:
+                raise WeightsError(f"tensor '{name}': expected variances of 0 or more, found {tensor.min()}")
+        architecture = self.architecture
+        if len(self.classes) != architecture.num_classes:
+            raise WeightsError(
+                f"class names: expected {architecture.num_classes}, one per row of head.weight, found {len(self.classes)}"
+            )
+        if architecture.dim % self.config.num_heads:
+            raise WeightsError(
+                f"setting 'num_heads': expected a divisor of {architecture.dim} channels, found {self.config.num_heads}"
+            )
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """The sizes that the tensors tell."""
+        return infer({name: tensor.shape for name, tensor in self.tensors.items()})
+
+
+def default_path() -> Path:
+    """The shipped weights: inside an installed package, or beside it in a checkout or an editable install."""
+    package = Path(__file__).parent
+    for folder in (package / "shipped", package.parent / "weights"):
+        if (folder / DEFAULT).is_file():
+            return folder / DEFAULT
+    raise WeightsError(f"the shipped weights '{DEFAULT}' are not in {package / 'shipped'}: reinstall sdt_ref, or pass a file")
+
+
+def save(path: str | os.PathLike[str], weights: Weights) -> None:
+    """Write a weights file: beside the target first, then renamed, so that no half-written file is ever seen.
+
+    Raises WeightsError when the folder cannot be written.
+    """
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name + ".", suffix=".part")
+    except OSError as error:
+        raise WeightsError(f"cannot write '{target}': {error.strerror}; choose a folder that can be written") from None
+    os.close(handle)
+    try:
+        with h5py.File(name, "w") as file:
+            file.attrs["format"] = FORMAT
+            file.attrs["schema_version"] = SCHEMA_VERSION
+            file.attrs["config"] = weights.config.to_json()
+            file.attrs["preprocessing"] = weights.preprocessing.to_json()
+            file.attrs["classes"] = json.dumps(weights.classes)
+            file.attrs["provenance"] = json.dumps(dict(weights.provenance))
+            group = file.create_group("weights")
+            for tensor_name, tensor in weights.tensors.items():
+                group.create_dataset(tensor_name.replace(".", "/"), data=tensor)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(target)
+    except OSError as error:
+        raise WeightsError(f"cannot write '{target}': {error.strerror or error}") from None
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str] | None = None) -> Weights:
+    """Read a weights file; None reads the shipped default.
+
+    Raises
+    ------
+    WeightsError
+        in one line: the file is missing, truncated, not HDF5, of another schema or of a newer version; a tensor is
+        missing, misshapen, of another type, unknown or not finite
+    """
+    file_path = default_path() if path is None else Path(path)
+    if not file_path.exists():
+        raise WeightsError(f"weights file '{file_path}' does not exist")
+    if file_path.is_dir():
+        raise WeightsError(f"weights file '{file_path}': expected an HDF5 file, found a folder")
+    try:
+        with h5py.File(file_path, "r") as file:
+            return _read(file)
+    except SdtError as error:
+        raise WeightsError(f"weights file '{file_path}': {error}") from None
+    except (OSError, RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"weights file '{file_path}': expected HDF5 written by sdt_ref.convert, found a file that cannot be read "
+            f"({reason}); it may be truncated, or a .pth.tar: run python -m sdt_ref.convert on that"
+        ) from None
+
+
+def _read(file: Any) -> Weights:
+    found = _text(file, "format")
+    if found != FORMAT:
+        raise WeightsError(f"attribute 'format': expected '{FORMAT}', found '{found}'; write the file with sdt_ref.convert")
+    version = file.attrs.get("schema_version")
+    if not isinstance(version, np.integer) or version < 1:
+        raise WeightsError(f"attribute 'schema_version': expected {SCHEMA_VERSION}, found {version!r}")
+    if version > SCHEMA_VERSION:
+        raise WeightsError(f"schema version {version} is newer than {SCHEMA_VERSION}, which this sdt_ref reads; upgrade sdt_ref")
+    config = ModelConfig.from_mapping(_json(file, "config", dict))
+    preprocessing = Preprocessing.from_mapping(_json(file, "preprocessing", dict))
+    classes = tuple(str(name) for name in _json(file, "classes", list))
+    provenance = _json(file, "provenance", dict)
+    if not isinstance(file.get("weights"), h5py.Group):
+        raise WeightsError("group 'weights' is missing")
+    datasets: dict[str, h5py.Dataset] = {}
+
+    def collect(name: str, node: object) -> None:
+        if isinstance(node, h5py.Dataset):
+            datasets[name.replace("/", ".")] = node
+
+    file["weights"].visititems(collect)
+    # all shapes are checked before the first byte is read
+    architecture = infer({name: node.shape or () for name, node in datasets.items()})
+    for name, node in datasets.items():
+        if node.dtype != np.float32:
+            raise WeightsError(f"dataset 'weights/{name.replace('.', '/')}': expected float32, found {node.dtype}")
+    tensors = {name: np.asarray(datasets[name][()], np.float32) for name in architecture.tensors()}
+    return Weights(tensors, config, preprocessing, classes, provenance)
+
+
+def _text(file: Any, name: str) -> str:
+    value = file.attrs.get(name)
+    if not isinstance(value, str):
+        raise WeightsError(f"attribute '{name}' is missing: expected text; write the file with sdt_ref.convert")
+    return value
+
+
+def _json(file: Any, name: str, kind: type) -> Any:
+    try:
+        value = json.loads(_text(file, name))
+    except json.JSONDecodeError as error:
+        raise WeightsError(f"attribute '{name}': expected JSON, found {error}") from None
+    if not isinstance(value, kind):
+        raise WeightsError(f"attribute '{name}': expected a JSON {kind.__name__}, found {type(value).__name__}")
+    return value

@@ -1,4 +1,8 @@
-"""The reference simulator of the Spike-driven Transformer: sparse spike events, additions only, exact."""
+"""The reference simulator of the Spike-driven Transformer: sparse spike events, additions only, exact.
+
+"Official" means, throughout, the authors' code: BICLab/Spike-Driven-Transformer @ 3faa822 (Yao et al., NeurIPS 2023) on
+spikingjelly 0.0.0.0.12 (torch backend) and timm 0.6.12.
+"""
 
 from . import dense
 from .errors import ConfigError, EventsError, ImageError, InputError, SdtError, WeightsError

@@ -11,7 +11,7 @@ Shape = tuple[int, ...]
 MAX_CHANNELS = 65_536  # events store a channel in 16 bits
 MAX_PARAMETERS = 2_000_000_000  # thirty times the largest published model
 
-# in every official checkpoint, and never read by its forward pass (semantics.md, sections 0.5 and 6)
+# in every official checkpoint, and never read by its forward pass
 UNUSED = re.compile(r"(\.|^)(num_batches_tracked|talking_heads\.weight|rpe_lif\.w|attn_lif\.w)$")
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")

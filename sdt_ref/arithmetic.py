@@ -21,15 +21,15 @@ class Arithmetic:
     dtype: np.dtype
 
     def round(self, values: np.ndarray) -> np.ndarray:
-        """Round float64 parameters to this arithmetic, once; minus zero becomes zero, so that x + 0.0 == x bit by bit."""
+        """Round float64 parameters to this arithmetic, once; minus zero becomes zero, so that x + 0.0 is x bit by bit."""
         rounded = np.ascontiguousarray(values.astype(self.dtype) + self.dtype.type(0))
         rounded.setflags(write=False)
         return rounded
 
     def sigmoid(self, w: np.ndarray) -> np.floating:
-        """The leak of a PLIF, 1 / (1 + exp(-w)), evaluated in this type as torch does (semantics.md, section 3.1)."""
+        """The leak of a PLIF, 1 / (1 + exp(-w)), evaluated in this type as torch does."""
         one = self.dtype.type(1)
-        return one / (one + np.exp(-w.astype(self.dtype)[()]))  # type: ignore[no-any-return]
+        return one / (one + np.exp(-w.astype(self.dtype)[()]))
 
 
 FLOAT32 = Arithmetic("float32", np.dtype(np.float32))

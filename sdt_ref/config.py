@@ -12,7 +12,7 @@ from .errors import ConfigError
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "hamming", "box")
 NORMALISATIONS = ("prefetcher", "to_tensor")
 
-# timm 0.6.12's generic image model: what an official config means where it says nothing (semantics.md, section 9.1)
+# timm 0.6.12's generic image model: what an official config means where it says nothing
 TIMM_MEAN = TIMM_STD = (0.5, 0.5, 0.5)
 TIMM_CROP_PCT = 0.9
 TIMM_INTERPOLATION = "bicubic"
@@ -33,7 +33,7 @@ class _Settings:
     """Frozen settings that go through JSON unchanged."""
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))  # type: ignore[call-overload, no-any-return]
+        return json.dumps(dataclasses.asdict(self))  # type: ignore[call-overload]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -60,7 +60,7 @@ class ModelConfig(_Settings):
     dvs_mode : whether attention has its four extra 3x3 pools
     TET : whether the checkpoint was trained with a loss per time step; the logits are averaged over T all the same
 
-    Raises ConfigError when a value is out of range. Source: semantics.md, section 1.
+    Raises ConfigError when a value is out of range. Source: the official train.py and conf/*.yml.
     """
 
     time_steps: int
@@ -72,8 +72,12 @@ class ModelConfig(_Settings):
     def __post_init__(self) -> None:
         check(is_int(self.time_steps) and 1 <= self.time_steps <= 4096, "time_steps", "1 to 4096", self.time_steps)
         stat = self.pooling_stat
-        check(isinstance(stat, str) and len(stat) == 4 and set(stat) <= {"0", "1"}, "pooling_stat",
-              "four characters of 0 and 1, such as '0011'", stat)  # fmt: skip
+        check(
+            isinstance(stat, str) and len(stat) == 4 and set(stat) <= {"0", "1"},
+            "pooling_stat",
+            "four characters of 0 and 1, such as '0011'",
+            stat,
+        )
         check(is_int(self.num_heads) and self.num_heads >= 1, "num_heads", "a positive whole number", self.num_heads)
         check(isinstance(self.dvs_mode, bool), "dvs_mode", "true or false", self.dvs_mode)
         check(isinstance(self.TET, bool), "TET", "true or false", self.TET)
@@ -92,7 +96,7 @@ class ModelConfig(_Settings):
 
 @dataclass(frozen=True)
 class Preprocessing(_Settings):
-    """How a picture becomes the input: resize, centre crop, normalise. Source: semantics.md, section 9.
+    """How a picture becomes the input: resize, centre crop, normalise. Source: timm 0.6.12, create_loader.
 
     Attributes
     ----------
@@ -117,11 +121,19 @@ class Preprocessing(_Settings):
     def __post_init__(self) -> None:
         check(is_int(self.size) and 1 <= self.size <= 8192, "size", "1 to 8192 pixels", self.size)
         check(_is_real(self.crop_pct) and 0.05 <= self.crop_pct <= 1, "crop_pct", "0.05 to 1", self.crop_pct)
-        check(self.interpolation in INTERPOLATIONS, "interpolation", f"one of {', '.join(INTERPOLATIONS)}",
-              self.interpolation)  # fmt: skip
+        check(
+            self.interpolation in INTERPOLATIONS,
+            "interpolation",
+            f"one of {', '.join(INTERPOLATIONS)}",
+            self.interpolation,
+        )
         for name, values in (("mean", self.mean), ("std", self.std)):
-            check(isinstance(values, tuple) and len(values) == 3 and all(_is_real(v) for v in values), name,
-                  "three finite numbers", values)  # fmt: skip
+            check(
+                isinstance(values, tuple) and len(values) == 3 and all(_is_real(v) for v in values),
+                name,
+                "three finite numbers",
+                values,
+            )
         check(all(v > 0 for v in self.std), "std", "positive numbers", self.std)
         check(self.normalisation in NORMALISATIONS, "normalisation", " or ".join(NORMALISATIONS), self.normalisation)
         check(isinstance(self.large_valid, bool), "large_valid", "true or false", self.large_valid)

@@ -20,9 +20,12 @@ class Current(Protocol):
     dtype : element type
     """
 
-    grid: tuple[int, ...]
-    n_channels: int
-    dtype: np.dtype
+    @property
+    def grid(self) -> tuple[int, ...]: ...
+    @property
+    def n_channels(self) -> int: ...
+    @property
+    def dtype(self) -> np.dtype: ...
 
     def filler(self) -> Fill:
         """Make fill(first, count, out, at), with scratch of its own: out[:, at:at+count] gets those positions.

@@ -45,8 +45,19 @@ class AnalogCurrent:
         _, batch, height, width = self.grid
 
         def fill(first: int, count: int, out: np.ndarray, at: int) -> None:
-            kernels.conv3x3_analog(self._image, batch, height, width, first, count,
-                                   self.encoder.rows, self.encoder.bias, out[: self._frames], at, taps)  # fmt: skip
+            kernels.conv3x3_analog(
+                self._image,
+                batch,
+                height,
+                width,
+                first,
+                count,
+                self.encoder.rows,
+                self.encoder.bias,
+                out[: self._frames],
+                at,
+                taps,
+            )
             if self._frames < len(out):
                 out[1:, at : at + count] = out[:1, at : at + count]
 
@@ -57,4 +68,6 @@ class AnalogCurrent:
         macs = np.zeros(run.time_steps, np.int64)
         macs[: self._frames] = np.sum(self._taps, axis=0) * self.encoder.n_inputs * self.n_channels
         run.count_layer(self.encoder.name, mac=macs)
-        run.count_other("bias", ac=np.where(np.arange(run.time_steps) < self._frames, positions(self.grid) * self.n_channels, 0))
+        run.count_other(
+            "bias", ac=np.where(np.arange(run.time_steps) < self._frames, positions(self.grid) * self.n_channels, 0)
+        )

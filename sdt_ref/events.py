@@ -82,7 +82,9 @@ class SpikeEvents:
         """
         dense = np.asarray(spikes)
         if dense.ndim not in ((5,) if heads else (3, 5)):
-            raise EventsError(f"dense spikes: expected axes T,B,C,H,W or T,B,C (with heads T,B,h,N,d), found shape {dense.shape}")
+            raise EventsError(
+                f"dense spikes: expected axes T,B,C,H,W or T,B,C (with heads T,B,h,N,d), found shape {dense.shape}"
+            )
         if not np.isin(dense, (0, 1)).all():
             raise EventsError("dense spikes: expected only 0 and 1, found other values")
         if heads:
@@ -223,8 +225,10 @@ def _validate(events: SpikeEvents) -> None:
     rows = int(np.prod(grid))
     if len(offsets) != rows + 1 or offsets[0] != 0 or offsets[-1] != len(channels) or (np.diff(offsets) < 0).any():
         raise EventsError(f"offsets: expected {rows + 1} values rising from 0 to {len(channels)} events")
-    if channels.size and not (0 <= channels.min() and channels.max() < events.n_channels):
-        raise EventsError(f"channels: expected 0 to {events.n_channels - 1}, found {channels.min()} to {channels.max()}")
+    if channels.size and not (channels.min() >= 0 and channels.max() < events.n_channels):
+        raise EventsError(
+            f"channels: expected 0 to {events.n_channels - 1}, found {channels.min()} to {channels.max()}"
+        )
     ascending = np.diff(channels.astype(np.int64)) > 0
     starts = offsets[1:-1]
     ascending[starts[(starts > 0) & (starts < len(channels))] - 1] = True  # the first event of a row

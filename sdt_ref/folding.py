@@ -12,8 +12,8 @@ from .arithmetic import Arithmetic
 from .errors import WeightsError
 from .weights import Weights
 
-BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm2d's default; the official model sets no other (semantics.md, 5.1)
-LIF_DECAY = 0.5  # 1 / tau, tau = 2 (semantics.md, section 3)
+BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm2d's default; the official model sets no other
+LIF_DECAY = 0.5  # 1 / tau, tau = 2
 THRESHOLD = 1.0
 ATTENTION_THRESHOLD = 0.5  # of talking_heads_lif alone
 

@@ -41,4 +41,4 @@ def mean_steps(logits: np.ndarray, run: Run) -> np.ndarray:
     divisions = np.zeros(len(logits), np.int64)
     divisions[-1] = total.size
     run.count_other("time_mean", ac=total.size, mac=divisions)
-    return total / logits.dtype.type(len(logits))  # type: ignore[no-any-return]
+    return total / logits.dtype.type(len(logits))

@@ -1,4 +1,4 @@
-"""A picture becomes the network's input: upright, RGB, resized, cropped, normalised, as the official evaluation does."""
+"""A picture becomes the network's input, as in the official evaluation: upright, RGB, resized, cropped, normalised."""
 
 import os
 import warnings
@@ -29,7 +29,9 @@ def open_picture(source: Any) -> Image.Image:
     """
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
-            raise ImageError(f"picture array: expected uint8 of shape (H, W, 3), found {source.dtype} of shape {source.shape}")
+            raise ImageError(
+                f"picture array: expected uint8 of shape (H, W, 3), found {source.dtype} of shape {source.shape}"
+            )
         return Image.fromarray(source)
     if isinstance(source, Image.Image):
         return _upright_rgb(source, "picture")
@@ -50,9 +52,13 @@ def open_picture(source: Any) -> Image.Image:
         except ImageError:
             raise
         except UnidentifiedImageError:
-            raise ImageError(f"picture '{name}': expected a format that Pillow reads (JPEG, PNG, ...), found none") from None
+            raise ImageError(
+                f"picture '{name}': expected a format that Pillow reads (JPEG, PNG, ...), found none"
+            ) from None
         except Image.DecompressionBombError:
-            raise ImageError(f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found more; make it smaller") from None
+            raise ImageError(
+                f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found more; make it smaller"
+            ) from None
         except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, ValueError, struct.error, ...
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ImageError(f"picture '{name}' cannot be decoded, it may be truncated: {reason}") from None
@@ -60,7 +66,9 @@ def open_picture(source: Any) -> Image.Image:
 
 def _upright_rgb(picture: Image.Image, name: str) -> Image.Image:
     if picture.width * picture.height > MAX_PIXELS:
-        raise ImageError(f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found {picture.width}x{picture.height}")
+        raise ImageError(
+            f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found {picture.width}x{picture.height}"
+        )
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
         return _eight_bit(upright, name)
@@ -71,7 +79,7 @@ def _upright_rgb(picture: Image.Image, name: str) -> Image.Image:
 
 
 def _eight_bit(picture: Image.Image, name: str) -> Image.Image:
-    """16-bit grey keeps its high byte; wider numbers are taken as 0..65535 (I) or 0..1 (F)."""
+    """Scale grey of more than 8 bits: whole numbers from 0..65535, fractions from 0..1."""
     values = np.asarray(picture).astype(np.float64)
     if not np.isfinite(values).all():
         raise ImageError(f"picture '{name}': expected finite pixel values, found NaN or infinite")
@@ -85,7 +93,9 @@ def preprocess(picture: Image.Image, how: Preprocessing) -> np.ndarray:
     Raises ImageError when the weights read event-camera frames.
     """
     if how.frames:
-        raise ImageError("these weights read event-camera frames, two channels of counts; expected weights for pictures")
+        raise ImageError(
+            "these weights read event-camera frames, two channels of counts; expected weights for pictures"
+        )
     return normalise(np.asarray(crop(picture, how)), how)
 
 
@@ -93,12 +103,11 @@ def crop(picture: Image.Image, how: Preprocessing) -> Image.Image:
     """Resize the shorter side to `how.resize`, then cut `how.size` squared pixels out of the centre."""
     width, height = picture.size
     short = how.resize
-    if width <= height:
-        target = (short, int(short * height / width))
-    else:
-        target = (int(short * width / height), short)
+    target = (short, int(short * height / width)) if width <= height else (int(short * width / height), short)
     if target[0] * target[1] > MAX_PIXELS:
-        raise ImageError(f"picture of {width}x{height} pixels is too elongated to be resized to {target[0]}x{target[1]}")
+        raise ImageError(
+            f"picture of {width}x{height} pixels is too elongated to be resized to {target[0]}x{target[1]}"
+        )
     if target != picture.size:
         picture = picture.resize(target, Image.Resampling[how.filter.upper()])
     # Python rounds halves to even, and the official offsets depend on it: 235 -> 224 starts at 6

@@ -20,7 +20,9 @@ def pool(events: SpikeEvents, stride: int, run: Run) -> SpikeEvents:
     T, B, H, W = events.grid
 
     def scan(first: int, count: int, bits: np.ndarray, channels: np.ndarray, per_row: np.ndarray) -> int:
-        return int(kernels.pool3x3(events.offsets, events.channels, H, W, stride, first, count, bits, channels, per_row))
+        return int(
+            kernels.pool3x3(events.offsets, events.channels, H, W, stride, first, count, bits, channels, per_row)
+        )
 
     return _by_rows((T, B, H // stride, W // stride), events.n_channels, scan, run)
 
@@ -36,8 +38,11 @@ def pool_tokens(events: SpikeEvents, heads: int, run: Run) -> SpikeEvents:
     high = channel + (channel % depth < depth - 1)
 
     def scan(first: int, count: int, bits: np.ndarray, channels: np.ndarray, per_row: np.ndarray) -> int:
-        return int(kernels.spread_tokens(events.offsets, events.channels, events.n_tokens, low, high,
-                                         first, count, bits, channels, per_row))  # fmt: skip
+        return int(
+            kernels.spread_tokens(
+                events.offsets, events.channels, events.n_tokens, low, high, first, count, bits, channels, per_row
+            )
+        )
 
     return _by_rows(events.grid, events.n_channels, scan, run)
 
@@ -50,8 +55,19 @@ def intersect(events: SpikeEvents, mask: SpikeEvents, run: Run) -> SpikeEvents:
     rows_per_mask = events.n_rows // mask.n_rows
 
     def scan(first: int, count: int, bits: np.ndarray, channels: np.ndarray, per_row: np.ndarray) -> int:
-        return int(kernels.intersect(events.offsets, events.channels, mask.offsets, mask.channels, rows_per_mask,
-                                     first, count, channels, per_row))  # fmt: skip
+        return int(
+            kernels.intersect(
+                events.offsets,
+                events.channels,
+                mask.offsets,
+                mask.channels,
+                rows_per_mask,
+                first,
+                count,
+                channels,
+                per_row,
+            )
+        )
 
     return _by_rows(events.grid, events.n_channels, scan, run)
 

@@ -1,7 +1,7 @@
 """The Spike-driven Transformer, event by event, as the paper's figure 2 draws it.
 
-    image -> patch splitting -> L x (attention, MLP) -> head -> logits
-    pixels       spikes         events in, membrane out    mean over T
+image -> patch splitting -> L x (attention, MLP) -> head -> logits
+pixels       spikes         events in, membrane out    mean over T
 """
 
 import os
@@ -71,6 +71,11 @@ class SpikeDrivenTransformer:
         logits = self.head(u, run)  # [T, B, K]
         return Result(mean_steps(logits, run), logits, run.spikes, run.currents, run.counts, run.other_counts)
 
+    def warm_up(self) -> None:
+        """Load or compile the kernels, by running the smallest image that the pools allow."""
+        side = self.config.size_divisor
+        self(np.zeros((1, self.architecture.in_channels, side, side)))
+
     def predict(self, picture: Any, top: int = 5) -> list[tuple[str, float]]:
         """Classify a picture.
 
@@ -101,8 +106,9 @@ class SpikeDrivenTransformer:
         return [(self.classes[k], float(scores[k])) for k in order]
 
 
-def load(path: str | os.PathLike[str] | None = None, arithmetic: str = "float32",
-         threads: int | None = None) -> SpikeDrivenTransformer:  # fmt: skip
+def load(
+    path: str | os.PathLike[str] | None = None, arithmetic: str = "float32", threads: int | None = None
+) -> SpikeDrivenTransformer:
     """Load a network from a weights file; None loads the weights that ship with the package.
 
     Raises WeightsError for a file that is not one, ConfigError for an unknown arithmetic.

@@ -1,6 +1,6 @@
 """The official configurations by name, and the class names of their data sets.
 
-Source: conf/*.yml of BICLab/Spike-Driven-Transformer @ 3faa822, as tabled in semantics.md, sections 1.2 and 9.1.
+Source: conf/*.yml of BICLab/Spike-Driven-Transformer @ 3faa822.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,15 @@ from .errors import ConfigError
 _IMAGENET_NORM = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 # preprocessing of the official evaluation, by data set
-DATASETS: Mapping[str, dict[str, Any]] = MappingProxyType({
-    "imagenet": {"size": 224, "crop_pct": 0.95, "large_valid": True, **_IMAGENET_NORM},
-    "cifar10": {"size": 32, "crop_pct": 1.0, "mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)},
-    "cifar100": {"size": 32, "crop_pct": 1.0, "mean": (0.5071, 0.4867, 0.4408), "std": (0.2675, 0.2565, 0.2761)},
-    "cifar10-dvs": {"size": 64, "frames": True},
-    "gesture": {"size": 128, "frames": True},
-})  # fmt: skip
+DATASETS: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "imagenet": {"size": 224, "crop_pct": 0.95, "large_valid": True, **_IMAGENET_NORM},
+        "cifar10": {"size": 32, "crop_pct": 1.0, "mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)},
+        "cifar100": {"size": 32, "crop_pct": 1.0, "mean": (0.5071, 0.4867, 0.4408), "std": (0.2675, 0.2565, 0.2761)},
+        "cifar10-dvs": {"size": 64, "frames": True},
+        "gesture": {"size": 128, "frames": True},
+    }
+)
 
 _CLASS_FILES = {"cifar10-dvs": "cifar10", "cifar10-dvs-tet": "cifar10"}
 
@@ -49,21 +51,23 @@ class Preset:
         }
 
 
-PRESETS: Mapping[str, Preset] = MappingProxyType({
-    "sdt-8-384": Preset("imagenet", 384, 8),
-    "sdt-6-512": Preset("imagenet", 512, 6),
-    "sdt-8-512": Preset("imagenet", 512, 8),
-    "sdt-10-512": Preset("imagenet", 512, 10),  # the official file is called 10_384 and says 512
-    "sdt-8-768": Preset("imagenet", 768, 8),
-    "sdt-2-256-cifar10": Preset("cifar10", 256, 2),
-    "sdt-2-512-cifar10": Preset("cifar10", 512, 2),
-    "sdt-2-512-cifar10-tet": Preset("cifar10", 512, 2, TET=True),
-    "sdt-2-256-cifar100": Preset("cifar100", 256, 2),
-    "sdt-2-512-cifar100": Preset("cifar100", 512, 2),
-    "sdt-2-256-cifar10-dvs": Preset("cifar10-dvs", 256, 2, time_steps=10, TET=True),
-    "sdt-2-256-gesture-t16": Preset("gesture", 256, 2, time_steps=16),
-    "sdt-2-256-gesture-t10": Preset("gesture", 256, 2, time_steps=10),
-})  # fmt: skip
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "sdt-8-384": Preset("imagenet", 384, 8),
+        "sdt-6-512": Preset("imagenet", 512, 6),
+        "sdt-8-512": Preset("imagenet", 512, 8),
+        "sdt-10-512": Preset("imagenet", 512, 10),  # the official file is called 10_384 and says 512
+        "sdt-8-768": Preset("imagenet", 768, 8),
+        "sdt-2-256-cifar10": Preset("cifar10", 256, 2),
+        "sdt-2-512-cifar10": Preset("cifar10", 512, 2),
+        "sdt-2-512-cifar10-tet": Preset("cifar10", 512, 2, TET=True),
+        "sdt-2-256-cifar100": Preset("cifar100", 256, 2),
+        "sdt-2-512-cifar100": Preset("cifar100", 512, 2),
+        "sdt-2-256-cifar10-dvs": Preset("cifar10-dvs", 256, 2, time_steps=10, TET=True),
+        "sdt-2-256-gesture-t16": Preset("gesture", 256, 2, time_steps=16),
+        "sdt-2-256-gesture-t10": Preset("gesture", 256, 2, time_steps=10),
+    }
+)
 
 
 def preset(name: str) -> Preset:
@@ -86,7 +90,7 @@ def class_names(dataset: str) -> tuple[str, ...] | None:
 
 def synsets() -> dict[str, str]:
     """ImageNet's class name by WordNet synset ('n01440764' -> 'tench')."""
-    return {synset: name for synset, name in _class_table("imagenet") or ()}
+    return dict(_class_table("imagenet") or ())
 
 
 @cache

@@ -27,11 +27,19 @@ class OperationCount:
     ac : additions performed (accumulate)
     mac : multiply-accumulates performed; in `Result.other_counts` the multiplications and divisions
     events : spikes read
+    neurons : neurons that could have spiked: 0 where the input is analog
     """
 
     ac: np.ndarray
     mac: np.ndarray
     events: np.ndarray
+    neurons: np.ndarray
+
+    @property
+    def firing_rate(self) -> float | None:
+        """Spikes per neuron and time step that the layer reads, after pooling; None where the input is analog."""
+        neurons = int(self.neurons.sum())
+        return int(self.events.sum()) / neurons if neurons else None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """One forward pass: its threads, its operation counts, its recordings."""
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from .result import OperationCount
 
 TILE_BYTES = 1 << 18  # currents of one tile: they and the membranes stay in a core's L2 cache
 MAX_THREADS = 256
+
+_COUNTED = tuple(field.name for field in dataclasses.fields(OperationCount))
 
 Piece = TypeVar("Piece")
 TileWorker = Callable[[int, int], Piece]
@@ -83,17 +86,21 @@ class Run:
             self.spikes[hook] = events
         return events
 
-    def count_layer(self, name: str, *, ac: np.ndarray | int = 0, mac: np.ndarray | int = 0,
-                    events: np.ndarray | int = 0) -> None:  # fmt: skip
-        """Enter the operations of a weight layer, per time step."""
-        self.counts[name] = self._count(ac, mac, events)
+    def count_layer(self, name: str, **operations: np.ndarray | int) -> None:
+        """Enter the operations of a weight layer: fields of OperationCount, per time step."""
+        self.counts[name] = self._count(operations)
 
-    def count_other(self, name: str, *, ac: np.ndarray | int = 0, mac: np.ndarray | int = 0,
-                    events: np.ndarray | int = 0) -> None:  # fmt: skip
-        """Add operations outside the weight layers under their own name, per time step."""
-        more = self._count(ac, mac, events)
-        have = self.other_counts.get(name, self._count(0, 0, 0))
-        self.other_counts[name] = OperationCount(have.ac + more.ac, have.mac + more.mac, have.events + more.events)
+    def count_other(self, name: str, **operations: np.ndarray | int) -> None:
+        """Add operations outside the weight layers under their own name: fields of OperationCount, per time step."""
+        more = self._count(operations)
+        have = self.other_counts.get(name)
+        if have is None:
+            self.other_counts[name] = more
+        else:
+            self.other_counts[name] = OperationCount(*(getattr(have, f) + getattr(more, f) for f in _COUNTED))
 
-    def _count(self, *values: np.ndarray | int) -> OperationCount:
-        return OperationCount(*(np.broadcast_to(np.asarray(v, np.int64), self.time_steps).copy() for v in values))
+    def _count(self, operations: dict[str, np.ndarray | int]) -> OperationCount:
+        steps = {f: np.zeros(self.time_steps, np.int64) for f in _COUNTED}
+        for field, value in operations.items():
+            steps[field] += value
+        return OperationCount(**steps)

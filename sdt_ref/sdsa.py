@@ -19,9 +19,12 @@ class SpikeDrivenSelfAttention:
     def __init__(self, j: int, parameters: Parameters, config: ModelConfig) -> None:
         module, self.hook = f"block.{j}.attn", f"MS_SSA_Conv{j}"
         synapse = synapse_maker(self.hook, module, parameters.layers)
-        self.q_conv, self.k_conv, self.v_conv, self.proj_conv = map(synapse, ("q_conv", "k_conv", "v_conv", "proj_conv"))
+        self.q_conv, self.k_conv, self.v_conv, self.proj_conv = map(
+            synapse, ("q_conv", "k_conv", "v_conv", "proj_conv")
+        )
         self.shortcut_lif, self.q_lif, self.k_lif, self.v_lif = (
-            Neuron(f"{module}.{name}_lif", parameters.neurons[f"{module}.{name}_lif"]) for name in ("shortcut", "q", "k", "v")
+            Neuron(f"{module}.{name}_lif", parameters.neurons[f"{module}.{name}_lif"])
+            for name in ("shortcut", "q", "k", "v")
         )
         attention = f"{module}.talking_heads_lif"
         self.talking_heads_lif = Neuron(attention, parameters.neurons[attention], heads=config.num_heads)

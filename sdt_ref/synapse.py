@@ -1,6 +1,6 @@
 """Weight layers that read spikes: linear (1x1 convolution) and 3x3 convolution. They only ever add weight rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -62,18 +62,36 @@ class SynapticCurrent:
         taps = np.empty(len(synapse.rows), np.int32)
 
         def fill(first: int, count: int, out: np.ndarray, at: int) -> None:
-            kernels.conv3x3(events.offsets, events.channels, batch, height, width, first, count,
-                            synapse.rows, synapse.bias, taps, out, at, added)  # fmt: skip
+            kernels.conv3x3(
+                events.offsets,
+                events.channels,
+                batch,
+                height,
+                width,
+                first,
+                count,
+                synapse.rows,
+                synapse.bias,
+                taps,
+                out,
+                at,
+                added,
+            )
 
         return fill
 
     def finish(self, run: Run) -> None:
         """See Current. Each row that was added is C_out additions."""
         rows_added = np.sum(self._rows_added, axis=0)
-        run.count_layer(self.synapse.name, ac=rows_added * self.n_channels, events=self.events.events_per_step())
+        run.count_layer(
+            self.synapse.name,
+            ac=rows_added * self.n_channels,
+            events=self.events.events_per_step(),
+            neurons=positions(self.grid) * self.synapse.n_inputs,
+        )
         run.count_other("bias", ac=positions(self.grid) * self.n_channels)
 
 
-def synapse_maker(prefix: str, module: str, layers: "dict[str, Layer]") -> Callable[[str], Synapse]:
+def synapse_maker(prefix: str, module: str, layers: Mapping[str, Layer]) -> Callable[[str], Synapse]:
     """Make layers by their official short name: 'q_conv' of block.0.attn is counted as MS_SSA_Conv0_q_conv."""
     return lambda name: Synapse(f"{prefix}_{name}", layers[f"{module}.{name}"])

@@ -1,13 +1,13 @@
 """The weights file: versioned HDF5 with the official tensors, unfolded, in lossless float32, and all settings.
 
-    /weights/patch_embed/proj_conv/weight    float32, official shape (dots of the official name are slashes)
-    attributes of the root:
-        format           "sdt_ref weights"
-        schema_version   1
-        config           JSON of ModelConfig
-        preprocessing    JSON of Preprocessing
-        classes          JSON list of class names, in label order
-        provenance       JSON object: source file, its sha256, and whatever is known of its making
+/weights/patch_embed/proj_conv/weight    float32, official shape (dots of the official name are slashes)
+attributes of the root:
+    format           "sdt_ref weights"
+    schema_version   1
+    config           JSON of ModelConfig
+    preprocessing    JSON of Preprocessing
+    classes          JSON list of class names, in label order
+    provenance       JSON object: source file, its sha256, and whatever is known of its making
 """
 
 import json
@@ -57,13 +57,15 @@ class Weights:
                 raise WeightsError(f"tensor '{name}': expected float32, found {tensor.dtype}")
             bad = tensor.size - int(np.count_nonzero(np.isfinite(tensor)))
             if bad:
-                raise WeightsError(f"tensor '{name}': expected finite numbers, found {bad} NaN or infinite of {tensor.size}")
+                raise WeightsError(
+                    f"tensor '{name}': expected finite numbers, found {bad} NaN or infinite of {tensor.size}"
+                )
             if name.endswith("running_var") and tensor.min() < 0:
                 raise WeightsError(f"tensor '{name}': expected variances of 0 or more, found {tensor.min()}")
         architecture = self.architecture
         if len(self.classes) != architecture.num_classes:
             raise WeightsError(
-                f"class names: expected {architecture.num_classes}, one per row of head.weight, found {len(self.classes)}"
+                f"class names: expected {architecture.num_classes} as head.weight has rows, found {len(self.classes)}"
             )
         if architecture.dim % self.config.num_heads:
             raise WeightsError(
@@ -82,7 +84,9 @@ def default_path() -> Path:
     for folder in (package / "shipped", package.parent / "weights"):
         if (folder / DEFAULT).is_file():
             return folder / DEFAULT
-    raise WeightsError(f"the shipped weights '{DEFAULT}' are not in {package / 'shipped'}: reinstall sdt_ref, or pass a file")
+    raise WeightsError(
+        f"the shipped weights '{DEFAULT}' are not in {package / 'shipped'}: reinstall sdt_ref, or pass a file"
+    )
 
 
 def save(path: str | os.PathLike[str], weights: Weights) -> None:
@@ -147,12 +151,16 @@ def load(path: str | os.PathLike[str] | None = None) -> Weights:
 def _read(file: Any) -> Weights:
     found = _text(file, "format")
     if found != FORMAT:
-        raise WeightsError(f"attribute 'format': expected '{FORMAT}', found '{found}'; write the file with sdt_ref.convert")
+        raise WeightsError(
+            f"attribute 'format': expected '{FORMAT}', found '{found}'; write the file with sdt_ref.convert"
+        )
     version = file.attrs.get("schema_version")
     if not isinstance(version, np.integer) or version < 1:
         raise WeightsError(f"attribute 'schema_version': expected {SCHEMA_VERSION}, found {version!r}")
     if version > SCHEMA_VERSION:
-        raise WeightsError(f"schema version {version} is newer than {SCHEMA_VERSION}, which this sdt_ref reads; upgrade sdt_ref")
+        raise WeightsError(
+            f"schema version {version} is newer than {SCHEMA_VERSION}, which this sdt_ref reads; upgrade sdt_ref"
+        )
     config = ModelConfig.from_mapping(_json(file, "config", dict))
     preprocessing = Preprocessing.from_mapping(_json(file, "preprocessing", dict))
     classes = tuple(str(name) for name in _json(file, "classes", list))

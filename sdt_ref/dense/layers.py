@@ -41,7 +41,7 @@ def max_pool(x: np.ndarray, stride: int) -> np.ndarray:
     lowest = -np.inf if x.dtype.kind == "f" else 0
     padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(1, 1), (1, 1)], constant_values=lowest)
     windows = [padded[..., ky : ky + H : stride, kx : kx + W : stride] for ky in range(3) for kx in range(3)]
-    return np.maximum.reduce(windows)  # type: ignore[no-any-return]
+    return np.maximum.reduce(windows)
 
 
 def sequential_sum(x: np.ndarray, axis: int) -> np.ndarray:
@@ -64,4 +64,4 @@ def fan_out(x: np.ndarray, layer: Layer) -> np.ndarray:
     reach_y = np.array([min(y + pad, H - 1) - max(y - pad, 0) + 1 for y in range(H)])
     reach_x = np.array([min(i + pad, W - 1) - max(i - pad, 0) + 1 for i in range(W)])
     reached = (x != 0).astype(np.int64) * reach_y[:, None] * reach_x
-    return reached.sum(axis=(1, 2, 3, 4)) * outputs  # type: ignore[no-any-return]
+    return reached.sum(axis=(1, 2, 3, 4)) * outputs

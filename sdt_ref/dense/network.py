@@ -46,7 +46,9 @@ class Oracle:
         """A weight layer that reads spikes: [T, B, C_in, H, W] -> [T, B, C_out, H, W] current."""
         layer = self.parameters.layers[f"{module}.{name}"]
         events = spikes.sum(axis=(1, 2, 3, 4), dtype=np.int64)
-        self.counts[f"{prefix}_{name}"] = OperationCount(fan_out(spikes, layer), np.zeros_like(events), events)
+        self.counts[f"{prefix}_{name}"] = OperationCount(
+            fan_out(spikes, layer), np.zeros_like(events), events, np.full_like(events, spikes[0].size)
+        )
         return conv(spikes, layer)
 
     def patch_embed(self, image: np.ndarray) -> np.ndarray:
@@ -55,16 +57,19 @@ class Oracle:
         none = np.zeros(self.time_steps, np.int64)
         macs = none.copy()
         macs[: len(image)] = fan_out(np.ones_like(image), first)  # every pixel counts, a zero one too
-        self.counts["MS_SPS_proj_conv"] = OperationCount(none, macs, none)
+        self.counts["MS_SPS_proj_conv"] = OperationCount(none, macs, none, none)
         u = np.repeat(conv(image, first), self.time_steps // len(image), axis=0)
-        for stage, number in enumerate(("", "1", "2", "3")):
-            if stage:
-                u = self.weigh("MS_SPS", "patch_embed", f"proj_conv{number}", s)
-            if stage == 3 and self.config.pools[3]:
-                u = max_pool(u, 2)
-            s = self.record(f"MS_SPS_lif{number}", self.fire(f"patch_embed.proj_lif{number}", u))
-            if stage < 3 and self.config.pools[stage]:
-                s = max_pool(s, 2)
+        s = self.record("MS_SPS_lif", self.fire("patch_embed.proj_lif", u))
+        s = max_pool(s, 2) if self.config.pools[0] else s
+        u = self.weigh("MS_SPS", "patch_embed", "proj_conv1", s)
+        s = self.record("MS_SPS_lif1", self.fire("patch_embed.proj_lif1", u))
+        s = max_pool(s, 2) if self.config.pools[1] else s
+        u = self.weigh("MS_SPS", "patch_embed", "proj_conv2", s)
+        s = self.record("MS_SPS_lif2", self.fire("patch_embed.proj_lif2", u))
+        s = max_pool(s, 2) if self.config.pools[2] else s
+        u = self.weigh("MS_SPS", "patch_embed", "proj_conv3", s)
+        u = max_pool(u, 2) if self.config.pools[3] else u  # the current itself, not the spikes
+        s = self.record("MS_SPS_lif3", self.fire("patch_embed.proj_lif3", u))
         return self.weigh("MS_SPS", "patch_embed", "rpe_conv", s) + u
 
     def attention(self, j: int, u: np.ndarray) -> np.ndarray:
@@ -108,7 +113,9 @@ class Oracle:
         s = self.record("head_lif", self.fire("head_lif", mean))
         layer = self.parameters.layers["head"]
         events = s.sum(axis=(1, 2), dtype=np.int64)
-        self.counts["head"] = OperationCount(events * len(layer.bias), np.zeros_like(events), events)
+        self.counts["head"] = OperationCount(
+            events * len(layer.bias), np.zeros_like(events), events, np.full_like(events, s[0].size)
+        )
         return conv(s[..., None, None], layer)[..., 0, 0]
 
 

@@ -49,7 +49,7 @@ def linear(offsets, channels, n_positions, first, count, weight, bias, current, 
     added : int64[T]
         incremented by the number of weight rows added; each is C_out additions (AC)
 
-    Source: semantics section 2.3, the 1x1 convolutions of MS_SSA_Conv and MS_MLP_Conv; the head's Linear.
+    Source: official modules, the 1x1 convolutions of MS_SSA_Conv and MS_MLP_Conv; the head's Linear.
     """
     for t in range(current.shape[0]):
         for i in range(count):
@@ -78,7 +78,7 @@ def conv3x3(offsets, channels, batch, height, width, first, count, weight, bias,
     others
         as in `linear`
 
-    Source: semantics section 2.2, proj_conv1..3 and rpe_conv of MS_SPS.
+    Source: official module, proj_conv1..3 and rpe_conv of MS_SPS.
     """
     n_inputs = weight.shape[0] // 9
     for t in range(current.shape[0]):

@@ -16,7 +16,7 @@ def conv3x3_analog(image, batch, height, width, first, count, weight, bias, curr
     macs : int64[T]
         incremented by the taps inside the image; each is C_in * C_out multiply-accumulates (MAC)
 
-    Source: semantics section 2.2, proj_conv of MS_SPS. It is exempt from "addition only" by name: its input is analog.
+    Source: official module, proj_conv of MS_SPS. It is exempt from "addition only" by name: its input is analog.
     """
     n_inputs = image.shape[2]
     for t in range(current.shape[0]):
@@ -47,7 +47,7 @@ def max_pool3x3(current, height, width, pooled):
     pooled : float[n_images, (height // 2) * (width // 2), C]
         written; height and width are even
 
-    Source: semantics section 2.2, stage 3 (the pool acts on the BatchNorm output).
+    Source: official module MS_SPS, stage 3 (the pool acts on the BatchNorm output).
     """
     for image in range(current.shape[0]):
         for y in range(height // 2):

@@ -24,7 +24,7 @@ def intersect(a_offsets, a_channels, b_offsets, b_channels, rows_per_b, first, c
     int64
         number of common events
 
-    Source: semantics section 2.3, steps 5 and 9.
+    Source: official module MS_SSA_Conv, K AND V, and Q AND mask.
     """
     n_events = 0
     for i in range(count):
@@ -59,7 +59,7 @@ def sum_tokens(offsets, channels, n_tokens, first, count, sums):
     sums : float[n_pairs, C]
         written at [first:first+count]; whole numbers, exact
 
-    Source: semantics section 2.3, step 7.
+    Source: official module MS_SSA_Conv, the sum over tokens.
     """
     for pair in range(first, first + count):
         for c in range(sums.shape[1]):
@@ -84,7 +84,7 @@ def spread_tokens(offsets, channels, n_tokens, low, high, first, count, bits, sp
     first, count, bits, spread, per_row
         as `first`, `count`, `bits`, `pooled`, `per_row` in `pool3x3`
 
-    Source: semantics section 2.3, steps 6 and 10.
+    Source: official module MS_SSA_Conv, the pools of K AND V and of the masked Q in dvs mode.
     """
     n_events = 0
     for i in range(count):

@@ -16,7 +16,7 @@ def lowest_bit(word):
     return (int(word) & -int(word)).bit_length() - 1
 
 
-@intrinsic  # type: ignore[misc]  # numba's decorator hands the body a typing context
+@intrinsic
 def _count_trailing_zeros(typing_context, word):
     def generate(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))

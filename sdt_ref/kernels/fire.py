@@ -30,7 +30,7 @@ def fire(current, count, decay, threshold, membrane, channels, per_row):
     int64
         number of spikes
 
-    Source: semantics section 3.1; spikingjelly 0.0.0.0.12, MultiStepLIFNode and MultiStepParametricLIFNode.
+    Source: spikingjelly 0.0.0.0.12, MultiStepLIFNode and MultiStepParametricLIFNode.
     """
     n_channels = current.shape[2]
     for i in range(count):

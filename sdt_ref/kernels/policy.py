@@ -4,6 +4,7 @@ The policy: no `fastmath` (sums keep their order, nothing is contracted to a fus
 (threads are started above, over output elements), the GIL is released, and the machine code is cached on disk.
 """
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
+
+config: Any = numba.core.config  # the NUMBA_* settings
 
 
 @cache
@@ -41,14 +44,12 @@ def cache_folder() -> Path | None:
 
 def _candidate_folders() -> list[Path]:
     candidates = []
-    if numba.config.CACHE_DIR:  # NUMBA_CACHE_DIR: the user's own choice
-        candidates.append(Path(numba.config.CACHE_DIR))
+    if config.CACHE_DIR:  # NUMBA_CACHE_DIR: the user's own choice
+        candidates.append(Path(config.CACHE_DIR))
     if os.environ.get("XDG_CACHE_HOME"):
         candidates.append(Path(os.environ["XDG_CACHE_HOME"]) / "sdt_ref")
-    try:
+    with contextlib.suppress(RuntimeError):  # no home folder
         candidates.append(Path.home() / ".cache" / "sdt_ref")
-    except RuntimeError:  # no home folder
-        pass
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     candidates.append(Path(tempfile.gettempdir()) / f"sdt_ref-{user}")
     return candidates
@@ -57,9 +58,9 @@ def _candidate_folders() -> list[Path]:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` on its first call, or load it from the cache."""
     folder = cache_folder()
-    chosen = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder or "")
+    chosen = config.CACHE_DIR
+    config.CACHE_DIR = str(folder or "")
     try:
         return numba.njit(nogil=True, cache=folder is not None)(function)
     finally:
-        numba.config.CACHE_DIR = chosen
+        config.CACHE_DIR = chosen

@@ -28,7 +28,7 @@ def pool3x3(offsets, channels, height, width, stride, first, count, bits, pooled
     int64
         number of output events
 
-    Source: semantics section 2.2 (stages 0-2, stride 2) and 2.3 step 3 (K and V in dvs mode, stride 1).
+    Source: official modules MS_SPS (stages 0-2, stride 2) and MS_SSA_Conv (K and V in dvs mode, stride 1).
     """
     out_width = width // stride
     out_height = height // stride

@@ -1,0 +1,81 @@
+"""Top-1 and top-5 over a labelled set of pictures, in batches of constant memory."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from .datasets import Pictures
+from .errors import ImageError
+from .image import open_picture, preprocess
+from .model import SpikeDrivenTransformer
+
+BATCH_NEURONS = 1 << 19  # pixels x channels of the first stage in one batch: 16 pictures of 32 x 32, one of 224 x 224
+
+
+@dataclass
+class Accuracy:
+    """What was counted.
+
+    Attributes
+    ----------
+    images, top1, top5 : pictures classified, and right within the first 1 and 5
+    labels : predicted label of each picture that could be read, with its number in the set
+    unreadable : (name, reason) of pictures that could not be read
+    """
+
+    images: int = 0
+    top1: int = 0
+    top5: int = 0
+    labels: list[tuple[int, int]] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, numbers: list[int], logits: np.ndarray, labels: np.ndarray) -> None:
+        """Count one batch: logits [B, K], labels [B]. Equal logits rank in label order."""
+        ranks = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+        self.images += len(labels)
+        self.top1 += int((ranks[:, 0] == labels).sum())
+        self.top5 += int((ranks == labels[:, None]).any(axis=1).sum())
+        self.labels += zip(numbers, ranks[:, 0].tolist(), strict=True)
+
+
+def measure(
+    model: SpikeDrivenTransformer,
+    pictures: Pictures,
+    size: int | None = None,
+    limit: int | None = None,
+    progress: Callable[[Accuracy], None] = lambda _: None,
+) -> Accuracy:
+    """Classify pictures and count the right ones; unreadable ones are skipped and listed.
+
+    Parameters
+    ----------
+    size : as in Preprocessing.at
+    limit : classify only the first so many
+    progress : called after every batch
+    """
+    how = model.preprocessing.at(size)
+    if how.frames:
+        raise ImageError("these weights read event-camera frames; expected weights for pictures")
+    batch = max(1, BATCH_NEURONS // (how.size**2 * model.architecture.widths[0]))
+    counted = Accuracy()
+
+    def readable() -> Iterator[tuple[int, np.ndarray, int]]:
+        for number, (name, source, label) in enumerate(islice(pictures, limit)):
+            try:
+                yield number, preprocess(open_picture(source), how), label
+            except ImageError as error:
+                counted.unreadable.append((name, str(error)))
+
+    for group in _batches(readable(), batch):
+        numbers, inputs, labels = zip(*group, strict=True)
+        counted.add(list(numbers), model(np.stack(inputs)).logits, np.array(labels))
+        progress(counted)
+    return counted
+
+
+def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    while group := list(islice(items, size)):
+        yield group

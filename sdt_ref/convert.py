@@ -1,0 +1,92 @@
+"""Command line: an official PyTorch checkpoint to a weights file."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from . import cli
+from .checkpoint import Conversion, convert, parse_setting
+from .errors import WeightsError
+from .weights import save
+
+
+@cli.guarded
+def main(argv: Sequence[str] | None = None) -> int:
+    """Convert a checkpoint; exit code 0, or 2 for bad input, when nothing is written."""
+    options = _parser().parse_args(argv)
+    target = Path(options.out)
+    if target.is_dir():
+        raise WeightsError(f"cannot write '{target}': expected a file name, found a folder")
+    if target.exists() and Path(options.checkpoint).exists() and target.samefile(options.checkpoint):
+        raise WeightsError(f"cannot write '{target}': that is the checkpoint itself; name another file")
+    conversion = convert(
+        options.checkpoint,
+        settings=dict(parse_setting(text) for text in options.set),
+        config=options.config,
+        preset_name=options.preset,
+        ema=options.ema,
+        classes=options.classes,
+    )
+    save(target, conversion.weights)
+    if options.json:
+        cli.print_json(_summary(conversion))
+    else:
+        _show(conversion, target)
+    return 0
+
+
+def _parser() -> cli.Parser:
+    parser = cli.parser("convert", "python -m sdt_ref.convert model_best.pth.tar sdt-8-512.h5 --preset sdt-8-512")
+    parser.add_argument("checkpoint", metavar="CKPT", help=".pth.tar of the official code, or a bare state_dict")
+    parser.add_argument("out", metavar="OUT.h5", help="weights file to write")
+    parser.add_argument("--config", metavar="FILE.yml", help="YAML configuration of the official code")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting by its official name, such as time_steps=4; it wins",
+    )
+    parser.add_argument("--preset", metavar="NAME", help="official configuration that supplies what is missing")
+    parser.add_argument("--ema", action="store_true", help="take state_dict_ema instead of state_dict")
+    parser.add_argument("--classes", metavar="FILE.txt", help="class names, one per line, in label order")
+    return parser
+
+
+def _summary(conversion: Conversion) -> dict[str, object]:
+    weights = conversion.weights
+    return {
+        "architecture": vars(weights.architecture),
+        "config": vars(weights.config),
+        "preprocessing": vars(weights.preprocessing),
+        "classes": list(weights.classes),
+        "provenance": dict(weights.provenance),
+        "sources": conversion.sources,
+        "ignored_tensors": conversion.ignored_tensors,
+        "ignored_settings": conversion.ignored_settings,
+    }
+
+
+def _show(conversion: Conversion, target: Path) -> None:
+    weights, console = conversion.weights, Console(highlight=False, soft_wrap=True)
+    parameters = sum(tensor.size for tensor in weights.tensors.values())
+    console.print(f"[bold]{target}[/]: {len(weights.tensors)} tensors, {parameters:,} numbers, {weights.architecture}")
+    console.print(f"sha256 of the checkpoint: {weights.provenance['sha256']}")
+    for name, value in {**vars(weights.config), **vars(weights.preprocessing)}.items():
+        source = conversion.sources.get({"size": "img_size"}.get(name, name), "")
+        console.print(f"  {name:<14} {value!s:<32} [dim]{source}[/]")
+    console.print(f"  {'classes':<14} {len(weights.classes)}: {', '.join(weights.classes[:5])}, ...")
+    unread = conversion.ignored_tensors
+    counters = sum(name.endswith("num_batches_tracked") for name in unread)
+    others = [name for name in unread if not name.endswith("num_batches_tracked")]
+    console.print(
+        f"ignored tensors, which the network never reads: {counters} x num_batches_tracked, {', '.join(others)}"
+    )
+    if conversion.ignored_settings:
+        console.print(f"ignored settings: {', '.join(conversion.ignored_settings)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""Labelled pictures to evaluate on: a folder per class, or one packed HDF5 file. Read one by one."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import h5py
+import numpy as np
+
+from .errors import ImageError
+from .presets import synsets
+
+# torchvision's list of picture endings, which the official code inherits
+ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+SPLIT_FOLDERS = ("validation", "val", "valid", "eval", "evaluation", "test")  # the first that exists is taken
+
+
+class Pictures(Protocol):
+    """A labelled set of pictures."""
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+
+    def __iter__(self) -> Iterator[tuple[str, Any, int]]:
+        """Yield (name, path or binary file, label), in a fixed order."""
+
+
+def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None = None) -> Pictures:
+    """Open a class-per-folder tree, or an HDF5 pack.
+
+    Parameters
+    ----------
+    classes : class names of the weights, in label order
+    split : sub-folder or group to read; None takes the usual one
+
+    Raises ImageError when the set is missing, empty, unreadable, or has classes that the weights do not know.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise ImageError(f"data set '{source}' does not exist: expected a folder of class folders, or a .h5 pack")
+    return ImageFolder(source, classes, split) if source.is_dir() else Pack(source, classes, split)
+
+
+class Pack:
+    """All pictures in one HDF5 file.
+
+    A group per split, with `jpeg` uint8 (all encoded files back to back), `offset` int64 (n + 1) and `label` (n);
+    picture i is jpeg[offset[i]:offset[i + 1]]. Attribute `classes` of the root: the class names by label.
+    """
+
+    def __init__(self, path: Path, classes: tuple[str, ...], split: str | None) -> None:
+        self.path = path
+        try:
+            with h5py.File(path, "r") as file:
+                self.split = _pack_split(file, split)
+                group = file[self.split]
+                self._offsets = np.asarray(group["offset"][()])
+                labels = np.asarray(group["label"][()])
+                n_bytes = group["jpeg"].shape[0] if group["jpeg"].dtype == np.uint8 else -1
+                names = [str(name) for name in file.attrs.get("classes", ())]
+        except ImageError as error:
+            raise ImageError(f"pack '{path}': {error}") from None
+        except (OSError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ImageError(
+                f"pack '{path}': expected HDF5 with jpeg, offset and label, found otherwise ({reason})"
+            ) from None
+        self._labels = _pack_labels(path, labels, names, classes)
+        offsets = self._offsets
+        if (
+            not np.issubdtype(offsets.dtype, np.integer)
+            or offsets.shape != (len(self._labels) + 1,)
+            or offsets[0] < 0
+            or (np.diff(offsets) < 0).any()
+            or offsets[-1] > n_bytes
+        ):
+            raise ImageError(
+                f"pack '{path}': offset does not fit {len(self._labels)} labels and {n_bytes} bytes of uint8 jpeg"
+            )
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self._labels)
+
+    def __iter__(self) -> Iterator[tuple[str, Any, int]]:
+        """Yield (name, binary file, label)."""
+        with h5py.File(self.path, "r") as file:
+            jpeg = file[self.split]["jpeg"]
+            for i, label in enumerate(self._labels):
+                encoded = jpeg[self._offsets[i] : self._offsets[i + 1]]
+                yield f"{self.split}/{i}", io.BytesIO(encoded.tobytes()), int(label)
+
+
+def _pack_split(file: Any, split: str | None) -> str:
+    groups = [name for name, node in file.items() if isinstance(node, h5py.Group)]
+    if split is None:
+        usual = [name for name in ("test", *SPLIT_FOLDERS) if name in groups] or groups
+        if not usual:
+            raise ImageError("expected a group per split, found none")
+        return usual[0]
+    if split not in groups:
+        raise ImageError(f"expected split '{split}', found {', '.join(groups) or 'none'}; choose with --split")
+    return split
+
+
+def _pack_labels(path: Path, labels: np.ndarray, names: list[str], classes: tuple[str, ...]) -> np.ndarray:
+    """Labels in the order of the weights' classes."""
+    if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
+        raise ImageError(
+            f"pack '{path}': expected one integer label per picture, found {labels.dtype} of shape {labels.shape}"
+        )
+    if names:
+        unknown = [name for name in names if name not in classes]
+        if unknown and len(names) != len(classes):
+            raise ImageError(
+                f"pack '{path}': class '{unknown[0]}' is unknown to the weights, which know {_few(classes)}"
+            )
+        order = np.array([classes.index(name) for name in names] if not unknown else range(len(names)))
+    else:
+        order = np.arange(len(classes))
+    if labels.min() < 0 or labels.max() >= len(order):
+        raise ImageError(
+            f"pack '{path}': expected labels 0 to {len(order) - 1}, found {labels.min()} to {labels.max()}"
+        )
+    return order[labels]
+
+
+class ImageFolder:
+    """A folder per class; classes and files in natural order ('img2' before 'img10').
+
+    Folder names are class names, or ImageNet synsets; else there must be one folder per class of the weights, and their
+    natural order is the label order.
+    """
+
+    def __init__(self, path: Path, classes: tuple[str, ...], split: str | None) -> None:
+        self.path = _split_folder(path, split)
+        folders = sorted((entry for entry in self.path.iterdir() if entry.is_dir()), key=_natural)
+        if not folders:
+            raise ImageError(f"folder '{self.path}': expected one folder per class, found none")
+        labels = _folder_labels(self.path, [folder.name for folder in folders], classes)
+        self._items = [
+            (file, label)
+            for folder, label in zip(folders, labels, strict=True)
+            for file in sorted(folder.rglob("*"), key=_natural)
+            if file.suffix.lower() in ENDINGS and file.is_file()
+        ]
+        if not self._items:
+            raise ImageError(f"folder '{self.path}': expected pictures ({', '.join(sorted(ENDINGS))}), found none")
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[tuple[str, Any, int]]:
+        """Yield (name, path, label)."""
+        for file, label in self._items:
+            yield str(file.relative_to(self.path)), file, label
+
+
+def _split_folder(path: Path, split: str | None) -> Path:
+    if split is not None:
+        if not (path / split).is_dir():
+            raise ImageError(f"folder '{path}': expected a sub-folder '{split}', found none; choose with --split")
+        return path / split
+    return next((path / name for name in SPLIT_FOLDERS if (path / name).is_dir()), path)
+
+
+def _folder_labels(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
+    known = {name: label for label, name in enumerate(classes)}
+    by_synset = {synset: known[name] for synset, name in synsets().items() if name in known}
+    for table in (known, by_synset):
+        if all(name in table for name in names):
+            return [table[name] for name in names]
+    if len(names) == len(classes):
+        return list(range(len(names)))
+    unknown = next(name for name in names if name not in known)
+    raise ImageError(
+        f"folder '{path}': class folder '{unknown}' is unknown to the weights, which know {_few(classes)}; "
+        f"expected those names, or {len(classes)} folders in label order"
+    )
+
+
+def _few(classes: tuple[str, ...]) -> str:
+    return f"{len(classes)} classes: {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}"
+
+
+def _natural(path: Path) -> list[tuple[int, int | str]]:
+    """Sort key that compares digits as numbers."""
+    parts = re.split(r"(\d+)", str(path).lower())
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]

@@ -1,0 +1,109 @@
+"""Command line: accuracy on a folder or pack of pictures."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from . import cli
+from .accuracy import Accuracy, measure
+from .datasets import open_pictures
+from .errors import ConfigError
+from .model import load
+
+LISTED = 20  # unreadable pictures named on the screen; --json names all
+
+
+@cli.guarded
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate; exit code 0, 1 when pictures were unreadable, 2 for bad input."""
+    options = _parser().parse_args(argv)
+    if options.limit is not None and options.limit < 1:
+        raise ConfigError(f"--limit: expected 1 or more, found {options.limit}")
+    model = load(options.weights, options.arithmetic, options.threads)
+    pictures = open_pictures(options.data, model.classes, options.split)
+    total = min(len(pictures), options.limit or len(pictures))
+    against = _read_labels(options.against, total) if options.against else None
+    screen = Console(stderr=True)
+    start = time.perf_counter()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with cli.compile_notice(screen), Progress(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task("evaluating", total=total)
+
+        def progress(so_far: Accuracy) -> None:
+            done = so_far.images + len(so_far.unreadable)
+            bar.update(task, completed=done, description=f"top-1 {so_far.top1 / so_far.images:.2%}")
+
+        counted = measure(model, pictures, options.size, options.limit, progress)
+    seconds = time.perf_counter() - start
+    agreeing = None if against is None else sum(int(against[i] == label) for i, label in counted.labels)
+    if options.json:
+        cli.print_json(_summary(counted, seconds, agreeing))
+    else:
+        _show(counted, seconds, agreeing)
+    return cli.CHECK_FAILED if counted.unreadable else 0
+
+
+def _parser() -> cli.Parser:
+    parser = cli.parser("evaluate", "python -m sdt_ref.evaluate cifar10.h5 --limit 1000")
+    parser.add_argument("data", metavar="FOLDER_or_PACK.h5", help="a folder per class, or a packed HDF5 file")
+    parser.add_argument(
+        "--split", metavar="NAME", help="sub-folder or group to read (default: the validation or test part)"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="classify only the first N pictures")
+    parser.add_argument("--against", metavar="LABELS.npy", help="count how many labels agree with another program's")
+    cli.add_model_options(parser)
+    return parser
+
+
+def _read_labels(path: str, total: int) -> np.ndarray:
+    try:
+        labels = np.load(Path(path), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"labels '{path}': expected a .npy file of integers ({str(error).splitlines()[0]})") from None
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or len(labels) < total or labels.dtype.kind not in "iu":
+        raise ConfigError(f"labels '{path}': expected at least {total} integers along one axis")
+    return labels
+
+
+def _summary(counted: Accuracy, seconds: float, agreeing: int | None) -> dict[str, object]:
+    n = counted.images
+    summary: dict[str, object] = {
+        "images": n,
+        "top1": counted.top1 / n if n else None,
+        "top5": counted.top5 / n if n else None,
+        "top1_right": counted.top1,
+        "top5_right": counted.top5,
+        "seconds": seconds,
+        "unreadable": [{"name": name, "reason": reason} for name, reason in counted.unreadable],
+    }
+    return summary if agreeing is None else {**summary, "agreeing": agreeing}
+
+
+def _show(counted: Accuracy, seconds: float, agreeing: int | None) -> None:
+    console, n = Console(highlight=False, soft_wrap=True), counted.images
+    if n:
+        console.print(f"top-1     {counted.top1 / n:8.2%}   {counted.top1:,} of {n:,}")
+        console.print(f"top-5     {counted.top5 / n:8.2%}   {counted.top5:,} of {n:,}")
+        if agreeing is not None:
+            console.print(f"agreeing  {agreeing / n:8.2%}   {agreeing:,} of {n:,} labels")
+    console.print(f"time      {seconds:7.1f} s   {n / seconds:.0f} images/s")
+    for name, reason in counted.unreadable[:LISTED]:
+        console.print(f"[red]unreadable[/] {escape(name)}: {escape(reason)}")
+    if len(counted.unreadable) > LISTED:
+        console.print(f"... and {len(counted.unreadable) - LISTED} more; --json lists all")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Command line: a picture to a class, with the spikes and additions that it took."""
+
+import sys
+import time
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from . import cli
+from .errors import ConfigError
+from .image import open_picture, preprocess
+from .model import SpikeDrivenTransformer, load
+from .result import OperationCount, Result
+
+BAR = 32  # characters of a full bar
+
+
+@cli.guarded
+def main(argv: Sequence[str] | None = None) -> int:
+    """Classify one picture; exit code 0, or 2 for bad input."""
+    options = _parser().parse_args(argv)
+    if options.top < 1:
+        raise ConfigError(f"--top: expected 1 or more, found {options.top}")
+    model = load(options.weights, options.arithmetic, options.threads)
+    how = model.preprocessing.at(options.size)
+    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
+        source = Path(options.image) if options.image else sample
+        picture = open_picture(source)
+    x = preprocess(picture, how)[None]
+    screen = Console(stderr=True)
+    with cli.compile_notice(screen):
+        model.warm_up()
+        start = time.perf_counter()
+        result = model(x)
+        seconds = time.perf_counter() - start
+    ranking = model.rank(result.logits[0])[: options.top]
+    if options.json:
+        cli.print_json(_summary(model, source, how.size, ranking, result, seconds))
+    else:
+        console = Console(highlight=False)
+        name = source.name if options.image else f"{source.name}, the sample photo"
+        console.print(f"[bold]{escape(name)}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}")
+        _show_classes(console, model)
+        _show_ranking(console, ranking)
+        _show_stages(console, result)
+        steps = len(result.logits_per_step)
+        console.print(f"{seconds:.3f} s on {model.threads} threads, {model.arithmetic.name}, {steps} time steps")
+    return 0
+
+
+def _parser() -> cli.Parser:
+    parser = cli.parser("infer", "python -m sdt_ref.infer photo.jpg --top 3")
+    parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
+    parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print (default: 5)")
+    cli.add_model_options(parser)
+    return parser
+
+
+def stages(result: Result) -> dict[str, OperationCount]:
+    """Operations of each weight layer under a reader's name: 'block 0: q, k, v' adds up three layers."""
+    named: dict[str, OperationCount] = {}
+    for layer, count in result.counts.items():
+        name = _stage_name(layer)
+        if name in named:  # q, k and v read the same spikes
+            have = named[name]
+            count = OperationCount(have.ac + count.ac, have.mac + count.mac, have.events, have.neurons)  # noqa: PLW2901
+        named[name] = count
+    return named
+
+
+def _stage_name(layer: str) -> str:
+    module, _, conv = layer.removesuffix("_conv").rpartition("_")
+    if module.startswith("MS_SPS"):
+        return f"patch embedding: {layer.removeprefix('MS_SPS_').replace('_', ' ')}"
+    if module.startswith("MS_SSA_Conv"):
+        return f"block {module.removeprefix('MS_SSA_Conv')}: attention {'q, k, v' if conv in 'qkv' else conv}"
+    if module.startswith("MS_MLP_Conv"):
+        return f"block {module.removeprefix('MS_MLP_Conv')}: MLP {conv}"
+    return "classifier"
+
+
+def _show_classes(console: Console, model: SpikeDrivenTransformer) -> None:
+    size, classes = model.preprocessing.size, model.classes
+    known = ", ".join(classes) if len(classes) <= 12 else ", ".join(classes[:6]) + ", ..."
+    console.print(f"[dim]The weights know {len(classes)} classes at {size}x{size}, nothing else: {escape(known)}[/]\n")
+
+
+def _show_ranking(console: Console, ranking: list[tuple[str, float]]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    for label, score in ranking:
+        table.add_row(escape(label), f"{score:6.1%}", f"[cyan]{'█' * round(score * BAR)}[/]")
+    console.print(table)
+    console.print()
+
+
+def _show_stages(console: Console, result: Result) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("stage", no_wrap=True)
+    for heading in ("firing rate", "additions", "multiplications"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, count in stages(result).items():
+        rate, ac, mac = count.firing_rate, int(count.ac.sum()), int(count.mac.sum())
+        table.add_row(
+            name,
+            "analog" if rate is None else f"{rate:.3f}",
+            f"{ac:,}" if rate is not None else "",
+            f"{mac:,}" if mac else "0",
+        )
+    totals = [sum(int(getattr(count, kind).sum()) for count in result.counts.values()) for kind in ("ac", "mac")]
+    table.add_row("[bold]all weight layers[/]", "", *(f"[bold]{total:,}[/]" for total in totals))
+    console.print(table)
+    console.print(
+        "[dim]firing rate: spikes per neuron and time step that the stage reads; operations: all time steps[/]\n"
+    )
+
+
+def _summary(
+    model: SpikeDrivenTransformer,
+    source: Path,
+    size: int,
+    ranking: list[tuple[str, float]],
+    result: Result,
+    seconds: float,
+) -> dict[str, object]:
+    def layer(count: OperationCount) -> dict[str, object]:
+        per_step = {kind: np.asarray(getattr(count, kind)).tolist() for kind in ("ac", "mac", "events")}
+        return {"firing_rate": count.firing_rate, **per_step}
+
+    return {
+        "image": str(source),
+        "size": size,
+        "arithmetic": model.arithmetic.name,
+        "time_steps": len(result.logits_per_step),
+        "threads": model.threads,
+        "seconds": seconds,
+        "classes_known": len(model.classes),
+        "predictions": [{"label": label, "score": score} for label, score in ranking],
+        "logits": [float(v) for v in result.logits[0]],
+        "layers": {name: layer(count) for name, count in result.counts.items()},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""What "equal" means: every spike, every current, every logit and every count, with ==."""
+
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+import sdt_ref
+
+from .networks import Network, input_of, model_of
+
+
+def assert_same(actual: np.ndarray, expected: np.ndarray, name: str) -> None:
+    """Compare exactly; show the first differing number."""
+    assert actual.shape == expected.shape, f"{name}: shape {actual.shape}, expected {expected.shape}"
+    assert actual.dtype == expected.dtype, f"{name}: type {actual.dtype}, expected {expected.dtype}"
+    different = np.argwhere(~((actual == expected) | (np.isnan(actual) & np.isnan(expected))))
+    if len(different):
+        first = tuple(different[0])
+        raise AssertionError(
+            f"{name}: {len(different)} of {actual.size} differ, first at {first}: {actual[first]!r}, expected {expected[first]!r}"
+        )
+
+
+def assert_same_results(engine: Any, oracle: Any) -> None:
+    """Compare two results in the order of the data flow."""
+    assert list(engine.spikes) == list(oracle.spikes)
+    assert list(engine.currents) == list(oracle.currents)
+    for hook, spikes in oracle.spikes.items():
+        assert_same(engine.spikes[hook].to_dense(), spikes.to_dense(), hook)
+    for module, current in oracle.currents.items():
+        assert_same(engine.currents[module], current, f"current of {module}")
+    assert_same(engine.logits_per_step, oracle.logits_per_step, "logits per step")
+    assert_same(engine.logits, oracle.logits, "logits")
+    assert set(engine.counts) == set(oracle.counts)
+    for layer, count in oracle.counts.items():
+        for kind in ("ac", "mac", "events", "neurons"):
+            assert_same(getattr(engine.counts[layer], kind), getattr(count, kind), f"{kind} of {layer}")
+
+
+@contextmanager
+def small_tiles(nbytes: int, package: ModuleType = sdt_ref) -> Any:
+    """Cut even small networks into many tiles."""
+    with (
+        mock.patch.object(package.current, "TILE_BYTES", nbytes),
+        mock.patch.object(package.masking, "TILE_EVENTS", nbytes),
+    ):
+        yield
+
+
+def assert_engine_equals_oracle(n: Network, arithmetic: str = "float32", threads: int = 1, tile_bytes: int = 1 << 18,
+                                package: ModuleType = sdt_ref) -> None:  # fmt: skip
+    """Run a random network both ways."""
+    model, x = model_of(n, arithmetic, threads, package), input_of(n)
+    with np.errstate(over="ignore", invalid="ignore"), small_tiles(tile_bytes, package):
+        assert_same_results(model(x, record="currents"), package.dense.forward(model, x))

@@ -1,0 +1,90 @@
+"""BatchNorm folded into the weights gives what BatchNorm behind the convolution gives."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdt_ref import WeightsError
+from sdt_ref.arithmetic import FLOAT32, FLOAT64
+from sdt_ref.folding import BATCH_NORM_EPSILON, fold
+from sdt_ref.weights import Weights
+
+from .equality import assert_same
+from .networks import Network, weights_of
+
+MODULES = ["patch_embed.proj_conv", "patch_embed.proj_conv2", "patch_embed.rpe_conv", "block.0.attn.k_conv",
+           "block.0.attn.proj_conv", "block.0.mlp.fc1_conv", "block.0.mlp.fc2_conv"]  # fmt: skip
+
+
+def unfolded(weights: Weights, module: str, x: np.ndarray) -> np.ndarray:
+    """gamma * (conv(x) + bias - mean) / sqrt(var + eps) + beta at one output position, float64; x : [C_in, k, k]."""
+    t = {name: np.asarray(tensor, np.float64) for name, tensor in weights.tensors.items()}
+    norm = module.replace("conv", "bn")
+    y = np.tensordot(t[f"{module}.weight"], x, axes=3) + t.get(f"{module}.bias", 0)
+    scaled = (y - t[f"{norm}.running_mean"]) / np.sqrt(t[f"{norm}.running_var"] + 1e-5)
+    return t[f"{norm}.weight"] * scaled + t[f"{norm}.bias"]
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(MODULES))
+def test_folded_equals_unfolded(seed: int, module: str) -> None:
+    weights = weights_of(Network(seed=seed))
+    layer = fold(weights, FLOAT64).layers[module]
+    x = np.random.default_rng(seed).standard_normal(layer.weight.shape[1:])
+    folded = np.tensordot(layer.weight, x, axes=3) + layer.bias
+    np.testing.assert_allclose(folded, unfolded(weights, module, x), rtol=1e-12, atol=1e-12)
+
+
+def test_folding_literal() -> None:
+    """gamma 3, beta 1, mean 2, var 4 - eps: gain 3 / 2, so weight 10 -> 15 and bias 6 -> (6 - 2) * 1.5 + 1 = 7."""
+    weights = weights_of(Network())
+    tensors = dict(weights.tensors)
+    for part, value in (("weight", 3), ("bias", 1), ("running_mean", 2), ("running_var", 4 - BATCH_NORM_EPSILON)):
+        tensors[f"block.0.mlp.fc1_bn.{part}"] = np.full(24, value, np.float32)
+    tensors["block.0.mlp.fc1_conv.weight"] = np.full((24, 16, 1, 1), 10, np.float32)
+    tensors["block.0.mlp.fc1_conv.bias"] = np.full(24, 6, np.float32)
+    changed = Weights(tensors, weights.config, weights.preprocessing, weights.classes, {})
+    layer = fold(changed, FLOAT32).layers["block.0.mlp.fc1_conv"]
+    assert set(layer.weight.ravel().tolist()) == {15.0}
+    assert set(layer.bias.tolist()) == {7.0}
+
+
+def test_float32_is_float64_rounded_once() -> None:
+    weights = weights_of(Network())
+    narrow, wide = fold(weights, FLOAT32), fold(weights, FLOAT64)
+    for module, layer in wide.layers.items():
+        assert_same(narrow.layers[module].weight, layer.weight.astype(np.float32), module)
+
+
+def test_no_bias_is_minus_zero() -> None:
+    weights = weights_of(Network(drive=0))
+    tensors = {name: np.full_like(tensor, -0.0) if name.endswith("bias") else tensor for name, tensor in weights.tensors.items()}
+    for name in tensors:
+        if name.endswith("running_mean"):
+            tensors[name] = np.zeros_like(tensors[name])
+    parameters = fold(Weights(tensors, weights.config, weights.preprocessing, weights.classes, {}), FLOAT32)
+    assert not any(np.signbit(layer.bias[layer.bias == 0]).any() for layer in parameters.layers.values())
+
+
+def test_neuron_constants() -> None:
+    lif = fold(weights_of(Network()), FLOAT32).neurons
+    assert {n.decay for n in lif.values()} == {0.5}
+    assert {name: n.threshold for name, n in lif.items() if n.threshold != 1} == {"block.0.attn.talking_heads_lif": 0.5}
+    weights = weights_of(Network(spike_mode="plif"))
+    for arithmetic in (FLOAT32, FLOAT64):
+        plif = fold(weights, arithmetic).neurons
+        for name, neuron in plif.items():
+            w = arithmetic.dtype.type(weights.tensors[f"{name}.w"])
+            assert neuron.decay.dtype == arithmetic.dtype
+            assert neuron.decay == 1 / (1 + np.exp(-w))
+
+
+def test_folding_beyond_float32_is_refused_by_name() -> None:
+    weights = weights_of(Network())
+    tensors = dict(weights.tensors)
+    tensors["block.0.mlp.fc1_bn.weight"] = np.full(24, 3e38, np.float32)
+    tensors["block.0.mlp.fc1_bn.running_var"] = np.full(24, 1e-8, np.float32)
+    huge = Weights(tensors, weights.config, weights.preprocessing, weights.classes, {})
+    with pytest.raises(WeightsError, match=r"layer 'block.0.mlp.fc1_conv': BatchNorm folds to values beyond float32"):
+        fold(huge, FLOAT32)
+    fold(huge, FLOAT64)

@@ -179,7 +179,7 @@ def _float32(name: str, tensor: Any) -> np.ndarray:
     narrow = tensor.detach().to(torch.float32)
     if tensor.dtype == torch.float64 and not torch.equal(narrow.double().nan_to_num(), tensor.nan_to_num()):
         raise WeightsError(f"tensor '{name}': expected float32, found float64 values that float32 cannot hold exactly")
-    return np.ascontiguousarray(narrow.numpy())
+    return np.array(narrow.numpy(), order="C")
 
 
 class _Lookup:

@@ -108,8 +108,9 @@ def crop(picture: Image.Image, how: Preprocessing) -> Image.Image:
         raise ImageError(
             f"picture of {width}x{height} pixels is too elongated to be resized to {target[0]}x{target[1]}"
         )
-    if target != picture.size:
-        picture = picture.resize(target, Image.Resampling[how.filter.upper()])
+    # in two steps, since Pillow 12 and older resize rows first, and newer ones whichever way is cheaper: other pixels
+    for step in ((target[0], height), target):
+        picture = picture.resize(step, Image.Resampling[how.filter.upper()])
     # Python rounds halves to even, and the official offsets depend on it: 235 -> 224 starts at 6
     left, top = round((target[0] - how.size) / 2), round((target[1] - how.size) / 2)
     return picture.crop((left, top, left + how.size, top + how.size))

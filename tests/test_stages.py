@@ -1,16 +1,18 @@
 """Each stage alone: literal cases checked by hand, and laws on any input, against the oracle's layer."""
 
+from types import ModuleType
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sdt_ref
 from sdt_ref import SpikeEvents
 from sdt_ref.current import Stream
 from sdt_ref.dense import layers as dense
 from sdt_ref.folding import Layer, NeuronParameters
 from sdt_ref.head import mean_steps, mean_tokens
 from sdt_ref.masking import intersect, pool, pool_tokens, sum_tokens
-from sdt_ref.neuron import Neuron
 from sdt_ref.run import Run
 from sdt_ref.sps import max_pool
 from sdt_ref.synapse import Synapse
@@ -121,18 +123,39 @@ def test_disjoint_event_sets_add(spikes: np.ndarray, window: int, seed: int) -> 
 # --- neurons ----------------------------------------------------------------------------------------------------------
 
 
-def spikes_of(current: np.ndarray, decay: float, threshold: float) -> np.ndarray:
+# Two steps of float32 current whose second membrane, v + (x - v) / 2, is rounded twice. The first neuron then stays
+# just below the threshold and the second meets it; rounded once, as in (v + x) / 2, it is the other way round.
+TWO_ROUNDINGS = np.array(
+    [
+        [float.fromhex("0x1.4c4c6ep-4"), float.fromhex("0x1.0c14b6p-5")],
+        [float.fromhex("0x1.f59d9cp+0"), float.fromhex("0x1.fbcfacp+0")],
+    ],
+    np.float32,
+)
+
+
+def spikes_of(current: np.ndarray, decay: float, threshold: float, package: ModuleType = sdt_ref) -> np.ndarray:
     """current : [T, C] of one position."""
     number = current.dtype.type
-    neuron = Neuron("n", NeuronParameters(number(decay), number(threshold)))
+    neuron = package.neuron.Neuron("n", package.folding.NeuronParameters(number(decay), number(threshold)))
     T, C = current.shape
-    return neuron(Stream((T, 1), current.reshape(T, 1, C)), Run(T, 1)).to_dense()[:, 0]
+    return neuron(package.current.Stream((T, 1), current.reshape(T, 1, C)), package.run.Run(T, 1)).to_dense()[:, 0]
 
 
 def test_lif_literal() -> None:
     """x = 2 fires at once (equality), 1.5 on the second step: 0.75, then 0.75 + (1.5 - 0.75) / 2 = 1.125, reset to 0."""
     current = np.tile(np.array([2, 1.5, 1, 0], np.float32), (4, 1))
     assert spikes_of(current, 0.5, 1.0).T.tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_the_reset_is_hard() -> None:
+    """1.75: 0.875, then 1.3125 fires; from 0, not from 0.3125, the third step reaches 0.875 only."""
+    assert spikes_of(np.full((4, 1), 1.75, np.float32), 0.5, 1.0).ravel().tolist() == [0, 1, 0, 1]
+
+
+def test_the_charge_has_two_roundings() -> None:
+    assert spikes_of(TWO_ROUNDINGS, 0.5, 1.0).tolist() == [[0, 0], [0, 1]]
+    assert dense.neurons(TWO_ROUNDINGS, NeuronParameters(np.float32(0.5), np.float32(1))).tolist() == [[0, 0], [0, 1]]
 
 
 def test_just_below_the_threshold_does_not_fire() -> None:

@@ -1,0 +1,162 @@
+"""Planted faults: each is a change that a tired programmer could make, and each must turn a check red.
+
+The checks are those of the property tests: event engine == dense oracle on whole networks, folding == BatchNorm, and
+literal cases. They run on a changed copy of the package, as plain Python.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from .copies import changed_copy
+from .equality import assert_engine_equals_oracle, assert_same
+from .networks import Network, weights_of
+from .test_folding import unfolded
+from .test_stages import TWO_ROUNDINGS, spikes_of
+
+# few pixels and channels, for plain Python; many tiles; every branch of the network
+NETWORKS = [
+    Network(dim=16, hidden=24, time_steps=2, height=4, width=8, pooling_stat="0101", batch=2, seed=1),
+    Network(dim=16, hidden=16, time_steps=3, height=4, width=4, pooling_stat="0001", batch=1, dyadic=True, seed=2),
+    Network(dim=16, hidden=8, time_steps=4, height=4, width=5, pooling_stat="0000", batch=2, dvs_mode=True, num_heads=2,
+            spike_mode="plif", frames=True, in_channels=2, seed=5),
+    Network(dim=16, hidden=8, time_steps=2, height=6, width=4, pooling_stat="1000", batch=2, dvs_mode=True, num_heads=4,
+            drive=0.0, seed=6),
+    Network(dim=16, hidden=8, time_steps=2, height=2, width=4, pooling_stat="0010", batch=1, depth=2, drive=2.0, seed=4),
+]  # fmt: skip
+
+
+def engine_equals_oracle(package: ModuleType) -> None:
+    for n in NETWORKS:
+        assert_engine_equals_oracle(n, "float32", threads=1, tile_bytes=700, package=package)
+
+
+def folding_equals_batch_norm(package: ModuleType) -> None:
+    weights = weights_of(Network())
+    parameters = package.folding.fold(weights, package.arithmetic.FLOAT64)
+    for module in ("patch_embed.proj_conv1", "block.0.attn.proj_conv", "block.0.mlp.fc1_conv"):
+        layer = parameters.layers[module]
+        x = np.random.default_rng(0).standard_normal(layer.weight.shape[1:])
+        folded = np.tensordot(layer.weight, x, axes=3) + layer.bias
+        np.testing.assert_allclose(folded, unfolded(weights, module, x), rtol=1e-12, atol=1e-12)
+    thresholds = {name: float(neuron.threshold) for name, neuron in parameters.neurons.items()}
+    assert thresholds.pop("block.0.attn.talking_heads_lif") == 0.5
+    assert set(thresholds.values()) == {1.0}
+    assert {float(neuron.decay) for neuron in parameters.neurons.values()} == {0.5}
+
+
+def oracle_is_literally_right(package: ModuleType) -> None:
+    layers, folding = package.dense.layers, package.folding
+    current = np.tile(np.array([2, 1.75, 1], np.float32), (4, 1))
+    neuron = folding.NeuronParameters(np.float32(0.5), np.float32(1))
+    assert layers.neurons(current, neuron).T.tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0]]
+    assert layers.neurons(TWO_ROUNDINGS, neuron).tolist() == [[0, 0], [0, 1]]
+    weight = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3)
+    corner = np.zeros((1, 1, 1, 2, 2), np.uint8)
+    corner[..., 0, 0] = 1
+    layer = folding.Layer(weight, np.ones(1, np.float32))
+    assert_same(layers.conv(corner, layer).ravel(), np.array([5, 4, 2, 1], np.float32), "conv")
+    assert layers.fan_out(np.ones((1, 1, 1, 3, 3), np.uint8), layer).tolist() == [4 + 6 + 4 + 6 + 9 + 6 + 4 + 6 + 4]
+    below = np.full((1, 1, 1, 2, 2), -5.0)
+    assert_same(layers.max_pool(below, 2), below[..., :1, :1], "pool")
+
+
+def neurons_round_twice(package: ModuleType) -> None:
+    assert spikes_of(TWO_ROUNDINGS, 0.5, 1.0, package).tolist() == [[0, 0], [0, 1]]
+
+
+Check = Callable[[ModuleType], None]
+ENGINE, FOLDING, ORACLE = engine_equals_oracle, folding_equals_batch_norm, oracle_is_literally_right
+NEURON = neurons_round_twice
+
+ADD = "kernels/accumulate.py"
+FIRE = "kernels/fire.py"
+ANALOG = "kernels/analog.py"
+POOL = "kernels/pooling.py"
+SDSA = "kernels/attention.py"
+
+# name: (the check that must turn red, file, what stands there, what the tired programmer writes)
+FAULTS: dict[str, tuple[Check, str, str, str]] = {
+    # additions
+    "pairwise sum": (ENGINE, ADD, "(((four + weight[r4, o]) + weight[r5, o])", "(((weight[r4, o] + weight[r5, o]) + four)"),
+    "rows out of order": (ENGINE, ADD, "r0, r1, r2, r3 = rows[e], rows[e + 1],", "r1, r0, r2, r3 = rows[e], rows[e + 1],"),
+    "last row forgotten": (ENGINE, ADD, "while e < last:", "while e + 1 < last:"),
+    "bias forgotten in linear": (ENGINE, ADD, "current[t, at + i, o] = bias[o]\n            row =", "current[t, at + i, o] = 0\n            row ="),
+    "bias forgotten in conv": (ENGINE, ADD, "current[t, at + i, o] = bias[o]\n            position", "current[t, at + i, o] = 0\n            position"),
+    "border missed": (ENGINE, ADD, "0 <= x + kx - 1 < width:", "0 <= x + kx - 1 < width - 1:"),
+    "border wraps to the next row": (ENGINE, ADD, " and 0 <= x + kx - 1 < width:", " and 0 <= x + kx:"),
+    "kernel mirrored": (ENGINE, ADD, "row = (image_row + ky - 1) * width + x + kx - 1", "row = (image_row + ky - 1) * width + x + 1 - kx"),
+    "taps not in canonical order": (ENGINE, ADD, "taps[n_taps] = tap_row + channels[e]", "taps[n_taps] = tap_row + channels[offsets[row] + offsets[row + 1] - 1 - e]"),
+    "image of another time step": (ENGINE, ADD, "image_row = t * batch * height + position // width", "image_row = position // width"),
+    "additions counted per event": (ENGINE, ADD, "added[t] += n_taps", "added[t] += 1"),
+    "additions counted at step 0": (ENGINE, ADD, "added[t] += offsets[row + 1] - offsets[row]", "added[0] += offsets[row + 1] - offsets[row]"),
+    "fan-out forgotten": (ENGINE, "synapse.py", "ac=rows_added * self.n_channels", "ac=rows_added"),
+    # neurons
+    "> for >=": (ENGINE, FIRE, "if h >= threshold:", "if h > threshold:"),
+    "soft reset": (ENGINE, FIRE, "membrane[i, c] = 0\n                    channels", "membrane[i, c] = h - threshold\n                    channels"),
+    "(v + x) / 2": (NEURON, FIRE, "h = v + (current[t, i, c] - v) * decay", "h = (v + current[t, i, c]) * decay"),
+    "no leak": (ENGINE, FIRE, "h = v + (current[t, i, c] - v) * decay", "h = v + current[t, i, c] * decay"),
+    "one rounding too few": (NEURON, FIRE, "h = v + (current[t, i, c] - v) * decay", "h = current.dtype.type(float(v) + (float(current[t, i, c]) - float(v)) * float(decay))"),
+    "membrane left over from the last tile": (ENGINE, FIRE, "for i in range(count):\n        for c in range(n_channels):\n            membrane[i, c] = 0", "for i in range(0):\n        for c in range(n_channels):\n            membrane[i, c] = 0"),
+    "PLIF run as LIF": (ENGINE, "neuron.py", "self.decay = parameters.decay", "self.decay = parameters.decay * 0 + parameters.decay.dtype.type(0.5)"),
+    "neurons of another layer": (ENGINE, "sdsa.py", "self.k_lif(self.k_conv(s), run)", "self.q_lif(self.k_conv(s), run)"),
+    # pools
+    "pool before LIF": (ENGINE, "sps.py", "s = run.record(\"MS_SPS_lif\", self.proj_lif(self.proj_conv(image, run.time_steps), run))", "s = run.record(\"MS_SPS_lif\", self.proj_lif(max_pool(Stream.of(self.proj_conv(image, run.time_steps), run)) if self.pools[0] else self.proj_conv(image, run.time_steps), run))"),
+    "stage 3 pools spikes": (ENGINE, "sps.py", "        if self.pools[3]:\n            x_feat = max_pool(x_feat)\n        s = run.record(\"MS_SPS_lif3\", self.proj_lif3(x_feat, run))", "        s = run.record(\"MS_SPS_lif3\", self.proj_lif3(x_feat, run))\n        if self.pools[3]:\n            s = pool(s, 2, run)\n            x_feat = max_pool(x_feat)"),
+    "pool window too small": (ENGINE, POOL, "min(y + 2, height)", "min(y + 1, height)"),
+    "pool reaches into the next image": (ENGINE, POOL, "min(y + 2, height)", "y + 2"),
+    "pool of the wrong image": (ENGINE, POOL, "// out_height * height", "// out_height * 0"),
+    "pooled currents padded with zero": (ENGINE, ANALOG, "pooled[image, p, c] = current[image, 2 * y * width + 2 * x, c]", "pooled[image, p, c] = 0"),
+    "bits left over": (ENGINE, "kernels/bitset.py", "        bits[w] = 0\n", ""),
+    # attention
+    "K OR V": (ENGINE, SDSA, "            if a_channels[a] < b_channels[b]:\n", "            if a_channels[a] < b_channels[b]:\n                common[n_events] = a_channels[a]\n                n_events += 1\n"),
+    "mask of another time step": (ENGINE, SDSA, "b, b_end = b_offsets[row // rows_per_b], b_offsets[row // rows_per_b + 1]", "b, b_end = b_offsets[row % (len(b_offsets) - 1)], b_offsets[row % (len(b_offsets) - 1) + 1]"),
+    "V masked instead of Q": (ENGINE, "sdsa.py", "z = intersect(q, mask, run)", "z = intersect(v, mask, run)"),
+    "Q pooled too": (ENGINE, "sdsa.py", "k, v = pool(k, 1, run), pool(v, 1, run)", "k, v, q = pool(k, 1, run), pool(v, 1, run), pool(q, 1, run)"),
+    "K AND V not pooled": (ENGINE, "sdsa.py", "            kv = pool_tokens(kv, self.heads, run)\n", "            pass\n"),
+    "channels cross heads": (ENGINE, "masking.py", "low = channel - (channel % depth > 0)", "low = channel - (channel > 0)"),
+    "tokens cross images": (ENGINE, SDSA, "stop = row + min(n_tokens - token, 2)", "stop = min(row + 2, len(offsets) - 1)"),
+    "tokens in columns": (ENGINE, SDSA, "start = row - min(token, 1)", "start = row"),
+    "slow PLIF mask made an OR": (ENGINE, "sdsa.py", "Stream(count.shape[:2], count)", "Stream(count.shape[:2], (count > 0) * u.dtype.type(9))"),
+    # shortcuts, head, data flow
+    "RPE without its residual": (ENGINE, "sps.py", "Stream.of(self.rpe_conv(s), run).plus(x_feat, run)", "Stream.of(self.rpe_conv(s), run)"),
+    "attention without its shortcut": (ENGINE, "sdsa.py", "return Stream.of(self.proj_conv(z), run).plus(u, run)", "return Stream.of(self.proj_conv(z), run)"),
+    "outer shortcut kept at mlp_ratio 1": (ENGINE, "mlp.py", "y = u = Stream.of(y, run).plus(u, run)", "y = Stream.of(y, run).plus(u, run)"),
+    "mean over tokens backwards": (ENGINE, "head.py", "total += tokens[:, :, n]", "total = tokens[:, :, n] + total if n % 2 else total + tokens[:, :, H * W - n] if n > 1 else total"),
+    "mean after the neurons": (ENGINE, "head.py", "return Stream((T, B), total / u.dtype.type(H * W))", "return Stream((T, B), total)"),
+    "mean over steps forgotten": (ENGINE, "head.py", "return total / logits.dtype.type(len(logits))", "return total"),
+    "static image only at step 0": (ENGINE, "encoder.py", "out[1:, at : at + count] = out[:1, at : at + count]", "out[1:, at : at + count] = 0"),
+    "frames all like the first": (ENGINE, ANALOG, "value = image[t, source, c]", "value = image[0, source, c]"),
+    "tiles joined in the wrong order": (ENGINE, "events.py", "for same_step in zip(*steps, strict=True) for step in same_step", "for tile in steps for step in tile"),
+    # folding
+    "epsilon forgotten": (FOLDING, "folding.py", ") + BATCH_NORM_EPSILON)", "))"),
+    "bias not scaled": (FOLDING, "folding.py", "(bias - wide(f\"{norm}.running_mean\")) * gain", "bias - wide(f\"{norm}.running_mean\") * gain"),
+    "mean added": (FOLDING, "folding.py", "bias - wide(", "bias + wide("),
+    "beta forgotten": (FOLDING, "folding.py", " + wide(f\"{norm}.bias\"))", ")"),
+    "attention threshold 1": (FOLDING, "folding.py", "ATTENTION_THRESHOLD = 0.5", "ATTENTION_THRESHOLD = 1.0"),
+    "decay is tau": (FOLDING, "folding.py", "LIF_DECAY = 0.5", "LIF_DECAY = 2.0"),
+    # the oracle itself
+    "oracle: > for >=": (ORACLE, "dense/layers.py", "h >= parameters.threshold", "h > parameters.threshold"),
+    "oracle: soft reset": (ORACLE, "dense/layers.py", "np.where(spikes[t], x.dtype.type(0), h)", "h - spikes[t]"),
+    "oracle: mirrored kernel": (ORACLE, "dense/layers.py", "ky : ky + H, kx : kx + W]  #", "2 - ky : 2 - ky + H, kx : kx + W]  #"),
+    "oracle: no bias": (ORACLE, "dense/layers.py", "out[:] = layer.bias[:, None, None]", "out[:] = 0"),
+    "oracle: zero padding in the pool": (ORACLE, "dense/layers.py", "lowest = -np.inf if x.dtype.kind == \"f\" else 0", "lowest = 0"),
+    "oracle: borders not counted": (ORACLE, "dense/layers.py", "min(y + pad, H - 1)", "(y + pad)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", [ENGINE, FOLDING, ORACLE, NEURON], ids=lambda check: check.__name__)
+def test_an_unchanged_copy_is_green(tmp_path: Path, check: Check) -> None:
+    with changed_copy(tmp_path) as package:
+        check(package)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_caught(tmp_path: Path, name: str) -> None:
+    check, *change = FAULTS[name]
+    with changed_copy(tmp_path, tuple(change)) as package, pytest.raises((AssertionError, IndexError)):
+        check(package)

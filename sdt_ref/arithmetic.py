@@ -21,7 +21,7 @@ class Arithmetic:
     dtype: np.dtype
 
     def round(self, values: np.ndarray) -> np.ndarray:
-        """Round float64 parameters to this arithmetic, once; minus zero becomes zero, so that x + 0.0 is x to the bit."""
+        """Round float64 parameters to this arithmetic, once; minus zero becomes zero, so that x + 0.0 is x."""
         rounded = np.ascontiguousarray(values.astype(self.dtype) + self.dtype.type(0))
         rounded.setflags(write=False)
         return rounded

@@ -141,9 +141,13 @@ def main(arguments: list[str]) -> int:
     if folder and "--copy" in arguments:
         for name in case_names(folder):
             write_small(read_full(folder, name))
-    print(f"{'case':<16} {'arithmetic':<10} {'neuron states':>13} {'differ':>6}  {'currents':>8}  {'logits':>8}  first difference")
+    print(
+        f"{'case':<16} {'arithmetic':<10} {'neuron states':>13} {'differ':>6}  {'currents':>8}  {'logits':>8}  first difference"
+    )
     for d in differences(folder):
-        print(f"{d.name:<16} {d.arithmetic:<10} {d.spikes:>13,} {d.different:>6}  {d.current:>8.1e}  {d.logits:>8.1e}  {d.first}")
+        print(
+            f"{d.name:<16} {d.arithmetic:<10} {d.spikes:>13,} {d.different:>6}  {d.current:>8.1e}  {d.logits:>8.1e}  {d.first}"
+        )
     return 0
 
 

@@ -93,12 +93,15 @@ def test_prefixes_half_types_and_bare_state_dicts(tmp_path: Path) -> None:
 
 def test_bfloat16_and_exact_float64_are_taken_inexact_float64_is_not(tmp_path: Path) -> None:
     bf16 = OrderedDict((k, t.bfloat16() if t.is_floating_point() else t) for k, t in state_dict().items())
-    assert convert_checkpoint(saved(tmp_path, checkpoint(state_dict=bf16))).weights.tensors["head.bias"].dtype == np.float32
+    assert (
+        convert_checkpoint(saved(tmp_path, checkpoint(state_dict=bf16))).weights.tensors["head.bias"].dtype
+        == np.float32
+    )
     double = OrderedDict((k, t.double() if t.is_floating_point() else t) for k, t in state_dict().items())
     assert_same(convert_checkpoint(saved(tmp_path, checkpoint(state_dict=double))).weights.tensors["head.bias"],
                 random_tensors(N)["head.bias"], "head.bias")  # fmt: skip
     double["head.bias"] += 1e-12
-    with pytest.raises(WeightsError, match="tensor 'head.bias': expected float32, found float64 values"):
+    with pytest.raises(WeightsError, match=r"tensor 'head.bias': expected float32, found float64 values"):
         convert_checkpoint(saved(tmp_path, checkpoint(state_dict=double)))
 
 
@@ -130,20 +133,29 @@ def test_a_preset_supplies_what_nothing_else_does(tmp_path: Path) -> None:
     path = saved(tmp_path, state_dict(n) | {"block.1.attn.talking_heads.weight": torch.ones(8, 8, 1)})
     weights = convert_checkpoint(path, preset_name="sdt-2-256-cifar10").weights
     assert (weights.config.time_steps, weights.preprocessing.std[0], weights.classes[3]) == (4, 0.247, "cat")
-    with pytest.raises(ConfigError, match=r"preset 'sdt-2-512-cifar10': expected dim 512, depth 2; the tensors have dim 256"):
+    with pytest.raises(
+        ConfigError, match=r"preset 'sdt-2-512-cifar10': expected dim 512, depth 2; the tensors have dim 256"
+    ):
         convert_checkpoint(path, preset_name="sdt-2-512-cifar10")
     with pytest.raises(ConfigError, match="unknown preset 'sdt'; known: sdt-8-384"):
         convert_checkpoint(path, preset_name="sdt")
 
 
-@pytest.mark.parametrize("name", ["time_steps", "pooling_stat", "TET", "img_size", "crop_pct", "mean", "std", "interpolation"])
+@pytest.mark.parametrize(
+    "name", ["time_steps", "pooling_stat", "TET", "img_size", "crop_pct", "mean", "std", "interpolation"]
+)
 def test_a_missing_setting_is_refused_by_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"setting '{name}' is missing: .* pass --set {name}=... or --preset NAME"):
         convert_checkpoint(saved(tmp_path, checkpoint(args=without(name))))
 
 
 def test_dvs_mode_comes_from_args_or_from_the_data_set(tmp_path: Path) -> None:
-    for dataset, expected in (("cifar10-dvs", True), ("cifar10-dvs-tet", True), ("gesture", False), ("torch/cifar10", False)):
+    for dataset, expected in (
+        ("cifar10-dvs", True),
+        ("cifar10-dvs-tet", True),
+        ("gesture", False),
+        ("torch/cifar10", False),
+    ):
         path = saved(tmp_path, checkpoint(args=without("dvs_mode", dataset=dataset)))
         weights = convert_checkpoint(path).weights
         assert weights.config.dvs_mode is expected, dataset
@@ -249,7 +261,9 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     path, out = saved(tmp_path, checkpoint()), tmp_path / "w.h5"
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\nd\ne\n")
-    assert convert.main([str(path), str(out), "--set", "T=6", "--set", "TET=True", "--classes", str(names), "--json"]) == 0
+    assert (
+        convert.main([str(path), str(out), "--set", "T=6", "--set", "TET=True", "--classes", str(names), "--json"]) == 0
+    )
     summary = json.loads(capsys.readouterr().out)
     assert summary["config"]["time_steps"] == 6
     assert load(out).config.TET
@@ -284,7 +298,9 @@ def test_settings_on_the_command_line() -> None:
 
 
 def test_the_golden_checkpoints_are_the_small_copies(shared: Path) -> None:
-    for small in sorted((Path(__file__).parent / "golden").glob("*.weights.h5")):
+    copies = sorted((Path(__file__).parent / "golden").glob("*.weights.h5"))
+    assert len(copies) == 6
+    for small in copies:
         converted = convert_checkpoint(shared / "golden" / small.name.replace(".weights.h5", ".pth.tar")).weights
         copy = weights_file.load(small)
         assert converted.config == copy.config

@@ -71,7 +71,7 @@ def test_infer_without_an_image_classifies_the_cat(capsys: Capture) -> None:
     screen = capsys.readouterr().out
     assert "cat.jpg, the sample photo  451x300, seen at 32x32" in screen
     assert "know 10 classes at 32x32, nothing else: airplane" in screen
-    assert [line.split()[0] for line in screen.splitlines() if "%" in line][0] == "cat"
+    assert next(line for line in screen.splitlines() if "%" in line).startswith("cat")
     assert "patch embedding: proj conv1" in screen
     assert "block 1: attention q, k, v" in screen
 
@@ -82,7 +82,12 @@ def test_infer_json_is_the_engine_s_result(capsys: Capture) -> None:
     model = sdt_ref.load(arithmetic="float64")
     ranking = model.predict(CAT, top=2)
     assert [(p["label"], p["score"]) for p in summary["predictions"]] == ranking
-    assert (summary["arithmetic"], summary["size"], summary["classes_known"], summary["threads"]) == ("float64", 32, 10, 1)
+    assert (summary["arithmetic"], summary["size"], summary["classes_known"], summary["threads"]) == (
+        "float64",
+        32,
+        10,
+        1,
+    )
     layer = summary["layers"]["MS_SPS_proj_conv1"]
     assert len(layer["ac"]) == summary["time_steps"] == 4
     assert layer["firing_rate"] == pytest.approx(sum(layer["events"]) / (4 * 32 * 32 * 32))
@@ -193,7 +198,9 @@ def test_folders_may_be_synsets_or_as_many_as_classes(tmp_path: Path) -> None:
         Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / name / "a.JPEG")
     assert [label for *_, label in open_pictures(tmp_path, class_names("imagenet") or ())] == [0, 281]
     assert [label for *_, label in open_pictures(tmp_path, ("first", "second"))] == [0, 1]
-    with pytest.raises(sdt_ref.ImageError, match=r"class folder 'n01440764' is unknown to the weights, which know 10 classes"):
+    with pytest.raises(
+        sdt_ref.ImageError, match=r"class folder 'n01440764' is unknown to the weights, which know 10 classes"
+    ):
         open_pictures(tmp_path, CIFAR10)
 
 

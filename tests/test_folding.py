@@ -58,10 +58,11 @@ def test_float32_is_float64_rounded_once() -> None:
 
 def test_no_bias_is_minus_zero() -> None:
     weights = weights_of(Network(drive=0))
-    tensors = {name: np.full_like(tensor, -0.0) if name.endswith("bias") else tensor for name, tensor in weights.tensors.items()}
-    for name in tensors:
-        if name.endswith("running_mean"):
-            tensors[name] = np.zeros_like(tensors[name])
+    zeros = {"bias": -0.0, "running_mean": 0.0}
+    tensors = {
+        name: np.full_like(tensor, zeros[part]) if (part := name.rpartition(".")[2]) in zeros else tensor
+        for name, tensor in weights.tensors.items()
+    }
     parameters = fold(Weights(tensors, weights.config, weights.preprocessing, weights.classes, {}), FLOAT32)
     assert not any(np.signbit(layer.bias[layer.bias == 0]).any() for layer in parameters.layers.values())
 

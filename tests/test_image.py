@@ -86,8 +86,14 @@ def bomb(width: int, height: int) -> bytes:
 BAD_PICTURES = {
     "empty": (b"", "expected a format that Pillow reads"),
     "text": (b"not a picture", "expected a format that Pillow reads"),
-    "truncated JPEG": (encoded(Image.fromarray(PHOTO), "JPEG").getvalue()[:400], "cannot be decoded, it may be truncated"),
-    "truncated PNG": (encoded(Image.fromarray(PHOTO), "PNG").getvalue()[:2000], "cannot be decoded, it may be truncated"),
+    "truncated JPEG": (
+        encoded(Image.fromarray(PHOTO), "JPEG").getvalue()[:400],
+        "cannot be decoded, it may be truncated",
+    ),
+    "truncated PNG": (
+        encoded(Image.fromarray(PHOTO), "PNG").getvalue()[:2000],
+        "cannot be decoded, it may be truncated",
+    ),
     "bomb": (bomb(100_000, 100_000), "expected at most 178,956,970 pixels"),
     "small bomb": (bomb(20_000, 10_000), "expected at most 178,956,970 pixels"),
     "no pixels": (bomb(10, 10), "cannot be decoded"),

@@ -127,7 +127,9 @@ def test_other_operations_are_counted_under_their_own_names() -> None:
     result = model_of(n)(input_of(n), record=True)
     others = result.other_counts
     assert list(others) == ["bias", "leak", "residual", "attention", "token_mean", "time_mean"]
-    neurons_per_pixel = (2 + 4 + 8 + 16) + 5 * 16 + 24  # patch embedding; shortcut, q, k, v, fc1 of 16 channels; fc2 of 24
+    neurons_per_pixel = (
+        (2 + 4 + 8 + 16) + 5 * 16 + 24
+    )  # patch embedding; shortcut, q, k, v, fc1 of 16 channels; fc2 of 24
     assert others["leak"].ac.tolist() == [64 * neurons_per_pixel + 16 + 16] * 2  # the mask and the head have no pixels
     assert others["residual"].ac.tolist() == [3 * 64 * 16] * 2
     assert others["attention"].ac.tolist() == result.spikes["MS_SSA_Conv0_kv_before"].events_per_step().tolist()

@@ -46,7 +46,9 @@ def stream_of(current: np.ndarray) -> Stream:
 
 def test_linear_literal() -> None:
     """Channels 0 and 2 spike: their weight columns are added to the bias."""
-    layer = Layer(np.array([[1, 10, 100], [2, 20, 200]], np.float32)[:, :, None, None], np.array([0.5, 0.25], np.float32))
+    layer = Layer(
+        np.array([[1, 10, 100], [2, 20, 200]], np.float32)[:, :, None, None], np.array([0.5, 0.25], np.float32)
+    )
     spikes = np.array([1, 0, 1], np.uint8).reshape(1, 1, 3, 1, 1)
     run = Run(1, 1)
     assert current_of(layer, spikes, run).ravel().tolist() == [101.5, 202.25]
@@ -94,7 +96,9 @@ def test_the_conv_is_the_textbook_convolution(spikes: np.ndarray, seed: int) -> 
     current = current_of(layer, spikes, Run(len(spikes), 1))
     padded = np.pad(spikes, [(0, 0)] * 3 + [(1, 1)] * 2).astype(np.float64)
     for o in range(2):
-        expected = correlate(padded, layer.weight[None, None, o], mode="valid", method="direct")[:, :, 0] + layer.bias[o]
+        expected = (
+            correlate(padded, layer.weight[None, None, o], mode="valid", method="direct")[:, :, 0] + layer.bias[o]
+        )
         assert_same(current[:, :, o], expected, f"output {o}")
 
 

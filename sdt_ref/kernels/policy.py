@@ -30,28 +30,33 @@ def cache_folder() -> Path | None:
         digest.update(source.read_bytes())
     for base in _candidate_folders():
         folder = base / digest.hexdigest()[:16]
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # compiled code is loaded by pickle: never from a folder that somebody else prepared
-            if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
-                continue
+        with contextlib.suppress(OSError):
+            base.parent.mkdir(parents=True, exist_ok=True)
+            for owned in (base, folder):
+                owned.mkdir(mode=0o700, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
-        except OSError:
-            continue
-        return folder
+            if _is_private(base) and _is_private(folder):
+                return folder
     return None
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether nobody else can write here: compiled code is loaded by pickle, which runs what it reads."""
+    status = folder.stat()
+    return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
 
 
 def _candidate_folders() -> list[Path]:
     candidates = []
     if config.CACHE_DIR:  # NUMBA_CACHE_DIR: the user's own choice
-        candidates.append(Path(config.CACHE_DIR))
+        candidates.append(Path(config.CACHE_DIR) / "sdt_ref")
     if os.environ.get("XDG_CACHE_HOME"):
         candidates.append(Path(os.environ["XDG_CACHE_HOME"]) / "sdt_ref")
     with contextlib.suppress(RuntimeError):  # no home folder
         candidates.append(Path.home() / ".cache" / "sdt_ref")
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    candidates.append(Path(tempfile.gettempdir()) / f"sdt_ref-{user}")
+    with contextlib.suppress(OSError):  # no folder for temporary files
+        candidates.append(Path(tempfile.gettempdir()) / f"sdt_ref-{user}")
     return candidates
 
 

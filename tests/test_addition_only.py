@@ -1,0 +1,86 @@
+"""The compiled kernels that read spikes contain no multiplication on data; one planted in a copy is found."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .copies import changed_copy
+from .llvm_ir import data_multiplications, ir_of
+
+OFFSETS = np.array([0, 1, 2, 2, 3])  # 2x2 pixels, two channels
+CHANNELS = np.array([0, 1, 0], np.uint16)
+for array in (OFFSETS, CHANNELS):
+    array.setflags(write=False)  # as in SpikeEvents
+
+
+def accumulate(kernels: ModuleType, dtype: type) -> list[Any]:
+    bias, current, added = np.zeros(3, dtype), np.empty((1, 4, 3), dtype), np.zeros(1, np.int64)
+    kernels.linear(OFFSETS, CHANNELS, 4, 0, 4, np.ones((2, 3), dtype), bias, current, 0, added)
+    taps = np.empty(18, np.int32)
+    kernels.conv3x3(OFFSETS, CHANNELS, 1, 2, 2, 0, 4, np.ones((18, 3), dtype), bias, taps, current, 0, added)
+    return [kernels.linear, kernels.conv3x3, kernels.accumulate.add_rows]
+
+
+def pooling(kernels: ModuleType, _: type) -> list[Any]:
+    bits, out, per_row = np.zeros(1, np.uint64), np.empty(8, np.uint16), np.empty(4, np.int64)
+    kernels.pool3x3(OFFSETS, CHANNELS, 2, 2, 1, 0, 4, bits, out, per_row)
+    return [kernels.pool3x3, kernels.bitset.insert, kernels.bitset.drain]
+
+
+def attention(kernels: ModuleType, dtype: type) -> list[Any]:
+    bits, out, per_row = np.zeros(1, np.uint64), np.empty(8, np.uint16), np.empty(4, np.int64)
+    kernels.intersect(OFFSETS, CHANNELS, OFFSETS, CHANNELS, 1, 0, 4, out, per_row)
+    kernels.sum_tokens(OFFSETS, CHANNELS, 4, 0, 1, np.empty((1, 2), dtype))
+    low = high = np.arange(2)
+    kernels.spread_tokens(OFFSETS, CHANNELS, 4, low, high, 0, 4, bits, out, per_row)
+    return [kernels.intersect, kernels.sum_tokens, kernels.spread_tokens]
+
+
+Compile = Callable[[ModuleType, type], list[Any]]
+
+
+def violations(package: ModuleType, compile_all: Compile, dtype: type) -> list[str]:
+    found = []
+    for kernel in compile_all(package.kernels, dtype):
+        bodies = ir_of(kernel)
+        assert bodies, f"no IR of {kernel}"
+        assert any("load" in body for body in bodies.values()), f"{kernel}: the IR does nothing"
+        found += [line for body in bodies.values() for line in data_multiplications(body)]
+    return found
+
+
+def test_no_multiplication_on_data(tmp_path: Path) -> None:
+    with changed_copy(tmp_path, jit=True) as package:
+        for compile_all in (accumulate, pooling, attention):
+            for dtype in (np.float32, np.float64):
+                assert violations(package, compile_all, dtype) == [], f"{compile_all.__name__} in {dtype.__name__}"
+
+
+PLANTED: dict[str, tuple[Compile, str, str, str]] = {
+    "spike times weight": (accumulate, "accumulate.py", "current[t, i, o] += weight[r, o]", "current[t, i, o] += weight[r, o] * current[t, i, o]"),
+    "scaled bias": (accumulate, "accumulate.py", "bias[o]\n            row", "bias[o] * bias[o]\n            row"),
+    "scaled tap": (accumulate, "accumulate.py", "taps[n_taps] = tap_row + channels[e]", "taps[n_taps] = tap_row + channels[e] * channels[e]"),
+    "scaled channel": (pooling, "pooling.py", "insert(bits, channels[e])", "insert(bits, channels[e] * channels[e])"),
+    "scaled event": (attention, "attention.py", "common[n_events] = a_channels[a]", "common[n_events] = a_channels[a] * b_channels[b]"),
+    "scaled count": (attention, "attention.py", "sums[pair, channels[e]] += 1", "sums[pair, channels[e]] *= 3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_multiplication_is_found(tmp_path: Path, name: str) -> None:
+    compile_all, file, old, new = PLANTED[name]
+    with changed_copy(tmp_path, (f"kernels/{file}", old, new), jit=True) as package:
+        assert violations(package, compile_all, np.float32)
+
+
+def test_the_analog_convolution_does_multiply(tmp_path: Path) -> None:
+    """It is exempt by name; the check sees its multiplications."""
+    with changed_copy(tmp_path, jit=True) as package:
+        kernel = package.kernels.conv3x3_analog
+        kernel(np.ones((1, 4, 1), np.float32), 1, 2, 2, 0, 4, np.ones((9, 3), np.float32), np.zeros(3, np.float32),
+               np.empty((1, 4, 3), np.float32), 0, np.zeros(1, np.int64))  # fmt: skip
+        assert any(data_multiplications(body) for body in ir_of(kernel).values())

@@ -1,0 +1,106 @@
+"""Memory for spikes grows with the events; ImageNet sizes fit into 1.5 GB."""
+
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from sdt_ref.current import Stream
+from sdt_ref.events import SpikeEvents
+from sdt_ref.folding import NeuronParameters
+from sdt_ref.masking import pool
+from sdt_ref.neuron import Neuron
+from sdt_ref.run import Run
+
+GRID, CHANNELS = (4, 1, 112, 112), 96
+NEURONS = int(np.prod(GRID)) * CHANNELS
+SCRATCH = 2 << 20  # tiles of two threads, and a row offset per token
+ROW_BYTES = 8 * int(np.prod(GRID)) * 3  # offsets, and their pieces while they are joined
+
+
+def peak_of(action: object) -> int:
+    assert callable(action)
+    action()  # compile
+    tracemalloc.start()
+    action()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def current(rate: float) -> Stream:
+    """Currents that make this part of the neurons fire, at every step."""
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random((1, 112 * 112, CHANNELS), np.float32) < rate, np.float32(5), np.float32(-5))
+    return Stream(GRID, np.broadcast_to(x, (4, *x.shape[1:])))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.1, 0.3])
+def test_firing_allocates_for_its_events_only(rate: float) -> None:
+    """No array of one byte per neuron: at rate 0 the layer needs no more than its row offsets and the tiles."""
+    neuron = Neuron("n", NeuronParameters(np.float32(0.5), np.float32(1)))
+    x = current(rate)
+    events = neuron(x, Run(4, 2)).n_events
+    assert events == pytest.approx(rate * NEURONS, rel=0.05)
+    peak = peak_of(lambda: neuron(x, Run(4, 2)))
+    assert peak < SCRATCH + ROW_BYTES + 2 * 2 * events  # the pieces and the joined list, two bytes an event
+    if rate <= 0.01:
+        assert peak < NEURONS
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.1])
+def test_pooling_allocates_for_its_events_only(rate: float) -> None:
+    neuron = Neuron("n", NeuronParameters(np.float32(0.5), np.float32(1)))
+    spikes = neuron(current(rate), Run(4, 2))
+    pooled: list[SpikeEvents] = []
+
+    def action() -> None:
+        pooled[:] = [pool(spikes, 2, Run(4, 2))]
+
+    peak = peak_of(action)
+    assert peak < SCRATCH + ROW_BYTES + 3 * 2 * pooled[0].n_events
+
+
+IMAGENET = """
+import resource, sys
+import numpy as np
+from sdt_ref.architecture import Architecture
+from sdt_ref.config import ModelConfig, Preprocessing
+from sdt_ref.model import SpikeDrivenTransformer
+from sdt_ref.weights import Weights
+
+size = int(sys.argv[1])
+rng = np.random.default_rng(0)
+tensors = {}
+for name, shape in Architecture(768, 8, 3, 1000, 3072, "lif").tensors().items():
+    if name.endswith("running_var"):
+        value = np.ones(shape)
+    elif name.endswith("running_mean") or "conv.bias" in name:
+        value = np.zeros(shape)
+    elif "_bn" in name:
+        value = np.full(shape, 1.5 if name.endswith("weight") else -0.1)
+    else:
+        gain = 1 if "embed.proj_conv.weight" in name else 6  # pixels have variance 1, spikes about 1/6
+        value = rng.standard_normal(shape, np.float32) * np.sqrt(gain / max(1, np.prod(shape[1:])))
+    tensors[name] = np.asarray(value, np.float32)
+weights = Weights(tensors, ModelConfig(4, "1111", 8, False, False), Preprocessing(224), tuple(map(str, range(1000))), {})
+result = SpikeDrivenTransformer(weights)(rng.standard_normal((1, 3, size, size), np.float32))
+rates = [count.firing_rate for count in result.counts.values() if count.firing_rate is not None]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, min(rates), max(rates), result.logits.shape)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss in KiB is Linux")
+@pytest.mark.parametrize("size", [224, 288])
+def test_sdt_8_768_runs_below_one_and_a_half_gigabytes(size: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMAGENET, str(size)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    peak_kib, lowest, highest, *shape = done.stdout.split()
+    print(done.stdout)
+    assert shape == ["(1,", "1000)"]
+    assert 0.001 < float(lowest) <= float(highest) < 0.9  # it fires plausibly, so the memory is that of real work
+    assert int(peak_kib) < 1.5e9 / 1024

@@ -65,7 +65,7 @@ def measure(
     def readable() -> Iterator[tuple[int, np.ndarray, int]]:
         for number, (name, source, label) in enumerate(islice(pictures, limit)):
             try:
-                yield number, preprocess(open_picture(source), how), label
+                yield number, preprocess(open_picture(source, as_official=True), how), label
             except ImageError as error:
                 counted.unreadable.append((name, str(error)))
 

@@ -12,7 +12,11 @@ MAX_CHANNELS = 65_536  # events store a channel in 16 bits
 MAX_PARAMETERS = 2_000_000_000  # thirty times the largest published model
 
 # in every official checkpoint, and never read by its forward pass
-UNUSED = re.compile(r"(\.|^)(num_batches_tracked|talking_heads\.weight|rpe_lif\.w|attn_lif\.w)$")
+UNUSED = re.compile(
+    r"(patch_embed|block\.\d+\.(attn|mlp))\.\w+_bn\d?\.num_batches_tracked$"
+    r"|block\.\d+\.attn\.(talking_heads\.weight|attn_lif\.w)$"
+    r"|patch_embed\.rpe_lif\.w$"
+)
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 

@@ -1,5 +1,6 @@
 """The number systems that one model runs in."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +28,17 @@ class Arithmetic:
         return rounded
 
     def sigmoid(self, w: np.ndarray) -> np.floating:
-        """The leak of a PLIF, 1 / (1 + exp(-w)), evaluated in this type as torch does."""
+        """The leak of a PLIF, 1 / (1 + exp(-w)), evaluated in this type as torch does.
+
+        The exponential is the C library's, in float64, then rounded: NumPy's own depends on the processor.
+        """
+        try:
+            exponential = math.exp(-float(w))
+        except OverflowError:
+            exponential = math.inf
         one = self.dtype.type(1)
-        return one / (one + np.exp(-w.astype(self.dtype)[()]))
+        with np.errstate(over="ignore"):  # the leak is then 0
+            return one / (one + self.dtype.type(exponential))
 
 
 FLOAT32 = Arithmetic("float32", np.dtype(np.float32))
@@ -39,6 +48,6 @@ ARITHMETICS = {a.name: a for a in (FLOAT32, FLOAT64)}
 
 def arithmetic(name: str) -> Arithmetic:
     """Look an arithmetic up by name; raises ConfigError that lists the known ones."""
-    if name not in ARITHMETICS:
-        raise ConfigError(f"arithmetic: expected one of {', '.join(ARITHMETICS)}, found '{name}'")
+    if not isinstance(name, str) or name not in ARITHMETICS:
+        raise ConfigError(f"arithmetic: expected one of {', '.join(ARITHMETICS)}, found {name!r}")
     return ARITHMETICS[name]

@@ -7,6 +7,7 @@ settings, a YAML file, the checkpoint's own `args`, a preset. Nothing is guessed
 import argparse
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 
 from .architecture import UNUSED, Architecture, infer
 from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing
-from .errors import ConfigError, WeightsError
+from .errors import ConfigError, WeightsError, require_file
 from .presets import base_dataset, class_names, preset
 from .weights import Weights
 
@@ -41,6 +42,8 @@ SETTINGS = (
     "mean",
     "std",
     "prefetcher",
+    "no_prefetcher",
+    "input_size",
 )
 
 
@@ -101,7 +104,7 @@ def convert(
         "source": source.name,
         "sha256": digest,
         "state_dict": "state_dict_ema" if ema else "state_dict",
-        **{k: checkpoint[k] for k in ("arch", "epoch", "metric") if isinstance(checkpoint.get(k), (str, int, float))},
+        **{k: checkpoint[k] for k in ("arch", "epoch", "metric") if _is_plain(checkpoint.get(k))},
     }
     if dataset:
         provenance["dataset"] = dataset
@@ -109,12 +112,13 @@ def convert(
     return Conversion(weights, ignored_tensors, lookup.ignored(), lookup.sources)
 
 
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+
+
 def _load(path: Path) -> tuple[Mapping[str, Any], str]:
     """Unpickle tensors and plain settings only; returns the checkpoint and the file's sha256."""
-    if not path.exists():
-        raise WeightsError(f"checkpoint '{path}' does not exist")
-    if path.is_dir():
-        raise WeightsError(f"checkpoint '{path}': expected a file, found a folder")
+    require_file(path, "checkpoint", WeightsError)
     try:
         import torch
     except ImportError:
@@ -159,7 +163,7 @@ def _tensors(
         name = str(full_name).removeprefix("module.")
         if not isinstance(tensor, torch.Tensor):
             raise WeightsError(f"tensor '{name}': expected a tensor, found {type(tensor).__name__}")
-        if UNUSED.search(name):
+        if UNUSED.match(name):
             ignored.append(name)
             if name.endswith("talking_heads.weight") and tensor.ndim:
                 heads = tensor.shape[0]
@@ -176,6 +180,8 @@ def _float32(name: str, tensor: Any) -> np.ndarray:
 
     if tensor.layout != torch.strided or tensor.is_quantized or not tensor.dtype.is_floating_point:
         raise WeightsError(f"tensor '{name}': expected dense floating-point numbers, found {tensor.dtype}")
+    if tensor.is_meta:
+        raise WeightsError(f"tensor '{name}': expected numbers, found a tensor without any (device 'meta')")
     narrow = tensor.detach().to(torch.float32)
     if tensor.dtype == torch.float64 and not torch.equal(narrow.double().nan_to_num(), tensor.nan_to_num()):
         raise WeightsError(f"tensor '{name}': expected float32, found float64 values that float32 cannot hold exactly")
@@ -255,11 +261,13 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
 
 def _preset_settings(name: str, architecture: Architecture) -> dict[str, Any]:
     chosen = preset(name)
-    if (chosen.dim, chosen.depth) != (architecture.dim, architecture.depth):
-        raise ConfigError(
-            f"preset '{name}': expected dim {chosen.dim}, depth {chosen.depth}; the tensors have "
-            f"dim {architecture.dim}, depth {architecture.depth}"
-        )
+    for size in ("dim", "depth", "in_channels", "num_classes", "hidden"):
+        expected, found = getattr(chosen.architecture, size), getattr(architecture, size)
+        if expected != found:
+            raise ConfigError(
+                f"preset '{name}': expected {size} {expected}, found {found} in the tensors; choose another preset, or "
+                "give each setting by --set"
+            )
     values = {ALIASES.get(k, k): v for k, v in chosen.settings.items()}
     return {"crop_pct": None, "interpolation": None, "mean": None, "std": None, **values, "dataset": chosen.dataset}
 
@@ -275,16 +283,27 @@ def _settings(lookup: _Lookup, architecture: Architecture, heads: int | None) ->
         TET=lookup.get("TET"),
     )
     if architecture.in_channels != 3 or dataset in FRAME_DATASETS:
-        return config, Preprocessing(size=lookup.get("img_size"), frames=True)
+        return config, Preprocessing(size=_image_size(lookup), frames=True)
+    unprefetched = lookup.get("prefetcher", True) is False or lookup.get("no_prefetcher", False) is True
     return config, Preprocessing(
-        size=lookup.get("img_size"),
+        size=_image_size(lookup),
         crop_pct=_or(lookup.get("crop_pct"), TIMM_CROP_PCT),
-        interpolation=_or(lookup.get("interpolation"), TIMM_INTERPOLATION),
+        interpolation=lookup.get("interpolation") or TIMM_INTERPOLATION,
         mean=_three(lookup.get("mean"), TIMM_MEAN),
         std=_three(lookup.get("std"), TIMM_STD),
-        normalisation="to_tensor" if lookup.get("prefetcher", True) is False else "prefetcher",
+        normalisation="to_tensor" if unprefetched else "prefetcher",
         large_valid=dataset == "imagenet",
     )
+
+
+def _image_size(lookup: _Lookup) -> Any:
+    """`input_size`, (channels, height, width), goes before `img_size`, as in timm."""
+    input_size = lookup.get("input_size", None)
+    if input_size is None:
+        return lookup.get("img_size")
+    if not isinstance(input_size, (list, tuple)) or len(input_size) != 3 or input_size[1] != input_size[2]:
+        raise ConfigError(f"setting 'input_size': expected (channels, size, size), found {input_size!r}")
+    return input_size[1]
 
 
 def _or(value: Any, default: Any) -> Any:

@@ -84,8 +84,12 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
 
 
 @contextlib.contextmanager
-def compile_notice(console: Console) -> Iterator[None]:
-    """Say so, once, when a kernel has to be compiled: the first run after an installation takes a while."""
+def kernels_loading(console: Console) -> Iterator[None]:
+    """Say so, once, when a kernel has to be compiled: the first run after an installation takes a while.
+
+    And keep scipy.linalg out meanwhile: with the first kernel numba imports it, to find a BLAS that no kernel here
+    calls, for a fifth of this process's time.
+    """
     from numba.core import event
 
     class Notice(event.Listener):  # numba has no types
@@ -99,8 +103,15 @@ def compile_notice(console: Console) -> Iterator[None]:
         def on_end(self, event: Any) -> None:
             """Nothing to say."""
 
-    with event.install_listener("numba:compile", Notice()):
-        yield
+    keep_out = "scipy.linalg" not in sys.modules
+    if keep_out:
+        sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # an import of it fails
+    try:
+        with event.install_listener("numba:compile", Notice()):
+            yield
+    finally:
+        if keep_out:
+            del sys.modules["scipy.linalg"]
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import h5py
 import numpy as np
 
-from .errors import ImageError
+from .errors import ImageError, require_file
 from .presets import synsets
 
 # torchvision's list of picture endings, which the official code inherits
@@ -38,9 +38,14 @@ def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None 
     Raises ImageError when the set is missing, empty, unreadable, or has classes that the weights do not know.
     """
     source = Path(path)
-    if not source.exists():
-        raise ImageError(f"data set '{source}' does not exist: expected a folder of class folders, or a .h5 pack")
-    return ImageFolder(source, classes, split) if source.is_dir() else Pack(source, classes, split)
+    try:
+        is_folder = source.is_dir()
+    except (OSError, ValueError):
+        is_folder = False
+    if is_folder:
+        return ImageFolder(source, classes, split)
+    require_file(source, "data set", ImageError)
+    return Pack(source, classes, split)
 
 
 class Pack:
@@ -59,10 +64,12 @@ class Pack:
                 self._offsets = np.asarray(group["offset"][()])
                 labels = np.asarray(group["label"][()])
                 n_bytes = group["jpeg"].shape[0] if group["jpeg"].dtype == np.uint8 else -1
-                names = [str(name) for name in file.attrs.get("classes", ())]
+                names = [n.decode() if isinstance(n, bytes) else str(n) for n in file.attrs.get("classes", ())]
         except ImageError as error:
             raise ImageError(f"pack '{path}': {error}") from None
-        except (OSError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, TypeError, ValueError, ...
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ImageError(
                 f"pack '{path}': expected HDF5 with jpeg, offset and label, found otherwise ({reason})"
@@ -113,7 +120,7 @@ def _pack_labels(path: Path, labels: np.ndarray, names: list[str], classes: tupl
         )
     if names:
         unknown = [name for name in names if name not in classes]
-        if unknown and len(names) != len(classes):
+        if unknown and (len(names) != len(classes) or len(unknown) < len(names)):
             raise ImageError(
                 f"pack '{path}': class '{unknown[0]}' is unknown to the weights, which know {_few(classes)}"
             )
@@ -173,9 +180,9 @@ def _folder_labels(path: Path, names: list[str], classes: tuple[str, ...]) -> li
     for table in (known, by_synset):
         if all(name in table for name in names):
             return [table[name] for name in names]
-    if len(names) == len(classes):
-        return list(range(len(names)))
     unknown = next(name for name in names if name not in known)
+    if len(names) == len(classes) and not any(name in known for name in names):  # half-known names are a mistake
+        return list(range(len(names)))
     raise ImageError(
         f"folder '{path}': class folder '{unknown}' is unknown to the weights, which know {_few(classes)}; "
         f"expected those names, or {len(classes)} folders in label order"

@@ -1,5 +1,7 @@
 """The errors that a user can cause; each message names what was wrong, expected, found, and what to do."""
 
+from pathlib import Path
+
 
 class SdtError(ValueError):
     """Base class of every error that a user can cause."""
@@ -23,3 +25,15 @@ class InputError(SdtError):
 
 class EventsError(SdtError):
     """An event list that is not canonical."""
+
+
+def require_file(path: Path, what: str, error: type[SdtError]) -> None:
+    """Raise `error` unless the path is a file that can be looked at."""
+    try:
+        found = "a folder" if path.is_dir() else None if path.exists() else "nothing"
+    except (OSError, ValueError) as reason:  # a name too long, a folder that may not be entered, a null byte
+        raise error(f"{what} '{path}': expected a file, found a path that cannot be read ({reason})") from None
+    if found == "nothing":
+        raise error(f"{what} '{path}' does not exist")
+    if found:
+        raise error(f"{what} '{path}': expected a file, found {found}")

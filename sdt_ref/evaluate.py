@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with cli.compile_notice(screen), Progress(*columns, console=screen, transient=True) as bar:
+    with cli.kernels_loading(screen), Progress(*columns, console=screen, transient=True) as bar:
         task = bar.add_task("evaluating", total=total)
 
         def progress(so_far: Accuracy) -> None:

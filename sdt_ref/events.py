@@ -1,5 +1,6 @@
 """SpikeEvents: a binary tensor stored as the sorted list of its ones."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -42,6 +43,7 @@ class SpikeEvents:
     heads: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", _whole_numbers(self.grid))
         _validate(self)
         object.__setattr__(self, "offsets", _frozen(self.offsets, OFFSET))
         object.__setattr__(self, "channels", _frozen(self.channels, CHANNEL))
@@ -135,7 +137,11 @@ class SpikeEvents:
         return np.diff(self.offsets[:: self.n_rows // self.grid[0]])
 
     def in_heads(self, heads: int) -> Self:
-        """The same events, seen as the official code's [T, B, heads, N, d]; nothing is copied."""
+        """The same events, seen as the official code's [T, B, heads, N, d]; nothing is copied.
+
+        Raises EventsError unless heads divides the channels.
+        """
+        _check_heads(heads, self.n_channels)
         events = object.__new__(type(self))
         for name in ("grid", "n_channels", "offsets", "channels"):
             object.__setattr__(events, name, getattr(self, name))
@@ -158,8 +164,9 @@ class SpikeEvents:
         from scipy.sparse import csr_array
 
         ones = np.ones(self.n_events, np.uint8)
-        columns = self.channels.astype(np.int32)
-        return csr_array((ones, columns, self.offsets.copy()), shape=(self.n_rows, self.n_channels))
+        index = np.int32 if self.n_events <= np.iinfo(np.int32).max else np.int64
+        columns, offsets = self.channels.astype(index), self.offsets.astype(index)
+        return csr_array((ones, columns, offsets), shape=(self.n_rows, self.n_channels))
 
     @classmethod
     def from_scipy(cls, matrix: Any, grid: tuple[int, ...], heads: int | None = None) -> Self:
@@ -210,6 +217,18 @@ def _frozen(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return copy
 
 
+def _whole_numbers(grid: Sequence[int]) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(length) for length in grid)
+    except TypeError:
+        raise EventsError(f"grid: expected whole numbers, found {grid!r}") from None
+
+
+def _check_heads(heads: int, n_channels: int) -> None:
+    if heads < 1 or n_channels % heads:
+        raise EventsError(f"heads: expected a divisor of {n_channels} channels, found {heads}")
+
+
 def _validate(events: SpikeEvents) -> None:
     """Raise EventsError unless the list is canonical."""
     grid, offsets, channels = events.grid, np.asarray(events.offsets), np.asarray(events.channels)
@@ -217,11 +236,12 @@ def _validate(events: SpikeEvents) -> None:
         raise EventsError(f"grid: expected (T, B, H, W) or (T, B), all positive, found {grid}")
     if not 1 <= events.n_channels <= MAX_CHANNELS:
         raise EventsError(f"n_channels: expected 1 to {MAX_CHANNELS}, found {events.n_channels}")
-    if events.heads is not None and (events.heads < 1 or events.n_channels % events.heads):
-        raise EventsError(f"heads: expected a divisor of {events.n_channels} channels, found {events.heads}")
+    if events.heads is not None:
+        _check_heads(events.heads, events.n_channels)
     for name, array in (("offsets", offsets), ("channels", channels)):
         if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
             raise EventsError(f"{name}: expected one axis of integers, found {array.dtype} of shape {array.shape}")
+    offsets, channels = offsets.astype(np.int64), channels.astype(np.int64)
     rows = int(np.prod(grid))
     if len(offsets) != rows + 1 or offsets[0] != 0 or offsets[-1] != len(channels) or (np.diff(offsets) < 0).any():
         raise EventsError(f"offsets: expected {rows + 1} values rising from 0 to {len(channels)} events")
@@ -229,7 +249,7 @@ def _validate(events: SpikeEvents) -> None:
         raise EventsError(
             f"channels: expected 0 to {events.n_channels - 1}, found {channels.min()} to {channels.max()}"
         )
-    ascending = np.diff(channels.astype(np.int64)) > 0
+    ascending = np.diff(channels) > 0
     starts = offsets[1:-1]
     ascending[starts[(starts > 0) & (starts < len(channels))] - 1] = True  # the first event of a row
     if not ascending.all():

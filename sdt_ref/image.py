@@ -9,18 +9,20 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .config import Preprocessing
-from .errors import ImageError
+from .errors import ImageError, require_file
 
-MAX_PIXELS = 178_956_970  # twice Pillow's warning limit: its own bound for a decompression bomb
+MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb; below 1 GB in any mode
+ROWS = 256  # rows converted at a time
 
 
-def open_picture(source: Any) -> Image.Image:
-    """Open a picture and make it upright 8-bit RGB.
+def open_picture(source: Any, *, as_official: bool = False) -> Image.Image:
+    """Open a picture as 8-bit RGB.
 
     Parameters
     ----------
     source : path, binary file, PIL image, or uint8 array (H, W, 3)
         grey, palette, CMYK and 16-bit pictures are converted; transparency is laid on white; EXIF rotation is applied
+    as_official : do as the official evaluation does instead, convert("RGB") alone: no rotation, transparency dropped
 
     Raises
     ------
@@ -34,21 +36,17 @@ def open_picture(source: Any) -> Image.Image:
             )
         return Image.fromarray(source)
     if isinstance(source, Image.Image):
-        return _upright_rgb(source, "picture")
+        return _rgb(source, "picture", as_official)
     name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "picture"
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        if not path.exists():
-            raise ImageError(f"picture '{name}' does not exist")
-        if path.is_dir():
-            raise ImageError(f"picture '{name}': expected a file, found a folder; for folders use sdt_ref.evaluate")
+        require_file(Path(source), "picture", ImageError)
     elif not hasattr(source, "read"):
         raise ImageError(f"picture: expected a path, PIL image or uint8 array (H, W, 3), found {type(source).__name__}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of harmless metadata; the bomb limit is checked below
         try:
             with Image.open(source) as opened:
-                return _upright_rgb(opened, name)
+                return _rgb(opened, name, as_official)
         except ImageError:
             raise
         except UnidentifiedImageError:
@@ -64,27 +62,35 @@ def open_picture(source: Any) -> Image.Image:
             raise ImageError(f"picture '{name}' cannot be decoded, it may be truncated: {reason}") from None
 
 
-def _upright_rgb(picture: Image.Image, name: str) -> Image.Image:
+def _rgb(picture: Image.Image, name: str, as_official: bool) -> Image.Image:
     if picture.width * picture.height > MAX_PIXELS:
         raise ImageError(
             f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found {picture.width}x{picture.height}"
         )
+    if as_official:
+        return picture.convert("RGB")
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
         return _eight_bit(upright, name)
     if upright.has_transparency_data:
-        opaque = Image.new("RGBA", upright.size, "white")
-        return Image.alpha_composite(opaque, upright.convert("RGBA")).convert("RGB")
+        clear = upright.convert("RGBA")
+        white = Image.new("RGB", upright.size, "white")
+        white.paste(clear, mask=clear)
+        return white
     return upright.convert("RGB")
 
 
 def _eight_bit(picture: Image.Image, name: str) -> Image.Image:
     """Scale grey of more than 8 bits: whole numbers from 0..65535, fractions from 0..1."""
-    values = np.asarray(picture).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ImageError(f"picture '{name}': expected finite pixel values, found NaN or infinite")
-    eight = values * 255 if picture.mode == "F" else values / 257
-    return Image.fromarray(np.clip(np.rint(eight), 0, 255).astype(np.uint8)).convert("RGB")
+    values = np.asarray(picture)
+    eight = np.empty(values.shape, np.uint8)
+    for first in range(0, len(values), ROWS):
+        rows = values[first : first + ROWS].astype(np.float64)
+        if not np.isfinite(rows).all():
+            raise ImageError(f"picture '{name}': expected finite pixel values, found NaN or infinite")
+        scaled = rows * 255 if picture.mode == "F" else rows / 257
+        eight[first : first + ROWS] = np.clip(np.rint(scaled), 0, 255)
+    return Image.fromarray(eight).convert("RGB")
 
 
 def preprocess(picture: Image.Image, how: Preprocessing) -> np.ndarray:

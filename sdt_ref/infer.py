@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         picture = open_picture(source)
     x = preprocess(picture, how)[None]
     screen = Console(stderr=True)
-    with cli.compile_notice(screen):
+    with cli.kernels_loading(screen):
         model.warm_up()
         start = time.perf_counter()
         result = model(x)

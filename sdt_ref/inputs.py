@@ -26,7 +26,10 @@ def as_frames(x: Any, architecture: Architecture, config: ModelConfig, dtype: np
     InputError
         wrong rank, channels, type or size; NaN or infinite values
     """
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except Exception as error:  # ragged lists, tensors that require grad or live on a GPU: whatever the source raises
+        raise InputError(f"input: expected an array of real numbers, found {type(x).__name__} ({error})") from None
     if array.dtype.kind not in "fiub":
         raise InputError(f"input: expected real numbers, found type {array.dtype}")
     if array.ndim not in (4, 5):

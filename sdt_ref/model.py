@@ -13,6 +13,7 @@ from . import arithmetic as number_systems
 from . import image as pictures
 from . import weights as weights_file
 from .block import Block
+from .config import is_int
 from .errors import ConfigError, InputError
 from .folding import fold
 from .head import Head, mean_steps
@@ -36,8 +37,8 @@ class SpikeDrivenTransformer:
     """
 
     def __init__(self, weights: Weights, arithmetic: str = "float32", threads: int | None = None) -> None:
-        if threads is not None and not 1 <= threads <= MAX_THREADS:
-            raise ConfigError(f"threads: expected 1 to {MAX_THREADS}, found {threads}")
+        if threads is not None and not (is_int(threads) and 1 <= threads <= MAX_THREADS):
+            raise ConfigError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
         self.weights = weights
         self.config = weights.config
         self.architecture = weights.architecture
@@ -93,8 +94,8 @@ class SpikeDrivenTransformer:
         ImageError
             the picture cannot be read, or the weights read event-camera frames
         """
-        if top < 1:
-            raise InputError(f"top: expected 1 or more, found {top}")
+        if not is_int(top) or top < 1:
+            raise InputError(f"top: expected 1 or more, found {top!r}")
         x = pictures.preprocess(pictures.open_picture(picture), self.preprocessing)
         return self.rank(self(x[None]).logits[0])[:top]
 

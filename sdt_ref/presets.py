@@ -10,6 +10,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
+from .architecture import Architecture
 from .errors import ConfigError
 
 _IMAGENET_NORM = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -37,6 +38,14 @@ class Preset:
     depth: int
     time_steps: int = 4
     TET: bool = False
+
+    @property
+    def architecture(self) -> Architecture:
+        """The sizes that the tensors of such a checkpoint tell."""
+        classes = class_names(self.dataset)
+        assert classes is not None
+        channels = 2 if "frames" in DATASETS[self.dataset] else 3
+        return Architecture(self.dim, self.depth, channels, len(classes), 4 * self.dim, "lif")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -34,6 +34,10 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="sdt_ref")
 
 
+if hasattr(os, "register_at_fork"):  # threads do not follow into a forked child
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 class Run:
     """Carries one forward pass through the stages.
 

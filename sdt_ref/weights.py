@@ -1,7 +1,7 @@
 """The weights file: versioned HDF5 with the official tensors, unfolded, in lossless float32, and all settings.
 
 /weights/patch_embed/proj_conv/weight    float32, official shape (dots of the official name are slashes)
-attributes of the root:
+attributes of the root, texts in UTF-8 of fixed length (variable-length texts crash HDF5 when a file is corrupt):
     format           "sdt_ref weights"
     schema_version   1
     config           JSON of ModelConfig
@@ -24,7 +24,7 @@ import numpy as np
 
 from .architecture import Architecture, infer
 from .config import ModelConfig, Preprocessing
-from .errors import SdtError, WeightsError
+from .errors import SdtError, WeightsError, require_file
 
 FORMAT = "sdt_ref weights"
 SCHEMA_VERSION = 1
@@ -102,12 +102,15 @@ def save(path: str | os.PathLike[str], weights: Weights) -> None:
     os.close(handle)
     try:
         with h5py.File(name, "w") as file:
-            file.attrs["format"] = FORMAT
             file.attrs["schema_version"] = SCHEMA_VERSION
-            file.attrs["config"] = weights.config.to_json()
-            file.attrs["preprocessing"] = weights.preprocessing.to_json()
-            file.attrs["classes"] = json.dumps(weights.classes)
-            file.attrs["provenance"] = json.dumps(dict(weights.provenance))
+            for attribute, text in (
+                ("format", FORMAT),
+                ("config", weights.config.to_json()),
+                ("preprocessing", weights.preprocessing.to_json()),
+                ("classes", json.dumps(weights.classes)),
+                ("provenance", json.dumps(dict(weights.provenance))),
+            ):
+                file.attrs[attribute] = np.bytes_(text.encode())
             group = file.create_group("weights")
             for tensor_name, tensor in weights.tensors.items():
                 group.create_dataset(tensor_name.replace(".", "/"), data=tensor)
@@ -130,17 +133,18 @@ def load(path: str | os.PathLike[str] | None = None) -> Weights:
         in one line: the file is missing, truncated, not HDF5, of another schema or of a newer version; a tensor is
         missing, misshapen, of another type, unknown or not finite
     """
+    if path is not None and not isinstance(path, (str, os.PathLike)):
+        raise WeightsError(f"weights file: expected a path, found {type(path).__name__}")
     file_path = default_path() if path is None else Path(path)
-    if not file_path.exists():
-        raise WeightsError(f"weights file '{file_path}' does not exist")
-    if file_path.is_dir():
-        raise WeightsError(f"weights file '{file_path}': expected an HDF5 file, found a folder")
+    require_file(file_path, "weights file", WeightsError)
     try:
         with h5py.File(file_path, "r") as file:
             return _read(file)
     except SdtError as error:
         raise WeightsError(f"weights file '{file_path}': {error}") from None
-    except (OSError, RuntimeError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, TypeError, ValueError, ...
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
             f"weights file '{file_path}': expected HDF5 written by sdt_ref.convert, found a file that cannot be read "
@@ -154,9 +158,11 @@ def _read(file: Any) -> Weights:
         raise WeightsError(
             f"attribute 'format': expected '{FORMAT}', found '{found}'; write the file with sdt_ref.convert"
         )
-    version = file.attrs.get("schema_version")
-    if not isinstance(version, np.integer) or version < 1:
-        raise WeightsError(f"attribute 'schema_version': expected {SCHEMA_VERSION}, found {version!r}")
+    if "schema_version" not in file.attrs or file.attrs.get_id("schema_version").dtype.kind != "i":
+        raise WeightsError(f"attribute 'schema_version': expected {SCHEMA_VERSION}, found no whole number")
+    version = int(file.attrs["schema_version"])
+    if version < 1:
+        raise WeightsError(f"attribute 'schema_version': expected {SCHEMA_VERSION}, found {version}")
     if version > SCHEMA_VERSION:
         raise WeightsError(
             f"schema version {version} is newer than {SCHEMA_VERSION}, which this sdt_ref reads; upgrade sdt_ref"
@@ -184,10 +190,12 @@ def _read(file: Any) -> Weights:
 
 
 def _text(file: Any, name: str) -> str:
-    value = file.attrs.get(name)
-    if not isinstance(value, str):
+    if name not in file.attrs:
         raise WeightsError(f"attribute '{name}' is missing: expected text; write the file with sdt_ref.convert")
-    return value
+    kind = file.attrs.get_id(name).dtype
+    if kind.kind != "S":
+        raise WeightsError(f"attribute '{name}': expected text of fixed length, found {kind}")
+    return bytes(file.attrs[name]).decode()
 
 
 def _json(file: Any, name: str, kind: type) -> Any:

@@ -128,15 +128,33 @@ def test_settings_win_over_config_over_args_over_preset(tmp_path: Path) -> None:
     assert "weird-key" in conversion.ignored_settings
 
 
+def test_settings_of_timm(tmp_path: Path) -> None:
+    """input_size goes before img_size; an empty interpolation is the default; without prefetcher, another formula."""
+    args = without(dataset="imagenet", interpolation="", input_size=[3, 24, 24], no_prefetcher=True)
+    made = convert_checkpoint(saved(tmp_path, checkpoint(args=args))).weights.preprocessing
+    assert (made.size, made.interpolation, made.normalisation, made.large_valid) == (24, "bicubic", "to_tensor", True)
+    made = convert_checkpoint(saved(tmp_path, checkpoint(args=without(prefetcher=False)))).weights.preprocessing
+    assert (made.normalisation, made.large_valid) == ("to_tensor", False)
+    made = convert_checkpoint(saved(tmp_path, checkpoint(args=without(prefetcher=True)))).weights.preprocessing
+    assert made.normalisation == "prefetcher"
+
+
+def test_a_metric_that_is_no_number_is_left_out(tmp_path: Path) -> None:
+    assert "metric" not in convert_checkpoint(saved(tmp_path, checkpoint(metric=float("nan")))).weights.provenance
+
+
 def test_a_preset_supplies_what_nothing_else_does(tmp_path: Path) -> None:
     n = Network(dim=256, depth=2, hidden=1024, num_classes=10, num_heads=8)
     path = saved(tmp_path, state_dict(n) | {"block.1.attn.talking_heads.weight": torch.ones(8, 8, 1)})
     weights = convert_checkpoint(path, preset_name="sdt-2-256-cifar10").weights
     assert (weights.config.time_steps, weights.preprocessing.std[0], weights.classes[3]) == (4, 0.247, "cat")
-    with pytest.raises(
-        ConfigError, match=r"preset 'sdt-2-512-cifar10': expected dim 512, depth 2; the tensors have dim 256"
+    for name, message in (
+        ("sdt-2-512-cifar10", "expected dim 512, found 256"),
+        ("sdt-2-256-cifar100", "expected num_classes 100, found 10"),
+        ("sdt-2-256-cifar10-dvs", "expected in_channels 2, found 3"),
     ):
-        convert_checkpoint(path, preset_name="sdt-2-512-cifar10")
+        with pytest.raises(ConfigError, match=f"preset '{name}': {message} in the tensors"):
+            convert_checkpoint(path, preset_name=name)
     with pytest.raises(ConfigError, match="unknown preset 'sdt'; known: sdt-8-384"):
         convert_checkpoint(path, preset_name="sdt")
 
@@ -219,6 +237,10 @@ BAD_CHECKPOINTS: dict[str, tuple[Any, str]] = {
     "args a list": (checkpoint(args=[1]), "checkpoint 'args': expected a Namespace or a dictionary, found list"),
     "a bad setting": (checkpoint(args=without(pooling_stat="12")), "'pooling_stat': expected four characters of 0 and 1"),
     "pooling_stat octal": (checkpoint(args=without(pooling_stat=9)), "'pooling_stat': expected four characters"),
+    "mean beyond float": (checkpoint(args=without(mean=[10**400, 1, 1])), "'mean': expected three finite numbers"),
+    "input_size not square": (checkpoint(args=without(input_size=[3, 8, 16])), "'input_size': expected"),
+    "a tensor without numbers": (checkpoint(state_dict=state_dict() | {"head.bias": torch.empty(5, device="meta")}), "found a tensor without any"),
+    "an unread tensor elsewhere": (checkpoint(state_dict=state_dict() | {"foo.talking_heads.weight": torch.zeros(2)}), "not understood"),
     "std of two": (checkpoint(args=without(std=[1, 2])), "'std': expected three finite numbers"),
 }  # fmt: skip
 

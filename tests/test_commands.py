@@ -102,6 +102,7 @@ def test_infer_at_another_size(capsys: Capture) -> None:
     ("arguments", "message"),
     [
         (["absent.jpg"], "picture 'absent.jpg' does not exist"),
+        (["a" * 300], "found a path that cannot be read"),
         ([__file__], "expected a format that Pillow reads"),
         (["--top", "0"], "--top: expected 1 or more, found 0"),
         (["--size", "33"], "expected height and width divisible by 4 (pooling_stat 0011), found 33x33"),
@@ -192,6 +193,15 @@ def test_folders_are_read_in_natural_order_with_the_labels_of_the_weights(tree: 
     assert len(pictures) == 4
 
 
+def test_half_known_folder_names_are_refused(tmp_path: Path) -> None:
+    """'plane' is none of the classes, but 'bird' is: taking the folders by position would call a bird an airplane."""
+    for name in ("plane", "car", *CIFAR10[2:]):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / name / "a.png")
+    with pytest.raises(sdt_ref.ImageError, match="class folder 'car' is unknown"):
+        open_pictures(tmp_path, CIFAR10)
+
+
 def test_folders_may_be_synsets_or_as_many_as_classes(tmp_path: Path) -> None:
     for name in ("n02123045", "n01440764"):
         (tmp_path / name).mkdir()
@@ -217,6 +227,12 @@ def test_evaluate_a_pack(pack: Path, tmp_path: Path, capsys: Capture) -> None:
 def test_pack_labels_are_matched_by_class_name(pack: Path) -> None:
     with h5py.File(pack, "r+") as file:
         file.attrs["classes"] = list(reversed(CIFAR10))
+    assert [label for *_, label in open_pictures(pack, CIFAR10)] == [6, 5, 4]
+
+
+def test_pack_classes_may_be_bytes(pack: Path) -> None:
+    with h5py.File(pack, "r+") as file:
+        file.attrs["classes"] = np.array([name.encode() for name in reversed(CIFAR10)])
     assert [label for *_, label in open_pictures(pack, CIFAR10)] == [6, 5, 4]
 
 
@@ -246,6 +262,7 @@ def spoil(name: str, value: Any) -> Any:
         (spoil("test/offset", np.array([0, 5, 3, 9])), [], "offset does not fit"),
         (spoil("test/offset", np.array([0, 5, 9, 10**9])), [], "offset does not fit"),
         (spoil("classes", ["cat", "spoon"]), [], "class 'spoon' is unknown to the weights"),
+        (spoil("classes", [*CIFAR10[:9], "spoon"]), [], "class 'spoon' is unknown to the weights"),
         (None, ["--limit", "0"], "--limit: expected 1 or more, found 0"),
         (None, ["--split", "val"], "expected split 'val', found test, train; choose with --split"),
         (None, ["--split", "train"], "expected HDF5 with jpeg"),

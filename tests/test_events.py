@@ -51,6 +51,7 @@ def test_scipy_round_trip(dense: np.ndarray) -> None:
     matrix = events.to_scipy()
     assert scipy.sparse.issparse(matrix)
     assert matrix.has_canonical_format
+    assert matrix.indices.dtype == matrix.indptr.dtype == np.int32
     assert_same(matrix.toarray(), np.moveaxis(dense, 2, -1).reshape(matrix.shape), "matrix")
     assert SpikeEvents.from_scipy(matrix, events.grid) == events
     assert SpikeEvents.from_scipy(matrix.tocoo(), events.grid) == events
@@ -85,6 +86,7 @@ def test_arrays_cannot_be_written() -> None:
         events.channels[0] = 1
     with pytest.raises(AttributeError):
         events.n_channels = 5  # type: ignore[misc]
+    assert isinstance(SpikeEvents([1, 1], 3, source * 0, np.array([], int)).grid, tuple)  # type: ignore[arg-type]
 
 
 def test_equality_is_by_value() -> None:
@@ -106,6 +108,8 @@ def test_equality_is_by_value() -> None:
         (((1, 1), 3, [0], []), "offsets: expected 2 values"),
         (((1, 2), 3, [0, 2, 1], [1]), "offsets: expected 3 values rising from 0 to 1 events"),
         (((1, 1), 3, [0, 1], []), "offsets"),
+        (((1, 3), 3, np.array([0, 2, 1, 2], np.uint64), [0, 1]), "offsets: expected 4 values rising"),
+        (((1.5, 1), 3, [0, 0], []), "grid: expected whole numbers"),
         (((1, 1), 3, [0.0, 1.0], [1]), "offsets: expected one axis of integers, found float64"),
         (((1, 1), 3, [0, 1], [3]), "channels: expected 0 to 2, found 3 to 3"),
         (((1, 1), 3, [0, 1], [-1]), "channels: expected 0 to 2, found -1"),
@@ -130,5 +134,7 @@ def test_dense_values_other_than_0_and_1_are_refused() -> None:
         SpikeEvents.from_dense(np.full((1, 1, 1), 2))
     with pytest.raises(EventsError, match="axes"):
         SpikeEvents.from_dense(np.zeros((1, 1)))
+    with pytest.raises(EventsError, match="heads: expected a divisor of 4 channels, found 3"):
+        SpikeEvents((1, 1), 4, np.array([0, 0]), np.array([], int)).in_heads(3)
     with pytest.raises(EventsError, match="only ones"):
         SpikeEvents.from_scipy(scipy.sparse.csr_array([[2]]), (1, 1))

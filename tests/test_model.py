@@ -1,5 +1,8 @@
 """The event engine equals the dense oracle, bit for bit, on any network."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -149,6 +152,7 @@ def test_other_operations_are_counted_under_their_own_names() -> None:
         (np.full((1, 3, 8, 8), np.nan), "expected finite numbers in float32, found 192 NaN or infinite of 192"),
         (np.full((1, 3, 8, 8), 1e300), "expected finite numbers in float32"),
         ("picture.jpg", "expected real numbers"),
+        ([[1], [2, 3]], "expected an array of real numbers, found list"),
         (None, "expected real numbers"),
     ],
 )
@@ -169,5 +173,24 @@ def test_any_real_type_is_taken(dtype: type) -> None:
 def test_unknown_arithmetic_and_threads_are_refused() -> None:
     with pytest.raises(sdt_ref.ConfigError, match="arithmetic: expected one of float32, float64, found 'float8'"):
         sdt_ref.load(arithmetic="float8")
-    with pytest.raises(sdt_ref.ConfigError, match="threads: expected 1 to 256, found 0"):
-        sdt_ref.load(threads=0)
+    for threads in (0, 257, 1.5, "2", True):
+        with pytest.raises(sdt_ref.ConfigError, match=f"threads: expected 1 to 256, found {threads!r}"):
+            sdt_ref.load(threads=threads)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX")
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning"
+)  # Python 3.12 warns of forking with threads: just that is tested
+def test_a_forked_child_runs_the_network_too() -> None:
+    """Threads do not follow into a child; a pool inherited from its parent would wait for them for ever."""
+    n = Network()
+    model, x = model_of(n, threads=2), input_of(n)
+    with small_tiles(300):
+        model(x)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            model(x)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0

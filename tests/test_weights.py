@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,12 +76,13 @@ def edit(change: Callable[[h5py.File], object]) -> Callable[[Path], None]:
 
 
 def set_attr(name: str, value: object) -> Callable[[Path], None]:
-    return edit(lambda file: file.attrs.__setitem__(name, value))
+    fixed = np.bytes_(value.encode()) if isinstance(value, str) else value
+    return edit(lambda file: file.attrs.__setitem__(name, fixed))
 
 
 def set_json(name: str, **values: object) -> Callable[[Path], None]:
     def change(file: h5py.File) -> None:
-        file.attrs[name] = json.dumps({**json.loads(file.attrs[name]), **values})
+        file.attrs[name] = np.bytes_(json.dumps({**json.loads(file.attrs[name]), **values}).encode())
 
     return edit(change)
 
@@ -102,7 +105,7 @@ VAR = "weights/block/0/attn/q_bn/running_var"
 
 BAD_FILES = {
     "missing": (Path.unlink, "does not exist"),
-    "a folder": (lambda p: (p.unlink(), p.mkdir()), "expected an HDF5 file, found a folder"),
+    "a folder": (lambda p: (p.unlink(), p.mkdir()), "expected a file, found a folder"),
     "empty": (lambda p: p.write_bytes(b""), "cannot be read"),
     "text": (lambda p: p.write_text("weights"), "cannot be read"),
     "truncated": (lambda p: os.truncate(p, p.stat().st_size // 2), "cannot be read"),
@@ -110,9 +113,12 @@ BAD_FILES = {
     "another format": (set_attr("format", "keras"), "attribute 'format': expected 'sdt_ref weights', found 'keras'"),
     "no format": (edit(lambda f: f.attrs.__delitem__("format")), "attribute 'format' is missing"),
     "newer": (set_attr("schema_version", 2), "schema version 2 is newer than 1, which this sdt_ref reads; upgrade"),
-    "no version": (edit(lambda f: f.attrs.__delitem__("schema_version")), "attribute 'schema_version': expected 1, found None"),
+    "no version": (edit(lambda f: f.attrs.__delitem__("schema_version")), "attribute 'schema_version': expected 1, found no whole number"),
     "version in words": (set_attr("schema_version", "one"), "attribute 'schema_version'"),
     "version 0": (set_attr("schema_version", 0), "attribute 'schema_version': expected 1"),
+    "text of variable length": (edit(lambda f: f.attrs.__setitem__("config", "{}")), "attribute 'config': expected text of fixed length"),
+    "text that is none": (set_attr("config", 3), "attribute 'config': expected text of fixed length, found int64"),
+    "not UTF-8": (edit(lambda f: f.attrs.__setitem__("config", np.bytes_(b"\xff"))), "cannot be read"),
     "config missing": (edit(lambda f: f.attrs.__delitem__("config")), "attribute 'config' is missing"),
     "config no JSON": (set_attr("config", "{"), "attribute 'config': expected JSON"),
     "config a list": (set_attr("config", "[]"), "attribute 'config': expected a JSON dict, found list"),
@@ -152,6 +158,45 @@ def test_a_bad_file_is_refused_in_one_line(path: Path, name: str) -> None:
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+FUZZ = """
+import sys
+from pathlib import Path
+import numpy as np
+import sdt_ref
+
+path = Path(sys.argv[1])
+content, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+for _ in range(300):
+    spoiled = bytearray(content)
+    for place in rng.integers(0, len(content) // 4, 6):  # headers and attributes stand in front
+        spoiled[place] ^= int(rng.integers(1, 256))
+    path.write_bytes(spoiled)
+    try:
+        sdt_ref.load(path)
+    except sdt_ref.WeightsError:
+        refused += 1
+print(refused)
+"""
+
+
+def test_corrupt_bytes_never_raise_anything_else(path: Path) -> None:
+    """Flip bytes all over the file: it loads, or it is refused; h5py itself raises many kinds of errors."""
+    done = subprocess.run([sys.executable, "-c", FUZZ, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10
+
+
+@pytest.mark.parametrize("bad", ["a" * 300])
+def test_paths_that_cannot_be_looked_at(bad: str) -> None:
+    with pytest.raises(WeightsError, match="found a path that cannot be read"):
+        load(bad)
+
+
+def test_a_weights_path_of_another_type() -> None:
+    with pytest.raises(WeightsError, match="expected a path, found int"):
+        load(3)  # type: ignore[arg-type]
 
 
 def test_huge_tensors_are_refused_before_they_are_read(path: Path) -> None:
@@ -211,29 +256,47 @@ def test_official_parameter_counts() -> None:
                  "sdt-2-512-cifar10-tet": 10_233_546, "sdt-2-256-cifar100": 2_590_212, "sdt-2-512-cifar100": 10_279_716,
                  "sdt-2-256-cifar10-dvs": 2_566_794, "sdt-2-256-gesture-t16": 2_567_051,
                  "sdt-2-256-gesture-t10": 2_567_051}  # fmt: skip
-    from sdt_ref.architecture import Architecture
-
     assert set(published) == set(PRESETS)
     for name, total in published.items():
         preset = PRESETS[name]
-        classes = class_names(preset.dataset)
-        assert classes is not None
-        channels = 2 if preset.settings.get("frames") else 3
-        table = Architecture(preset.dim, preset.depth, channels, len(classes), 4 * preset.dim, "lif").tensors()
+        table = preset.architecture.tensors()
         parameters = sum(int(np.prod(shape)) for tensor, shape in table.items() if "running" not in tensor)
         assert parameters + 64 * preset.depth == total, name
         assert infer(table).dim == preset.dim
 
 
-def test_presets_make_valid_settings() -> None:
-    for preset in PRESETS.values():
-        settings = dict(preset.settings)
-        config = {k: settings.pop(k) for k in ("time_steps", "pooling_stat", "num_heads", "dvs_mode", "TET")}
-        ModelConfig.from_mapping(config)
-        Preprocessing.from_mapping(settings)
-    assert PRESETS["sdt-8-512"].settings["pooling_stat"] == "1111"
-    assert PRESETS["sdt-2-256-cifar10-dvs"].settings["dvs_mode"]
-    assert not PRESETS["sdt-2-256-gesture-t16"].settings["dvs_mode"]
+IMAGENET = Preprocessing(224, 0.95, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), large_valid=True)
+CIFAR10 = Preprocessing(32, 1.0, "bicubic", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+CIFAR100 = Preprocessing(32, 1.0, "bicubic", (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+
+# name: dim, depth, in_channels, classes; T, pooling_stat, heads, dvs_mode, TET; preprocessing
+OFFICIAL = {
+    "sdt-8-384": ((384, 8, 3, 1000), (4, "1111", 8, False, False), IMAGENET),
+    "sdt-6-512": ((512, 6, 3, 1000), (4, "1111", 8, False, False), IMAGENET),
+    "sdt-8-512": ((512, 8, 3, 1000), (4, "1111", 8, False, False), IMAGENET),
+    "sdt-10-512": ((512, 10, 3, 1000), (4, "1111", 8, False, False), IMAGENET),
+    "sdt-8-768": ((768, 8, 3, 1000), (4, "1111", 8, False, False), IMAGENET),
+    "sdt-2-256-cifar10": ((256, 2, 3, 10), (4, "0011", 8, False, False), CIFAR10),
+    "sdt-2-512-cifar10": ((512, 2, 3, 10), (4, "0011", 8, False, False), CIFAR10),
+    "sdt-2-512-cifar10-tet": ((512, 2, 3, 10), (4, "0011", 8, False, True), CIFAR10),
+    "sdt-2-256-cifar100": ((256, 2, 3, 100), (4, "0011", 8, False, False), CIFAR100),
+    "sdt-2-512-cifar100": ((512, 2, 3, 100), (4, "0011", 8, False, False), CIFAR100),
+    "sdt-2-256-cifar10-dvs": ((256, 2, 2, 10), (10, "0011", 8, True, True), Preprocessing(64, frames=True)),
+    "sdt-2-256-gesture-t16": ((256, 2, 2, 11), (16, "0111", 8, False, False), Preprocessing(128, frames=True)),
+    "sdt-2-256-gesture-t10": ((256, 2, 2, 11), (10, "0111", 8, False, False), Preprocessing(128, frames=True)),
+}
+
+
+def test_presets_are_the_official_configurations() -> None:
+    assert list(PRESETS) == list(OFFICIAL)
+    for name, (sizes, config, preprocessing) in OFFICIAL.items():
+        preset, settings = PRESETS[name], dict(PRESETS[name].settings)
+        made = {k: settings.pop(k) for k in ("time_steps", "pooling_stat", "num_heads", "dvs_mode", "TET")}
+        a = preset.architecture
+        assert (a.dim, a.depth, a.in_channels, a.num_classes) == sizes, name
+        assert a.hidden == 4 * a.dim
+        assert ModelConfig.from_mapping(made) == ModelConfig(*config), name
+        assert Preprocessing.from_mapping(settings) == preprocessing, name
 
 
 def test_class_names() -> None:

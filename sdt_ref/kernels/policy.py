@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite
 import numba
 
 config: Any = numba.core.config  # the NUMBA_* settings
@@ -22,10 +23,12 @@ config: Any = numba.core.config  # the NUMBA_* settings
 def cache_folder() -> Path | None:
     """Return the folder of the compiled kernels; None where no folder can be written.
 
-    Its name is a hash of all kernel sources and of numba's version. Numba by itself compares only the file in which a
-    kernel stands, so a kernel that calls another one would go stale when that other one changes.
+    Its name is a hash of all kernel sources, of the compilers' versions and of the settings that change the code. Numba
+    by itself compares only the file in which a kernel stands, so a kernel that calls another one would go stale when
+    that other one changes.
     """
-    digest = hashlib.sha256(numba.__version__.encode())
+    settings = (config.BOUNDSCHECK, config.OPT, config.DEBUGINFO_DEFAULT)
+    digest = hashlib.sha256(repr((numba.__version__, llvmlite.__version__, settings)).encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     for base in _candidate_folders():

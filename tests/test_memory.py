@@ -9,10 +9,13 @@ import pytest
 
 from sdt_ref.current import Stream
 from sdt_ref.events import SpikeEvents
-from sdt_ref.folding import NeuronParameters
-from sdt_ref.masking import pool
+from sdt_ref.folding import Layer, NeuronParameters
+from sdt_ref.masking import intersect, pool, pool_tokens, sum_tokens
 from sdt_ref.neuron import Neuron
-from sdt_ref.run import Run
+from sdt_ref.run import TILE_BYTES, Run
+from sdt_ref.synapse import Synapse
+
+from .networks import Network, input_of, model_of
 
 GRID, CHANNELS = (4, 1, 112, 112), 96
 NEURONS = int(np.prod(GRID)) * CHANNELS
@@ -61,6 +64,42 @@ def test_pooling_allocates_for_its_events_only(rate: float) -> None:
 
     peak = peak_of(action)
     assert peak < SCRATCH + ROW_BYTES + 3 * 2 * pooled[0].n_events
+
+
+def spikes_at(rate: float) -> SpikeEvents:
+    return Neuron("n", NeuronParameters(np.float32(0.5), np.float32(1)))(current(rate), Run(4, 2))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.1])
+def test_masks_allocate_for_their_events_only(rate: float) -> None:
+    spikes = spikes_at(rate)
+    assert peak_of(lambda: intersect(spikes, spikes, Run(1, 2))) < SCRATCH + ROW_BYTES + 2 * 2 * spikes.n_events
+    spread = pool_tokens(spikes, 8, Run(1, 2)).n_events
+    assert peak_of(lambda: pool_tokens(spikes, 8, Run(1, 2))) < SCRATCH + ROW_BYTES + 2 * 2 * spread
+    assert peak_of(lambda: sum_tokens(spikes, np.dtype(np.float32), Run(1, 2))) < SCRATCH
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.1])
+@pytest.mark.parametrize("window", [1, 3])
+def test_weight_layers_allocate_their_current_and_a_tile(rate: float, window: int) -> None:
+    outputs, spikes = 8, spikes_at(rate)
+    layer = Layer(np.zeros((outputs, CHANNELS, window, window), np.float32), np.zeros(outputs, np.float32))
+    synapse = Synapse("layer", layer)
+    current_bytes = NEURONS // CHANNELS * outputs * 4
+    tile = 2 * 4 * (TILE_BYTES // (4 * outputs * 4)) * CHANNELS * window**2 * 4 if window == 3 else 0  # worst-case taps
+    assert peak_of(lambda: Stream.of(synapse(spikes), Run(4, 2))) < SCRATCH + current_bytes + tile
+
+
+def test_the_inference_path_never_makes_spikes_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing calls to_dense, from_dense or to_scipy, whatever the network."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a dense spike tensor was made")
+
+    for name in ("to_dense", "from_dense", "to_scipy"):
+        monkeypatch.setattr(SpikeEvents, name, refuse)
+    for n in (Network(), Network(dvs_mode=True, spike_mode="plif"), Network(hidden=16, frames=True)):
+        model_of(n)(input_of(n), record=True)
 
 
 IMAGENET = """

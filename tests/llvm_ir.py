@@ -18,7 +18,7 @@ NAME = re.compile(r"%[\w.$-]+|%\"[^\"]+\"")
 CALLED = re.compile(r"\b(?:call|invoke)\b[^@\n]*@\"?([\w.$%<>*, ]+?)\"?\(")
 KERNEL = r"_ZN\d+sdt_copy_\d+7kernels"  # mangled name of any kernel: each is read as a function of its own
 HARMLESS = re.compile(
-    r"llvm\.(mem(set|cpy|move)|cttz|ctlz|ctpop|[us](min|max)|assume|lifetime|experimental\.noalias|[us]sub\.sat|vector\.reduce\.add)"
+    r"llvm\.(mem(set|cpy|move)|cttz|ctlz|ctpop|[us](min|max)|assume|lifetime|experimental\.noalias|[us]sub\.sat|[us](add|sub)\.with\.overflow|vector\.reduce\.add)"
     rf"|NRT_(incref|decref)|{KERNEL}"
 )
 

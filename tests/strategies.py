@@ -10,7 +10,7 @@ from .networks import Network
 def networks(draw: st.DrawFn) -> Network:
     """Any network that the official code accepts, at a size that the oracle computes in a blink."""
     heads = draw(st.sampled_from([1, 2, 4]))
-    dim = 8 * draw(st.integers(1, 4)) if heads < 4 else 16 * draw(st.integers(1, 2))
+    dim = 8 * draw(st.sampled_from([1, 2, 3, 4, 9, 18])) if heads < 4 else 16 * draw(st.sampled_from([1, 2, 5, 9]))
     pooling = "".join(draw(st.sampled_from("01")) for _ in range(4))
     divisor = 2 ** pooling.count("1")
     mlp_ratio = draw(st.sampled_from([1, 0.5, 1.5, 4]))

@@ -18,11 +18,13 @@ for array in (OFFSETS, CHANNELS):
 
 
 def accumulate(kernels: ModuleType, dtype: type) -> list[Any]:
-    bias, current, added = np.zeros(3, dtype), np.empty((1, 4, 3), dtype), np.zeros(1, np.int64)
-    kernels.linear(OFFSETS, CHANNELS, 4, 0, 4, np.ones((2, 3), dtype), bias, current, 0, added)
-    taps = np.empty(18, np.int32)
-    kernels.conv3x3(OFFSETS, CHANNELS, 1, 2, 2, 0, 4, np.ones((18, 3), dtype), bias, taps, current, 0, added)
-    return [kernels.linear, kernels.conv3x3, kernels.accumulate.add_rows]
+    taps, tap_offsets = np.empty(72, np.uint16), np.empty(5, np.int64)
+    kernels.gather3x3(OFFSETS, CHANNELS, 1, 2, 2, 1, 2, 0, 4, tap_offsets, taps)
+    current, added, cursors = np.empty((1, 4, 83), dtype), np.zeros(1, np.int64), np.empty(4, np.int64)
+    for offsets, rows, n_rows in ((OFFSETS, CHANNELS, 2), (tap_offsets, taps, 18)):
+        panels, bias = np.ones(n_rows * 83, dtype), np.zeros(83, dtype)
+        kernels.add_rows(offsets, rows, 4, 0, 4, panels, bias, cursors, current, 0, added)
+    return [kernels.add_rows, kernels.gather3x3]
 
 
 def pooling(kernels: ModuleType, _: type) -> list[Any]:
@@ -60,12 +62,13 @@ def test_no_multiplication_on_data(tmp_path: Path) -> None:
 
 
 PLANTED: dict[str, tuple[Compile, str, str, str]] = {
-    "spike times weight": (accumulate, "accumulate.py", "current[t, i, o] += weight[r, o]", "current[t, i, o] += weight[r, o] * current[t, i, o]"),
-    "scaled bias": (accumulate, "accumulate.py", "bias[o]\n            row", "bias[o] * bias[o]\n            row"),
+    "spike times weight": (accumulate, "vector.py", "builder.fadd(total, weights.load(element, k))", "builder.fadd(total, builder.fmul(total, weights.load(element, k)))"),
+    "scaled rest": (accumulate, "accumulate.py", "current[t, at + i, o + k] += panels[row + k]", "current[t, at + i, o + k] += panels[row + k] * bias[o]"),
+    "scaled bias": (accumulate, "accumulate.py", "current[t, at + i, o] = bias[o]", "current[t, at + i, o] = bias[o] * bias[o]"),
     "scaled tap": (accumulate, "accumulate.py", "taps[n_taps] = tap_row + channels[e]", "taps[n_taps] = tap_row + channels[e] * channels[e]"),
     "scaled by a shift": (accumulate, "accumulate.py", "taps[n_taps] = tap_row + channels[e]", "taps[n_taps] = tap_row + channels[e] * 4"),
-    "squared row": (accumulate, "accumulate.py", "        r = rows[e]\n", "        r = rows[e] * rows[e]\n"),
-    "a library's product": (accumulate, "accumulate.py", "added[t] += n_taps", "added[t] += int(np.dot(weight[0], weight[1]))"),
+    "squared row": (accumulate, "accumulate.py", "row = n_rows * o + rows[e] * width", "row = n_rows * o + rows[e] * rows[e]"),
+    "a library's product": (accumulate, "accumulate.py", "n_events = 0\n", "n_events = int(np.dot(bias, bias))\n"),
     "shifted channel": (pooling, "pooling.py", "insert(bits, channels[e])", "insert(bits, channels[e] << 1)"),
     "product in a callee": (pooling, "bitset.py", "channels[n_events] = base + lowest_bit(word)", "channels[n_events] = (base + 1) * lowest_bit(word)"),
     "shifted event": (attention, "attention.py", "common[n_events] = a_channels[a]", "common[n_events] = a_channels[a] << 3"),

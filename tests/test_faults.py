@@ -26,6 +26,8 @@ NETWORKS = [
     Network(dim=16, hidden=8, time_steps=2, height=6, width=4, pooling_stat="1000", batch=2, dvs_mode=True, num_heads=4,
             drive=0.0, seed=6),
     Network(dim=16, hidden=8, time_steps=2, height=2, width=4, pooling_stat="0010", batch=1, depth=2, drive=2.0, seed=4),
+    Network(dim=80, hidden=16, time_steps=2, height=2, width=2, pooling_stat="0000", batch=1, dyadic=True, seed=7),
+    Network(dim=80, hidden=24, time_steps=3, height=2, width=2, pooling_stat="0000", batch=1, seed=8),
 ]  # fmt: skip
 
 
@@ -65,7 +67,11 @@ def oracle_is_literally_right(package: ModuleType) -> None:
 
 
 def neurons_round_twice(package: ModuleType) -> None:
-    assert spikes_of(TWO_ROUNDINGS, 0.5, 1.0, package).tolist() == [[0, 0], [0, 1]]
+    for repeats in (1, 8, 9):  # one by one, as a vector of 16, and both
+        assert spikes_of(np.tile(TWO_ROUNDINGS, repeats), 0.5, 1.0, package).tolist() == [
+            [0, 0] * repeats,
+            [0, 1] * repeats,
+        ]
 
 
 Check = Callable[[ModuleType], None]
@@ -74,6 +80,7 @@ NEURON = neurons_round_twice
 
 ADD = "kernels/accumulate.py"
 FIRE = "kernels/fire.py"
+VECTOR = "kernels/vector.py"
 ANALOG = "kernels/analog.py"
 POOL = "kernels/pooling.py"
 SDSA = "kernels/attention.py"
@@ -81,25 +88,31 @@ SDSA = "kernels/attention.py"
 # name: (the check that must turn red, file, what stands there, what the tired programmer writes)
 FAULTS: dict[str, tuple[Check, str, str, str]] = {
     # additions
-    "pairwise sum": (ENGINE, ADD, "(((four + weight[r4, o]) + weight[r5, o])", "(((weight[r4, o] + weight[r5, o]) + four)"),
-    "rows out of order": (ENGINE, ADD, "r0, r1, r2, r3 = rows[e], rows[e + 1],", "r1, r0, r2, r3 = rows[e], rows[e + 1],"),
-    "last row forgotten": (ENGINE, ADD, "while e < last:", "while e + 1 < last:"),
-    "bias forgotten in linear": (ENGINE, ADD, "current[t, at + i, o] = bias[o]\n            row =", "current[t, at + i, o] = 0\n            row ="),
-    "bias forgotten in conv": (ENGINE, ADD, "current[t, at + i, o] = bias[o]\n            position", "current[t, at + i, o] = 0\n            position"),
+    "pairwise sum": (ENGINE, VECTOR, "        outputs[at : at + n] += panels[row : row + n]\n    return last", "        outputs[at : at + n] += panels[row : row + n] + (0 if e % 2 else 1e-3) - (0 if e % 2 else 1e-3)\n    return last"),
+    "events backwards": (ENGINE, VECTOR, "    for e in range(first, last):\n        if rows[e] >= limit:", "    for e in [last - 1 - k for k in range(last - first)]:\n        if rows[e] >= limit:"),
+    "rows beyond the piece forgotten": (ENGINE, VECTOR, "        if rows[e] >= limit:\n            return e", "        if rows[e] >= limit:\n            return last"),
+    "rest of the outputs forgotten": (ENGINE, ADD, "while e < end and rows[e] < limit:", "while e + 1 < end and rows[e] < limit:"),
+    "cursors not reset for the next panel": (ENGINE, ADD, "cursors[t * count + i] = offsets[t * lists_per_step + first + i]", "cursors[t * count + i] = offsets[t * lists_per_step + first + i] if o == 0 else cursors[t * count + i]"),
+    "panel of other outputs": (ENGINE, ADD, "row = n_rows * o + rows[e] * width", "row = rows[e] * width"),
+    "bias forgotten": (ENGINE, ADD, "current[t, at + i, o] = bias[o]", "current[t, at + i, o] = 0"),
     "border missed": (ENGINE, ADD, "0 <= x + kx - 1 < width:", "0 <= x + kx - 1 < width - 1:"),
     "border wraps to the next row": (ENGINE, ADD, " and 0 <= x + kx - 1 < width:", " and 0 <= x + kx:"),
     "kernel mirrored": (ENGINE, ADD, "row = (image_row + ky - 1) * width + x + kx - 1", "row = (image_row + ky - 1) * width + x + 1 - kx"),
     "taps not in canonical order": (ENGINE, ADD, "taps[n_taps] = tap_row + channels[e]", "taps[n_taps] = tap_row + channels[offsets[row] + offsets[row + 1] - 1 - e]"),
     "image of another time step": (ENGINE, ADD, "image_row = t * batch * height + position // width", "image_row = position // width"),
-    "additions counted per event": (ENGINE, ADD, "added[t] += n_taps", "added[t] += 1"),
-    "additions counted at step 0": (ENGINE, ADD, "added[t] += offsets[row + 1] - offsets[row]", "added[0] += offsets[row + 1] - offsets[row]"),
+    "additions counted at step 0": (ENGINE, ADD, "added[t] += offsets[start + count] - offsets[start]", "added[0] += offsets[start + count] - offsets[start]"),
+    "additions counted per list": (ENGINE, ADD, "added[t] += offsets[start + count] - offsets[start]", "added[t] += count"),
     "fan-out forgotten": (ENGINE, "synapse.py", "ac=rows_added * self.n_channels", "ac=rows_added"),
-    # neurons
+    # neurons, one by one and as vectors
     "> for >=": (ENGINE, FIRE, "if h >= threshold:", "if h > threshold:"),
+    "> for >= in a vector": (ENGINE, VECTOR, "    fired = h >= threshold\n", "    fired = h > threshold\n"),
     "soft reset": (ENGINE, FIRE, "membrane[i, c] = 0\n                    channels", "membrane[i, c] = h - threshold\n                    channels"),
+    "soft reset in a vector": (ENGINE, VECTOR, "np.where(fired, 0, h)", "np.where(fired, h - threshold, h)"),
     "(v + x) / 2": (NEURON, FIRE, "h = v + (current[t, i, c] - v) * decay", "h = (v + current[t, i, c]) * decay"),
+    "(v + x) / 2 in a vector": (NEURON, VECTOR, "h = v + (current.reshape(-1)[at : at + n] - v) * decay", "h = (v + current.reshape(-1)[at : at + n]) * decay"),
     "no leak": (ENGINE, FIRE, "h = v + (current[t, i, c] - v) * decay", "h = v + current[t, i, c] * decay"),
     "one rounding too few": (NEURON, FIRE, "h = v + (current[t, i, c] - v) * decay", "h = current.dtype.type(float(v) + (float(current[t, i, c]) - float(v)) * float(decay))"),
+    "vector of other neurons": (ENGINE, FIRE, "membrane, i * n_channels + c, decay", "membrane, c, decay"),
     "membrane left over from the last tile": (ENGINE, FIRE, "for i in range(count):\n        for c in range(n_channels):\n            membrane[i, c] = 0", "for i in range(0):\n        for c in range(n_channels):\n            membrane[i, c] = 0"),
     "PLIF run as LIF": (ENGINE, "neuron.py", "self.decay = parameters.decay", "self.decay = parameters.decay * 0 + parameters.decay.dtype.type(0.5)"),
     "neurons of another layer": (ENGINE, "sdsa.py", "self.k_lif(self.k_conv(s), run)", "self.q_lif(self.k_conv(s), run)"),
@@ -152,6 +165,31 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
 def test_an_unchanged_copy_is_green(tmp_path: Path, check: Check) -> None:
     with changed_copy(tmp_path) as package:
         check(package)
+
+
+# in the instructions that compiled kernels get, where plain Python does not come by
+COMPILED_FAULTS: dict[str, tuple[str, str]] = {
+    "> for >=": ('fcmp_ordered(">=", h', 'fcmp_ordered(">", h'),
+    "one vector forgotten": (
+        "for k, total in enumerate(sums)]\n",
+        "for k, total in enumerate(sums[:1] + sums[:-1])]\n",
+    ),
+    "rows beyond the piece forgotten": (
+        "return e\n\n        return signature, generate\n\n    return add",
+        "return last\n\n        return signature, generate\n\n    return add",
+    ),
+    "membrane kept after a spike": ("builder.select(fired, ir.Constant(inputs.type, [0.0] * inputs.lanes), h)", "h"),
+}
+COMPILED_NETWORK = Network(
+    dim=512, hidden=64, time_steps=2, height=4, width=2, pooling_stat="0000", batch=1, dyadic=True
+)
+
+
+@pytest.mark.parametrize("name", COMPILED_FAULTS)
+def test_a_fault_in_compiled_instructions_is_caught(tmp_path: Path, name: str) -> None:
+    change = ("kernels/vector.py", *COMPILED_FAULTS[name])
+    with changed_copy(tmp_path, change, jit=True) as package, pytest.raises(AssertionError):
+        assert_engine_equals_oracle(COMPILED_NETWORK, package=package)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -74,7 +74,7 @@ def test_canonical_order_literal() -> None:
     assert current_of(Layer(weight, np.zeros(1, np.float32)), spikes, Run(1, 1)).item() == 0.0
 
 
-@given(dense_spikes(), st.sampled_from([1, 3]), st.integers(1, 40), DTYPES, SEEDS, st.sampled_from([1, 2]))
+@given(dense_spikes(), st.sampled_from([1, 3]), st.integers(1, 100), DTYPES, SEEDS, st.sampled_from([1, 2]))
 def test_weight_layers_equal_the_dense_ones(
     spikes: np.ndarray, window: int, outputs: int, dtype: type, seed: int, threads: int
 ) -> None:
@@ -158,7 +158,9 @@ def test_the_reset_is_hard() -> None:
 
 
 def test_the_charge_has_two_roundings() -> None:
-    assert spikes_of(TWO_ROUNDINGS, 0.5, 1.0).tolist() == [[0, 0], [0, 1]]
+    for repeats in (1, 8, 9):  # one by one, as a vector of 16, and both
+        spikes = spikes_of(np.tile(TWO_ROUNDINGS, repeats), 0.5, 1.0)
+        assert spikes.tolist() == [[0, 0] * repeats, [0, 1] * repeats]
     assert dense.neurons(TWO_ROUNDINGS, NeuronParameters(np.float32(0.5), np.float32(1))).tolist() == [[0, 0], [0, 1]]
 
 

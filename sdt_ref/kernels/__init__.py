@@ -5,18 +5,21 @@ Events come as `offsets` and `channels`: row r (one token at one time step) spik
 Bodies index base arrays instead of slicing, because a slice costs a reference count in compiled code.
 """
 
-from .accumulate import conv3x3, linear
+from .accumulate import add_rows, gather3x3
 from .analog import conv3x3_analog, max_pool3x3
 from .attention import intersect, spread_tokens, sum_tokens
 from .fire import fire
 from .pooling import pool3x3
+from .vector import VECTOR_BYTES, WIDE
 
 __all__ = [
-    "conv3x3",
+    "VECTOR_BYTES",
+    "WIDE",
+    "add_rows",
     "conv3x3_analog",
     "fire",
+    "gather3x3",
     "intersect",
-    "linear",
     "max_pool3x3",
     "pool3x3",
     "spread_tokens",

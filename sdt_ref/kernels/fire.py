@@ -1,6 +1,8 @@
 """Currents in, events out: leaky integrate-and-fire neurons with a hard reset."""
 
+from .bitset import ONE, lowest_bit
 from .policy import kernel
+from .vector import VECTOR_BYTES, charge
 
 
 @kernel
@@ -32,7 +34,9 @@ def fire(current, count, decay, threshold, membrane, channels, per_row):
 
     Source: spikingjelly 0.0.0.0.12, MultiStepLIFNode and MultiStepParametricLIFNode.
     """
-    n_channels = current.shape[2]
+    n_places, n_channels = current.shape[1:]
+    lanes = VECTOR_BYTES // current.itemsize
+    whole = n_channels - n_channels % lanes  # channels in whole vectors
     for i in range(count):
         for c in range(n_channels):
             membrane[i, c] = 0
@@ -40,7 +44,14 @@ def fire(current, count, decay, threshold, membrane, channels, per_row):
     for t in range(current.shape[0]):
         for i in range(count):
             before = n_spikes
-            for c in range(n_channels):
+            for c in range(0, whole, lanes):
+                place = (t * n_places + i) * n_channels + c
+                fired = charge(current, place, membrane, i * n_channels + c, decay, threshold)
+                while fired != 0:
+                    channels[n_spikes] = c + lowest_bit(fired)
+                    n_spikes += 1
+                    fired &= fired - ONE
+            for c in range(whole, n_channels):
                 v = membrane[i, c]
                 h = v + (current[t, i, c] - v) * decay
                 if h >= threshold:

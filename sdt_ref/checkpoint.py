@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .architecture import UNUSED, Architecture, infer
-from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing
+from .architecture import MAX_CHANNELS, UNUSED, Architecture, infer
+from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing, check
 from .errors import ConfigError, WeightsError, require_file
 from .presets import base_dataset, class_names, preset
 from .weights import Weights
@@ -136,7 +136,9 @@ def _load(path: Path) -> tuple[Mapping[str, Any], str]:
                 f"checkpoint '{path}' pickles '{forbidden[1]}': expected only tensors and plain settings; it was not "
                 "executed. Save its state_dict alone, and convert that"
             ) from None
-        reason = text.splitlines()[0][:200] if text else type(error).__name__
+        reason = (
+            re.split(r"[.\n]", text)[0][:200] or type(error).__name__
+        )  # the rest is torch's advice to its own users
         raise WeightsError(
             f"checkpoint '{path}': expected a PyTorch file, found one that cannot be read ({reason})"
         ) from None
@@ -165,13 +167,20 @@ def _tensors(
             raise WeightsError(f"tensor '{name}': expected a tensor, found {type(tensor).__name__}")
         if UNUSED.match(name):
             ignored.append(name)
-            if name.endswith("talking_heads.weight") and tensor.ndim:
+            if name.endswith("talking_heads.weight"):
+                if not tensor.ndim or tensor.shape[0] not in ((heads,) if heads else range(1, MAX_CHANNELS)):
+                    raise WeightsError(
+                        f"tensor '{name}': expected as many rows as heads, in all blocks the same number"
+                    )
                 heads = tensor.shape[0]
             continue
         if name in tensors:
             raise WeightsError(f"tensor '{name}' stands twice, with and without 'module.'")
-        tensors[name] = _float32(name, tensor)
-    return tensors, ignored, heads
+        if tensor.is_nested:
+            raise WeightsError(f"tensor '{name}': expected dense numbers, found a nested tensor")
+        tensors[name] = tensor
+    infer({name: tuple(tensor.shape) for name, tensor in tensors.items()})  # a small file can claim huge tensors
+    return {name: _float32(name, tensor) for name, tensor in tensors.items()}, ignored, heads
 
 
 def _float32(name: str, tensor: Any) -> np.ndarray:
@@ -179,10 +188,12 @@ def _float32(name: str, tensor: Any) -> np.ndarray:
     import torch
 
     if tensor.layout != torch.strided or tensor.is_quantized or not tensor.dtype.is_floating_point:
-        raise WeightsError(f"tensor '{name}': expected dense floating-point numbers, found {tensor.dtype}")
+        raise WeightsError(
+            f"tensor '{name}': expected dense floating-point numbers, found {tensor.dtype}, {tensor.layout}"
+        )
     if tensor.is_meta:
         raise WeightsError(f"tensor '{name}': expected numbers, found a tensor without any (device 'meta')")
-    narrow = tensor.detach().to(torch.float32)
+    narrow = tensor.detach().resolve_neg().to(torch.float32)
     if tensor.dtype == torch.float64 and not torch.equal(narrow.double().nan_to_num(), tensor.nan_to_num()):
         raise WeightsError(f"tensor '{name}': expected float32, found float64 values that float32 cannot hold exactly")
     return np.array(narrow.numpy(), order="C")
@@ -199,7 +210,7 @@ class _Lookup:
         preset_name: str | None,
         architecture: Architecture,
     ) -> None:
-        explicit = {ALIASES.get(k, k): v for k, v in explicit.items()}
+        self.explicit = explicit = {ALIASES.get(k, k): v for k, v in explicit.items()}
         for name in explicit:
             if name in TOLD_BY_TENSORS:
                 raise ConfigError(f"setting '{name}' is told by the tensors and cannot be set; leave it out")
@@ -252,7 +263,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config '{path}' cannot be read: {error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError) as error:  # PyYAML raises them all
         raise ConfigError(f"config '{path}': expected YAML, found {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"config '{path}': expected names and values, found {type(values).__name__}")
@@ -274,6 +285,9 @@ def _preset_settings(name: str, architecture: Architecture) -> dict[str, Any]:
 
 def _settings(lookup: _Lookup, architecture: Architecture, heads: int | None) -> tuple[ModelConfig, Preprocessing]:
     dataset = base_dataset(str(lookup.get("dataset", "") or ""))
+    told = lookup.explicit.get("num_heads", heads)
+    if heads is not None and told != heads:
+        raise ConfigError(f"setting 'num_heads': expected {heads}, as talking_heads.weight tells, found {told!r}")
     dvs_mode = lookup.get("dvs_mode", dataset in DVS_DATASETS if dataset else None)
     config = ModelConfig(
         time_steps=lookup.get("time_steps"),
@@ -284,14 +298,16 @@ def _settings(lookup: _Lookup, architecture: Architecture, heads: int | None) ->
     )
     if architecture.in_channels != 3 or dataset in FRAME_DATASETS:
         return config, Preprocessing(size=_image_size(lookup), frames=True)
-    unprefetched = lookup.get("prefetcher", True) is False or lookup.get("no_prefetcher", False) is True
+    prefetcher, no_prefetcher = lookup.get("prefetcher", True), lookup.get("no_prefetcher", False)
+    check(isinstance(prefetcher, bool), "prefetcher", "true or false", prefetcher)
+    check(isinstance(no_prefetcher, bool), "no_prefetcher", "true or false", no_prefetcher)
     return config, Preprocessing(
         size=_image_size(lookup),
         crop_pct=_or(lookup.get("crop_pct"), TIMM_CROP_PCT),
         interpolation=lookup.get("interpolation") or TIMM_INTERPOLATION,
         mean=_three(lookup.get("mean"), TIMM_MEAN),
         std=_three(lookup.get("std"), TIMM_STD),
-        normalisation="to_tensor" if unprefetched else "prefetcher",
+        normalisation="to_tensor" if no_prefetcher or not prefetcher else "prefetcher",
         large_valid=dataset == "imagenet",
     )
 
@@ -326,7 +342,7 @@ def _pooling_stat(value: Any) -> Any:
 def _classes(path: str | Path | None, dataset: str, architecture: Architecture) -> tuple[str, ...]:
     if path is not None:
         try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"class names '{path}' cannot be read: {error}") from None
         return tuple(line.strip() for line in lines if line.strip())
@@ -348,5 +364,5 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return name, value
     try:
         return name, json.loads(value.lower() if value.lower() in ("true", "false", "none") else value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return name, None if value.lower() == "none" else value

@@ -3,15 +3,19 @@
 import argparse
 import contextlib
 import importlib
+import io
 import json
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, Protocol
 
 from rich.console import Console
+from rich.markup import escape
 
 from .errors import ConfigError, SdtError
+from .kernels.policy import cache_folder
 
 
 class Command(Protocol):
@@ -29,13 +33,31 @@ COMMANDS = {
 CHECK_FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
+NARROWEST = 60  # columns; below that a table says nothing
 
 
 class Parser(argparse.ArgumentParser):
     """Errors in one line, exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: error: {message}; see --help\n")
+        self.exit(BAD_INPUT, f"{self.prog}: error: {' '.join(message.split())}; see --help\n")
+
+
+class Screen(Console):
+    """A console for tables and bars; a reader that leaves early is no error, and `:dog:` in a name is no emoji."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
+        self.width = max(self.width, NARROWEST)
+
+    def on_broken_pipe(self) -> None:
+        """Let `guarded` end the program."""
+        raise BrokenPipeError
+
+
+def plain(text: object) -> str:
+    """Show a name from outside as it stands: no markup, no control characters."""
+    return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)))
 
 
 def parser(command: str, example: str) -> Parser:
@@ -63,24 +85,44 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
 
     def main(argv: Sequence[str] | None = None) -> int:
         try:
+            for stream in (sys.stdout, sys.stderr):  # names and bars that an encoding lacks are spelled out
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(errors="backslashreplace")
             code = command(argv)
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
             return code
-        except SdtError as error:
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            return BAD_INPUT
-        except MemoryError:
-            print("error: not enough memory; use a smaller --size, or smaller weights", file=sys.stderr)
-            return BAD_INPUT
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return INTERRUPTED
-        except BrokenPipeError:  # the reader of our output has left; give the interpreter nothing to flush
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # the reader of our output has left
+            _drop_output()
             return 0
+        except KeyboardInterrupt:
+            return _fail("interrupted", INTERRUPTED)
+        except SdtError as error:
+            return _fail(f"error: {' '.join(str(error).split())}")
+        except (pickle.UnpicklingError, EOFError):
+            return _fail(
+                f"error: the compiled kernels in '{cache_folder()}' are damaged; delete that folder and run again"
+            )
+        except OSError as error:
+            _drop_output()
+            return _fail(f"error: {' '.join(str(error).split())}; check the path, its permissions and the disk")
+        except MemoryError:
+            return _fail("error: not enough memory; use a smaller picture, --size or weights")
 
     main.__doc__ = command.__doc__
     return main
+
+
+def _fail(message: str, code: int = BAD_INPUT) -> int:
+    if sys.stderr is not None:
+        print(message, file=sys.stderr)
+    return code
+
+
+def _drop_output() -> None:
+    """Leave the interpreter nothing to flush into a stream that takes no more."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
@@ -119,6 +161,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, allow_nan=False))
 
 
+@guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """`sdt-ref COMMAND`: run `python -m sdt_ref.COMMAND`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -131,13 +174,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 0 if arguments else BAD_INPUT
     if arguments[0] not in COMMANDS:
-        return guarded(_unknown)(arguments)
+        raise ConfigError(f"unknown command '{arguments[0]}'; known: {', '.join(COMMANDS)}")
     command = importlib.import_module(f"sdt_ref.{arguments[0]}")
     return int(command.main(arguments[1:]))
-
-
-def _unknown(argv: Sequence[str] | None) -> int:
-    raise ConfigError(f"unknown command '{(argv or [''])[0]}'; known: {', '.join(COMMANDS)}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
+
 from .errors import ConfigError
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "hamming", "box")
@@ -26,7 +28,7 @@ def check(condition: bool, name: str, expected: str, found: object) -> None:
 
 def is_int(value: object) -> bool:
     """Tell whether a value is a whole number; True and False are not."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 class _Settings:

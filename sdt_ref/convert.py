@@ -4,8 +4,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from . import cli
 from .checkpoint import Conversion, convert, parse_setting
 from .errors import WeightsError
@@ -17,10 +15,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Convert a checkpoint; exit code 0, or 2 for bad input, when nothing is written."""
     options = _parser().parse_args(argv)
     target = Path(options.out)
-    if target.is_dir():
-        raise WeightsError(f"cannot write '{target}': expected a file name, found a folder")
-    if target.exists() and Path(options.checkpoint).exists() and target.samefile(options.checkpoint):
-        raise WeightsError(f"cannot write '{target}': that is the checkpoint itself; name another file")
+    if target.exists() and not target.is_file():
+        raise WeightsError(f"cannot write '{target}': expected a file name, found a folder or a device")
+    for source in (options.checkpoint, options.config, options.classes):
+        if source and target.exists() and Path(source).exists() and target.samefile(source):
+            raise WeightsError(f"cannot write '{target}': that is an input of this conversion; name another file")
     conversion = convert(
         options.checkpoint,
         settings=dict(parse_setting(text) for text in options.set),
@@ -70,22 +69,24 @@ def _summary(conversion: Conversion) -> dict[str, object]:
 
 
 def _show(conversion: Conversion, target: Path) -> None:
-    weights, console = conversion.weights, Console(highlight=False, soft_wrap=True)
+    weights, console = conversion.weights, cli.Screen()
     parameters = sum(tensor.size for tensor in weights.tensors.values())
-    console.print(f"[bold]{target}[/]: {len(weights.tensors)} tensors, {parameters:,} numbers, {weights.architecture}")
+    console.print(
+        f"[bold]{cli.plain(target)}[/]: {len(weights.tensors)} tensors, {parameters:,} numbers, {weights.architecture}"
+    )
     console.print(f"sha256 of the checkpoint: {weights.provenance['sha256']}")
     for name, value in {**vars(weights.config), **vars(weights.preprocessing)}.items():
         source = conversion.sources.get({"size": "img_size"}.get(name, name), "")
-        console.print(f"  {name:<14} {value!s:<32} [dim]{source}[/]")
-    console.print(f"  {'classes':<14} {len(weights.classes)}: {', '.join(weights.classes[:5])}, ...")
+        console.print(f"  {name:<14} {cli.plain(value):<32} [dim]{source}[/]")
+    console.print(f"  {'classes':<14} {len(weights.classes)}: {cli.plain(', '.join(weights.classes[:5]))}, ...")
     unread = conversion.ignored_tensors
     counters = sum(name.endswith("num_batches_tracked") for name in unread)
     others = [name for name in unread if not name.endswith("num_batches_tracked")]
     console.print(
-        f"ignored tensors, which the network never reads: {counters} x num_batches_tracked, {', '.join(others)}"
+        f"ignored tensors, which nothing here reads: {counters} num_batches_tracked, {cli.plain(', '.join(others))}"
     )
     if conversion.ignored_settings:
-        console.print(f"ignored settings: {', '.join(conversion.ignored_settings)}")
+        console.print(f"ignored settings: {cli.plain(', '.join(conversion.ignored_settings))}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Labelled pictures to evaluate on: a folder per class, or one packed HDF5 file. Read one by one."""
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +65,9 @@ class Pack:
                 self._offsets = np.asarray(group["offset"][()])
                 labels = np.asarray(group["label"][()])
                 n_bytes = group["jpeg"].shape[0] if group["jpeg"].dtype == np.uint8 else -1
-                names = [n.decode() if isinstance(n, bytes) else str(n) for n in file.attrs.get("classes", ())]
+                names = [
+                    n.decode() if isinstance(n, bytes) else str(n) for n in np.atleast_1d(file.attrs.get("classes", ()))
+                ]
         except ImageError as error:
             raise ImageError(f"pack '{path}': {error}") from None
         except MemoryError:
@@ -96,7 +99,10 @@ class Pack:
         with h5py.File(self.path, "r") as file:
             jpeg = file[self.split]["jpeg"]
             for i, label in enumerate(self._labels):
-                encoded = jpeg[self._offsets[i] : self._offsets[i + 1]]
+                try:
+                    encoded = jpeg[self._offsets[i] : self._offsets[i + 1]]
+                except OSError as error:
+                    raise ImageError(f"pack '{self.path}': picture {i} cannot be read ({error})") from None
                 yield f"{self.split}/{i}", io.BytesIO(encoded.tobytes()), int(label)
 
 
@@ -148,10 +154,7 @@ class ImageFolder:
             raise ImageError(f"folder '{self.path}': expected one folder per class, found none")
         labels = _folder_labels(self.path, [folder.name for folder in folders], classes)
         self._items = [
-            (file, label)
-            for folder, label in zip(folders, labels, strict=True)
-            for file in sorted(folder.rglob("*"), key=_natural)
-            if file.suffix.lower() in ENDINGS and file.is_file()
+            (file, label) for folder, label in zip(folders, labels, strict=True) for file in _pictures_below(folder)
         ]
         if not self._items:
             raise ImageError(f"folder '{self.path}': expected pictures ({', '.join(sorted(ENDINGS))}), found none")
@@ -164,6 +167,16 @@ class ImageFolder:
         """Yield (name, path, label)."""
         for file, label in self._items:
             yield str(file.relative_to(self.path)), file, label
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    """Files with a picture's ending, links to nowhere too, so that they are reported; a locked folder is refused."""
+
+    def refuse(error: OSError) -> None:
+        raise ImageError(f"folder '{error.filename}' cannot be read ({error.strerror}); check its permissions")
+
+    found = [Path(parent) / name for parent, _, names in os.walk(folder, onerror=refuse) for name in names]
+    return sorted((file for file in found if file.suffix.lower() in ENDINGS), key=_natural)
 
 
 def _split_folder(path: Path, split: str | None) -> Path:
@@ -196,4 +209,4 @@ def _few(classes: tuple[str, ...]) -> str:
 def _natural(path: Path) -> list[tuple[int, int | str]]:
     """Sort key that compares digits as numbers."""
     parts = re.split(r"(\d+)", str(path).lower())
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]

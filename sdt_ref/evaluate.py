@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from . import cli
@@ -28,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = load(options.weights, options.arithmetic, options.threads)
     pictures = open_pictures(options.data, model.classes, options.split)
     total = min(len(pictures), options.limit or len(pictures))
-    against = _read_labels(options.against, total) if options.against else None
-    screen = Console(stderr=True)
+    against = _read_labels(options.against, total) if options.against is not None else None
+    screen = cli.Screen(stderr=True)
     start = time.perf_counter()
     columns = (
         TextColumn("{task.description}"),
@@ -38,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with cli.kernels_loading(screen), Progress(*columns, console=screen, transient=True) as bar:
+    with (
+        cli.kernels_loading(screen),
+        Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar,
+    ):
         task = bar.add_task("evaluating", total=total)
 
         def progress(so_far: Accuracy) -> None:
@@ -70,8 +71,11 @@ def _parser() -> cli.Parser:
 def _read_labels(path: str, total: int) -> np.ndarray:
     try:
         labels = np.load(Path(path), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"labels '{path}': expected a .npy file of integers ({str(error).splitlines()[0]})") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # numpy raises OSError, ValueError, EOFError, BadZipFile, TokenError, ...
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"labels '{path}': expected a .npy file of integers ({reason})") from None
     if not isinstance(labels, np.ndarray) or labels.ndim != 1 or len(labels) < total or labels.dtype.kind not in "iu":
         raise ConfigError(f"labels '{path}': expected at least {total} integers along one axis")
     return labels
@@ -92,7 +96,7 @@ def _summary(counted: Accuracy, seconds: float, agreeing: int | None) -> dict[st
 
 
 def _show(counted: Accuracy, seconds: float, agreeing: int | None) -> None:
-    console, n = Console(highlight=False, soft_wrap=True), counted.images
+    console, n = cli.Screen(), counted.images
     if n:
         console.print(f"top-1     {counted.top1 / n:8.2%}   {counted.top1:,} of {n:,}")
         console.print(f"top-5     {counted.top5 / n:8.2%}   {counted.top5:,} of {n:,}")
@@ -100,7 +104,7 @@ def _show(counted: Accuracy, seconds: float, agreeing: int | None) -> None:
             console.print(f"agreeing  {agreeing / n:8.2%}   {agreeing:,} of {n:,} labels")
     console.print(f"time      {seconds:7.1f} s   {n / seconds:.0f} images/s")
     for name, reason in counted.unreadable[:LISTED]:
-        console.print(f"[red]unreadable[/] {escape(name)}: {escape(reason)}")
+        console.print(f"[red]unreadable[/] {cli.plain(name)}: {cli.plain(reason)}")
     if len(counted.unreadable) > LISTED:
         console.print(f"... and {len(counted.unreadable) - LISTED} more; --json lists all")
 

@@ -43,7 +43,10 @@ class SpikeEvents:
     heads: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "grid", _whole_numbers(self.grid))
+        object.__setattr__(self, "grid", tuple(_whole_number("grid", length) for length in self.grid))
+        object.__setattr__(self, "n_channels", _whole_number("n_channels", self.n_channels))
+        if self.heads is not None:
+            object.__setattr__(self, "heads", _whole_number("heads", self.heads))
         _validate(self)
         object.__setattr__(self, "offsets", _frozen(self.offsets, OFFSET))
         object.__setattr__(self, "channels", _frozen(self.channels, CHANNEL))
@@ -82,10 +85,14 @@ class SpikeEvents:
 
         Raises EventsError for another rank, or values other than 0 and 1.
         """
-        dense = np.asarray(spikes)
-        if dense.ndim not in ((5,) if heads else (3, 5)):
+        try:
+            dense = np.asarray(spikes)
+        except ValueError as error:  # ragged lists
+            raise EventsError(f"dense spikes: expected an array ({error})") from None
+        if 0 in dense.shape or dense.ndim not in ((5,) if heads else (3, 5)):
             raise EventsError(
-                f"dense spikes: expected axes T,B,C,H,W or T,B,C (with heads T,B,h,N,d), found shape {dense.shape}"
+                "dense spikes: expected axes T,B,C,H,W or T,B,C (with heads T,B,h,N,d), none empty, "
+                f"found shape {dense.shape}"
             )
         if not np.isin(dense, (0, 1)).all():
             raise EventsError("dense spikes: expected only 0 and 1, found other values")
@@ -141,6 +148,7 @@ class SpikeEvents:
 
         Raises EventsError unless heads divides the channels.
         """
+        heads = _whole_number("heads", heads)
         _check_heads(heads, self.n_channels)
         events = object.__new__(type(self))
         for name in ("grid", "n_channels", "offsets", "channels"):
@@ -174,7 +182,9 @@ class SpikeEvents:
 
         Raises EventsError when values other than 0 and 1 are stored.
         """
-        csr = matrix.tocsr().copy()
+        if not hasattr(matrix, "tocsr"):
+            raise EventsError(f"sparse spikes: expected a scipy.sparse matrix, found {type(matrix).__name__}")
+        csr = matrix.tocsr().astype(np.float64)  # duplicates add up, and must not wrap around
         csr.sum_duplicates()
         csr.eliminate_zeros()
         if not (csr.data == 1).all():
@@ -217,11 +227,11 @@ def _frozen(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return copy
 
 
-def _whole_numbers(grid: Sequence[int]) -> tuple[int, ...]:
+def _whole_number(name: str, value: object) -> int:
     try:
-        return tuple(operator.index(length) for length in grid)
+        return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise EventsError(f"grid: expected whole numbers, found {grid!r}") from None
+        raise EventsError(f"{name}: expected whole numbers, found {value!r}") from None
 
 
 def _check_heads(heads: int, n_channels: int) -> None:

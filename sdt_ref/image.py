@@ -35,19 +35,19 @@ def open_picture(source: Any, *, as_official: bool = False) -> Image.Image:
                 f"picture array: expected uint8 of shape (H, W, 3), found {source.dtype} of shape {source.shape}"
             )
         return Image.fromarray(source)
-    if isinstance(source, Image.Image):
-        return _rgb(source, "picture", as_official)
     name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "picture"
     if isinstance(source, (str, os.PathLike)):
         require_file(Path(source), "picture", ImageError)
-    elif not hasattr(source, "read"):
+    elif not hasattr(source, "read") and not isinstance(source, Image.Image):
         raise ImageError(f"picture: expected a path, PIL image or uint8 array (H, W, 3), found {type(source).__name__}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of harmless metadata; the bomb limit is checked below
         try:
+            if isinstance(source, Image.Image):
+                return _rgb(source, name, as_official)
             with Image.open(source) as opened:
                 return _rgb(opened, name, as_official)
-        except ImageError:
+        except (ImageError, MemoryError):
             raise
         except UnidentifiedImageError:
             raise ImageError(
@@ -57,19 +57,27 @@ def open_picture(source: Any, *, as_official: bool = False) -> Image.Image:
             raise ImageError(
                 f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found more; make it smaller"
             ) from None
+        except PermissionError as error:
+            raise ImageError(f"picture '{name}' cannot be read: {error.strerror}") from None
         except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, ValueError, struct.error, ...
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ImageError(f"picture '{name}' cannot be decoded, it may be truncated: {reason}") from None
 
 
 def _rgb(picture: Image.Image, name: str, as_official: bool) -> Image.Image:
+    if not picture.width * picture.height:
+        raise ImageError(f"picture '{name}': expected pixels, found none ({picture.width}x{picture.height})")
     if picture.width * picture.height > MAX_PIXELS:
         raise ImageError(
             f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found {picture.width}x{picture.height}"
         )
     if as_official:
         return picture.convert("RGB")
-    upright = ImageOps.exif_transpose(picture)
+    picture.load()
+    try:
+        upright = ImageOps.exif_transpose(picture)
+    except Exception:  # broken metadata of a sound picture: take it as it stands
+        upright = picture
     if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
         return _eight_bit(upright, name)
     if upright.has_transparency_data:
@@ -126,6 +134,7 @@ def normalise(pixels: np.ndarray, how: Preprocessing) -> np.ndarray:
     """uint8 [H, W, 3] -> float32 [3, H, W]; the two formulas differ in the last bits, so the weights name theirs."""
     planes = np.moveaxis(pixels, -1, 0).astype(np.float32)
     mean, std = np.array(how.mean)[:, None, None], np.array(how.std)[:, None, None]
-    if how.formula == "prefetcher":
-        return (planes - (255 * mean).astype(np.float32)) / (255 * std).astype(np.float32)
-    return (planes / np.float32(255) - mean.astype(np.float32)) / std.astype(np.float32)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # absurd settings: the model refuses the result
+        if how.formula == "prefetcher":
+            return (planes - (255 * mean).astype(np.float32)) / (255 * std).astype(np.float32)
+        return (planes / np.float32(255) - mean.astype(np.float32)) / std.astype(np.float32)

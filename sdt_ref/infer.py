@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from . import cli
@@ -29,11 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = load(options.weights, options.arithmetic, options.threads)
     how = model.preprocessing.at(options.size)
     with as_file(files(__package__) / "data" / "cat.jpg") as sample:
-        source = Path(options.image) if options.image else sample
+        source = Path(options.image) if options.image is not None else sample
         picture = open_picture(source)
     x = preprocess(picture, how)[None]
-    screen = Console(stderr=True)
-    with cli.kernels_loading(screen):
+    screen = cli.Screen(stderr=True)
+    waiting = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with (
+        cli.kernels_loading(screen),
+        Progress(*waiting, console=screen, transient=True, disable=not screen.is_terminal) as progress,
+    ):
+        progress.add_task("computing", total=None)
         model.warm_up()
         start = time.perf_counter()
         result = model(x)
@@ -42,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         cli.print_json(_summary(model, source, how.size, ranking, result, seconds))
     else:
-        console = Console(highlight=False)
-        name = source.name if options.image else f"{source.name}, the sample photo"
-        console.print(f"[bold]{escape(name)}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}")
+        console = cli.Screen()
+        name = source.name if options.image is not None else f"{source.name}, the sample photo"
+        console.print(f"[bold]{cli.plain(name)}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}")
         _show_classes(console, model)
         _show_ranking(console, ranking)
         _show_stages(console, result)
@@ -87,15 +92,19 @@ def _stage_name(layer: str) -> str:
 def _show_classes(console: Console, model: SpikeDrivenTransformer) -> None:
     size, classes = model.preprocessing.size, model.classes
     known = ", ".join(classes) if len(classes) <= 12 else ", ".join(classes[:6]) + ", ..."
-    console.print(f"[dim]The weights know {len(classes)} classes at {size}x{size}, nothing else: {escape(known)}[/]\n")
+    console.print(
+        f"[dim]The weights know {len(classes)} classes at {size}x{size}, nothing else: {cli.plain(known)}[/]\n"
+    )
 
 
 def _show_ranking(console: Console, ranking: list[tuple[str, float]]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
-    for _ in range(3):
-        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for _ in range(2):
+        table.add_column(no_wrap=True, min_width=6)
+    full = "#" if console.options.ascii_only else "█"
     for label, score in ranking:
-        table.add_row(escape(label), f"{score:6.1%}", f"[cyan]{'█' * round(score * BAR)}[/]")
+        table.add_row(cli.plain(label), f"{score:6.1%}", f"[cyan]{full * round(score * BAR)}[/]")
     console.print(table)
     console.print()
 

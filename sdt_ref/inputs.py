@@ -26,6 +26,8 @@ def as_frames(x: Any, architecture: Architecture, config: ModelConfig, dtype: np
     InputError
         wrong rank, channels, type or size; NaN or infinite values
     """
+    if np.ma.isMaskedArray(x):
+        raise InputError("input: expected an array without a mask, found a masked array; fill it first")
     try:
         array = np.asarray(x)
     except Exception as error:  # ragged lists, tensors that require grad or live on a GPU: whatever the source raises

@@ -14,7 +14,7 @@ from . import image as pictures
 from . import weights as weights_file
 from .block import Block
 from .config import is_int
-from .errors import ConfigError, InputError
+from .errors import ConfigError, InputError, WeightsError
 from .folding import fold
 from .head import Head, mean_steps
 from .inputs import as_frames
@@ -63,13 +63,20 @@ class SpikeDrivenTransformer:
         ------
         InputError
             wrong rank, channels, type or size; NaN or infinite values
+        WeightsError
+            the logits overflow
         """
+        if record not in (True, False, "currents"):
+            raise ConfigError(f"record: expected True, False or 'currents', found {record!r}")
         image, time_steps = as_frames(x, self.architecture, self.config, self.arithmetic.dtype)
         run = Run(time_steps, self.threads, record)
-        u = self.patch_embed(image, run)  # [T, B, H', W', C]
-        for block in self.blocks:
-            u = block(u, run)
-        logits = self.head(u, run)  # [T, B, K]
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the logits
+            u = self.patch_embed(image, run)  # [T, B, H', W', C]
+            for block in self.blocks:
+                u = block(u, run)
+            logits = self.head(u, run)  # [T, B, K]
+        if not np.isfinite(logits).all():
+            raise WeightsError(f"the logits overflow {self.arithmetic.name}; use arithmetic float64, or other weights")
         return Result(mean_steps(logits, run), logits, run.spikes, run.currents, run.counts, run.other_counts)
 
     def warm_up(self) -> None:

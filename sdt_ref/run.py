@@ -68,11 +68,11 @@ class Run:
         """
         firsts = range(0, total, size)
         pieces: list[Piece | None] = [None] * len(firsts)
-        tickets = itertools.count()
+        tickets, stopped = itertools.count(), list[bool]()
 
         def work() -> None:
             worker = make_worker()
-            while (ticket := next(tickets)) < len(firsts):
+            while not stopped and (ticket := next(tickets)) < len(firsts):
                 pieces[ticket] = worker(firsts[ticket], min(size, total - firsts[ticket]))
 
         threads = min(self.threads, len(firsts))
@@ -80,8 +80,12 @@ class Run:
             work()
         else:
             helpers = [_pool(self.threads).submit(work) for _ in range(threads)]
-            for helper in helpers:
-                helper.result()
+            try:
+                for helper in helpers:
+                    helper.result()
+            except BaseException:  # Ctrl-C, or an error in one thread: the others draw no more
+                stopped.append(True)
+                raise
         return pieces  # type: ignore[return-value]  # every ticket was drawn
 
     def record(self, hook: str, events: SpikeEvents) -> SpikeEvents:

@@ -101,7 +101,7 @@ def save(path: str | os.PathLike[str], weights: Weights) -> None:
         raise WeightsError(f"cannot write '{target}': {error.strerror}; choose a folder that can be written") from None
     os.close(handle)
     try:
-        with h5py.File(name, "w") as file:
+        with h5py.File(name, "w", libver="v108") as file:  # older layouts limit a text to 64 KB
             file.attrs["schema_version"] = SCHEMA_VERSION
             for attribute, text in (
                 ("format", FORMAT),
@@ -176,8 +176,11 @@ def _read(file: Any) -> Weights:
     datasets: dict[str, h5py.Dataset] = {}
 
     def collect(name: str, node: object) -> None:
+        official = name.replace("/", ".")
         if isinstance(node, h5py.Dataset):
-            datasets[name.replace("/", ".")] = node
+            if official in datasets:
+                raise WeightsError(f"tensor '{official}' stands twice, with dots and with slashes in its name")
+            datasets[official] = node
 
     file["weights"].visititems(collect)
     # all shapes are checked before the first byte is read
@@ -194,7 +197,9 @@ def _text(file: Any, name: str) -> str:
         raise WeightsError(f"attribute '{name}' is missing: expected text; write the file with sdt_ref.convert")
     kind = file.attrs.get_id(name).dtype
     if kind.kind != "S":
-        raise WeightsError(f"attribute '{name}': expected text of fixed length, found {kind}")
+        raise WeightsError(
+            f"attribute '{name}': expected text of fixed length, found {kind}; convert the checkpoint anew"
+        )
     return bytes(file.attrs[name]).decode()
 
 

@@ -42,6 +42,19 @@ def test_kernels_are_kept_where_neither_home_nor_package_can_be_written(tmp_path
     assert folder.stat().st_mode & 0o077 == 0  # compiled code is nobody else's to write
 
 
+def test_damaged_kernels_are_one_line_that_names_the_folder(tmp_path: Path) -> None:
+    places = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    assert infer(**places).returncode == 0
+    for index in tmp_path.rglob("*.nbi"):
+        os.truncate(index, 10)
+    broken = infer(**places)
+    assert broken.returncode == 2
+    assert broken.stderr.count("\n") == 1
+    assert f"the compiled kernels in '{tmp_path}" in broken.stderr
+    shutil.rmtree(tmp_path / "sdt_ref")
+    assert infer(**places).returncode == 0
+
+
 POOL = """
 import numpy as np
 from copied.kernels import pool3x3

@@ -241,6 +241,10 @@ BAD_CHECKPOINTS: dict[str, tuple[Any, str]] = {
     "input_size not square": (checkpoint(args=without(input_size=[3, 8, 16])), "'input_size': expected"),
     "a tensor without numbers": (checkpoint(state_dict=state_dict() | {"head.bias": torch.empty(5, device="meta")}), "found a tensor without any"),
     "an unread tensor elsewhere": (checkpoint(state_dict=state_dict() | {"foo.talking_heads.weight": torch.zeros(2)}), "not understood"),
+    "prefetcher in words": (checkpoint(args=without(prefetcher="False")), "'prefetcher': expected true or false, found 'False'"),
+    "heads that differ": (checkpoint(state_dict=state_dict() | {"block.0.attn.talking_heads.weight": torch.ones(0, 2, 1)}), "expected as many rows as heads"),
+    "a huge claim": (checkpoint(state_dict=state_dict() | {"head.bias": torch.zeros(1).expand(10**12)}), "'head.bias': expected shape"),
+    "a sparse tensor": (checkpoint(state_dict=state_dict() | {"head.bias": torch.zeros(5).to_sparse()}), "found torch.float32, torch.sparse_coo"),
     "std of two": (checkpoint(args=without(std=[1, 2])), "'std': expected three finite numbers"),
 }  # fmt: skip
 
@@ -291,13 +295,28 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert load(out).config.TET
     assert load(out).classes == ("a", "b", "c", "d", "e")
     assert convert.main([str(path), str(out)]) == 0
+    odd = tmp_path / "b[x].h5"
+    assert (
+        convert.main([str(saved(tmp_path, checkpoint(args=without(**{"[/weird]": 1, "lr": 1, "amp": 1})))), str(odd)])
+        == 0
+    )
+    assert "[/weird]" in capsys.readouterr().out
+    saved(tmp_path, checkpoint())
+    assert convert.main([str(path), str(out)]) == 0
     screen = capsys.readouterr().out
     assert "ignored settings: amp, lr" in screen
     assert "talking_heads.weight" in screen
     before = path.read_bytes()
     for arguments, message in (
-        ([str(path), str(path)], "that is the checkpoint itself"),
+        ([str(path), str(path)], "that is an input of this conversion"),
+        ([str(path), str(names), "--classes", str(names)], "that is an input of this conversion"),
         ([str(path), str(tmp_path)], "found a folder"),
+        ([str(path), "/dev/null"], "found a folder or a device"),
+        (
+            [str(path), str(out), "--set", "num_heads=4"],
+            "'num_heads': expected 2, as talking_heads.weight tells, found 4",
+        ),
+        ([str(path), str(out), "--set", "mean=" + "[" * 60_000], "'mean': expected three finite numbers"),
         ([str(path), str(tmp_path / "no" / "w.h5")], "cannot write"),
         ([str(path), str(out), "--set", "colour=1"], "unknown setting 'colour'"),
         ([str(path), str(out), "--set", "dim=32"], "is told by the tensors"),

@@ -1,5 +1,6 @@
 """The command lines as people run them: what they print, where, and with which exit code."""
 
+import dataclasses
 import importlib
 import io
 import json
@@ -148,6 +149,53 @@ def test_event_camera_weights_take_no_photo(tmp_path: Path, capsys: Capture) -> 
     assert "these weights read event-camera frames" in capsys.readouterr().err
 
 
+def test_an_empty_name_is_no_default(capsys: Capture, pack: Path) -> None:
+    """'infer "$photo"' with an unset variable must not classify the cat."""
+    assert infer.main([""]) == 2
+    assert evaluate.main([str(pack), "--against", ""]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_logits_that_overflow_are_refused(tmp_path: Path, capsys: Capture) -> None:
+    n = Network(drive=100)
+    weights = weights_of(n)
+    tensors = {**weights.tensors, "head.weight": np.full((5, 16), 3e38, np.float32)}
+    weights_file.save(tmp_path / "w.h5", dataclasses.replace(weights, tensors=tensors))
+    assert infer.main(["--weights", str(tmp_path / "w.h5")]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert "the logits overflow float32; use arithmetic float64" in captured.err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_any_encoding_of_the_terminal(encoding: str, tmp_path: Path) -> None:
+    photo = tmp_path / "caf\u00e9[bold] \u732b.jpg"
+    photo.write_bytes(CAT.read_bytes())
+    shown = module(
+        "sdt_ref.infer",
+        str(photo),
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        encoding=encoding,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "##" in shown.stdout
+    assert "[bold]" in shown.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX shells")
+@pytest.mark.parametrize(
+    ("redirection", "code"),
+    [(">&-", 0), ("absent.jpg 2>&-", 2), (">/dev/full", 2), ("--json >/dev/full", 2), ("| true", 0)],
+)
+def test_closed_and_full_streams(redirection: str, code: int) -> None:
+    command = f"set -o pipefail; {sys.executable} -m sdt_ref.infer {redirection}"
+    shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert shown.returncode == code, shown.stderr
+    assert "Traceback" not in shown.stderr
+    if "2>&-" in redirection:
+        assert shown.stdout == ""
+
+
 def test_wrong_options_are_one_line(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as caught:
         infer.main(["--colour"])
@@ -212,6 +260,39 @@ def test_folders_are_read_in_natural_order_with_the_labels_of_the_weights(tree: 
     assert [(name, label) for name, _, label in pictures] == [
         ("cat/1.png", 3), ("cat/2.png", 3), ("cat/10.png", 3), ("dog/2.jpg", 5)]  # fmt: skip
     assert len(pictures) == 4
+
+
+def test_links_to_nowhere_are_listed_and_odd_digits_are_no_numbers(tree: Path, capsys: Capture) -> None:
+    (tree / "val" / "dog" / "gone.png").symlink_to("nowhere.png")
+    (tree / "val" / "dog" / "img1\u00b23.png").write_bytes((tree / "val" / "cat" / "1.png").read_bytes())
+    assert evaluate.main([str(tree), "--json"]) == 1
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["images"] == 4
+    assert [u["name"] for u in summary["unreadable"]] == ["cat/2.png", "dog/gone.png"]
+
+
+def test_a_locked_folder_is_refused(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not skipped in silence; the super-user may enter any folder, so the lock is played."""
+    scandir = os.scandir
+
+    def locked(path: Any) -> Any:
+        if str(path).endswith("cat"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    with pytest.raises(sdt_ref.ImageError, match=r"Permission denied.; check its permissions"):
+        open_pictures(tree, CIFAR10)
+
+
+def test_a_damaged_picture_inside_a_pack_is_one_line(pack: Path, capsys: Capture) -> None:
+    with h5py.File(pack, "r+") as file:
+        jpeg = file["test/jpeg"][()]
+        del file["test/jpeg"]
+        node = file.create_dataset("test/jpeg", data=jpeg, chunks=(len(jpeg),), compression="gzip")
+        node.id.write_direct_chunk((0,), b"junk")
+    assert evaluate.main([str(pack)]) == 2
+    assert "picture 0 cannot be read" in capsys.readouterr().err
 
 
 def test_half_known_folder_names_are_refused(tmp_path: Path) -> None:

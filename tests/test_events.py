@@ -110,6 +110,8 @@ def test_equality_is_by_value() -> None:
         (((1, 1), 3, [0, 1], []), "offsets"),
         (((1, 3), 3, np.array([0, 2, 1, 2], np.uint64), [0, 1]), "offsets: expected 4 values rising"),
         (((1.5, 1), 3, [0, 0], []), "grid: expected whole numbers"),
+        (((1, 1), 5.0, [0, 0], []), "n_channels: expected whole numbers"),
+        (((1, 1), 4, [0, 0], [], 2.0), "heads: expected whole numbers"),
         (((1, 1), 3, [0.0, 1.0], [1]), "offsets: expected one axis of integers, found float64"),
         (((1, 1), 3, [0, 1], [3]), "channels: expected 0 to 2, found 3 to 3"),
         (((1, 1), 3, [0, 1], [-1]), "channels: expected 0 to 2, found -1"),
@@ -136,5 +138,9 @@ def test_dense_values_other_than_0_and_1_are_refused() -> None:
         SpikeEvents.from_dense(np.zeros((1, 1)))
     with pytest.raises(EventsError, match="heads: expected a divisor of 4 channels, found 3"):
         SpikeEvents((1, 1), 4, np.array([0, 0]), np.array([], int)).in_heads(3)
+    with pytest.raises(EventsError, match="none empty"):
+        SpikeEvents.from_dense(np.zeros((1, 1, 0)))
+    with pytest.raises(EventsError, match=r"expected a scipy.sparse matrix, found ndarray"):
+        SpikeEvents.from_scipy(np.ones((1, 1)), (1, 1))
     with pytest.raises(EventsError, match="only ones"):
         SpikeEvents.from_scipy(scipy.sparse.csr_array([[2]]), (1, 1))

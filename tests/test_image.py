@@ -66,6 +66,11 @@ def test_exif_rotation_is_applied() -> None:
     assert_same(np.asarray(open_picture(stream, as_official=True)), PHOTO, "the official evaluation does not turn")
 
 
+def test_broken_metadata_of_a_sound_picture_is_ignored() -> None:
+    stream = encoded(Image.fromarray(PHOTO), "PNG", exif=b"Exif\0\0junk")
+    assert_same(np.asarray(open_picture(stream)), PHOTO, "as it stands")
+
+
 def test_arrays_paths_and_pictures_are_the_same(tmp_path: Path) -> None:
     Image.fromarray(PHOTO).save(tmp_path / "p.png")
     path = tmp_path / "p.png"
@@ -122,6 +127,7 @@ def test_a_bad_picture_is_refused_in_one_line(tmp_path: Path, name: str) -> None
         (np.zeros((0, 2, 3), np.uint8), "found uint8 of shape"),
         (None, "found NoneType"),
         (Image.fromarray(np.full((2, 2), np.nan, np.float32)), "expected finite pixel values"),
+        (Image.new("RGB", (0, 3)), "expected pixels, found none"),
     ],
 )
 def test_a_source_that_is_no_picture(source: object, message: str) -> None:

@@ -153,6 +153,7 @@ def test_other_operations_are_counted_under_their_own_names() -> None:
         (np.full((1, 3, 8, 8), 1e300), "expected finite numbers in float32"),
         ("picture.jpg", "expected real numbers"),
         ([[1], [2, 3]], "expected an array of real numbers, found list"),
+        (np.ma.masked_array(np.zeros((1, 3, 8, 8))), "found a masked array"),
         (None, "expected real numbers"),
     ],
 )
@@ -168,6 +169,11 @@ def test_any_real_type_is_taken(dtype: type) -> None:
     x = np.ones((1, 3, 8, 8), dtype)
     model = model_of(Network())
     assert_same(model(x).logits, model(x.astype(np.float32)).logits, "logits")
+
+
+def test_a_misspelt_record_is_refused() -> None:
+    with pytest.raises(sdt_ref.ConfigError, match="record: expected True, False or 'currents', found 'current'"):
+        model_of(Network())(input_of(Network()), record="current")
 
 
 def test_unknown_arithmetic_and_threads_are_refused() -> None:

@@ -1,5 +1,6 @@
 """The weights file: a lossless round trip, and one line of error for whatever else is offered."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -43,6 +44,13 @@ def test_round_trip_is_lossless(tmp_path_factory: pytest.TempPathFactory, n: Net
     assert (read.config, read.preprocessing, read.classes) == (weights.config, weights.preprocessing, weights.classes)
     assert read.provenance == weights.provenance
     assert read.architecture.hidden == n.hidden
+
+
+def test_texts_of_any_length(tmp_path: Path) -> None:
+    """The class names of ImageNet-21k are longer than the 64 KB of older HDF5 layouts."""
+    weights = dataclasses.replace(weights_of(Network()), provenance={"note": "x" * 200_000})
+    weights_file.save(tmp_path / "w.h5", weights)
+    assert weights_file.load(tmp_path / "w.h5").provenance == weights.provenance
 
 
 def test_the_default_weights_load_and_say_where_they_come_from() -> None:
@@ -136,6 +144,7 @@ BAD_FILES = {
     "classes": (set_attr("classes", '["cat"]'), "class names: expected 5"),
     "group missing": (edit(lambda f: f.__delitem__("weights")), "group 'weights' is missing"),
     "group empty": (edit(lambda f: (f.__delitem__("weights"), f.create_group("weights"))), "no tensor at all"),
+    "a tensor twice": (replace("weights/head.weight", np.zeros((5, 16), np.float32)), "tensor 'head.weight' stands twice"),
     "tensor missing": (edit(lambda f: f.__delitem__(Q)), "tensor 'block.0.attn.q_conv.weight' is missing: expected shape (16, 16, 1, 1)"),
     "tensor misshapen": (replace(Q, np.zeros((16, 8, 1, 1), np.float32)), "expected shape (16, 16, 1, 1), found (16, 8, 1, 1)"),
     "tensor flat": (replace("weights/head/weight", np.zeros(80, np.float32)), "tensor 'head.weight': expected 2 axes"),

@@ -120,8 +120,11 @@ def _fail(message: str, code: int = BAD_INPUT) -> int:
 
 
 def _drop_output() -> None:
-    """Leave the interpreter nothing to flush into a stream that takes no more."""
-    if sys.stdout is not None:
+    """If standard output takes no more, leave the interpreter nothing to flush into it at its exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -48,7 +48,7 @@ class Difference:
     spikes: int
     different: int
     first: str
-    current: float
+    current: float | None  # None where no currents were recorded
     logits: float
 
 
@@ -110,10 +110,10 @@ def compare(case: Case, arithmetic: str) -> Difference:
         if len(where) and not first:
             first = f"{hook}{where[0].tolist()}"
         different += len(where)
-    gap = 0.0
-    for module, official in case.currents.items():
-        ours = result.currents[module]
-        gap = max(gap, float(np.abs(ours.ravel()[:: case.current_stride] - official.ravel()).max()))
+    gaps = [
+        float(np.abs(result.currents[module].ravel()[:: case.current_stride] - official.ravel()).max())
+        for module, official in case.currents.items()
+    ]
     official_logits = case.logits[arithmetic]
     logits = result.logits_per_step if official_logits.ndim == 3 else result.logits
     return Difference(
@@ -122,7 +122,7 @@ def compare(case: Case, arithmetic: str) -> Difference:
         sum(spikes.size for spikes in case.spikes.values()),
         different,
         first,
-        gap,
+        max(gaps, default=None),
         float(np.abs(logits - official_logits).max()),
     )
 
@@ -145,8 +145,9 @@ def main(arguments: list[str]) -> int:
         f"{'case':<16} {'arithmetic':<10} {'neuron states':>13} {'differ':>6}  {'currents':>8}  {'logits':>8}  first difference"
     )
     for d in differences(folder):
+        current = "-" if d.current is None else f"{d.current:.1e}"
         print(
-            f"{d.name:<16} {d.arithmetic:<10} {d.spikes:>13,} {d.different:>6}  {d.current:>8.1e}  {d.logits:>8.1e}  {d.first}"
+            f"{d.name:<16} {d.arithmetic:<10} {d.spikes:>13,} {d.different:>6}  {current:>8}  {d.logits:>8.1e}  {d.first}"
         )
     return 0
 

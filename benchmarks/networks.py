@@ -1,0 +1,139 @@
+"""Synthetic weights that fire as a trained network does: each layer is calibrated to a firing rate on a real photo.
+
+Weights are normal random numbers. In the order of the data flow, each BatchNorm gets the statistics of its layer's
+current on the photo, and the shift that makes the neurons behind it fire at the wanted rate. So spikes cluster as they
+do in pictures, and the rates hold for this photo; what the layers really read (after pooling) is printed.
+"""
+
+from collections.abc import Callable
+from importlib.resources import files
+
+import numpy as np
+from PIL import Image
+
+import sdt_ref
+from sdt_ref.architecture import Architecture
+from sdt_ref.config import ModelConfig, Preprocessing
+from sdt_ref.current import Stream
+from sdt_ref.encoder import Encoder
+from sdt_ref.events import SpikeEvents
+from sdt_ref.folding import Layer, NeuronParameters
+from sdt_ref.image import preprocess
+from sdt_ref.masking import intersect, pool, sum_tokens
+from sdt_ref.neuron import Neuron
+from sdt_ref.run import Run, available_cores
+from sdt_ref.sps import max_pool
+from sdt_ref.synapse import Synapse
+from sdt_ref.weights import Weights
+
+# first-image rates of SDT-8-768 as far as they are published; .15 where they are not
+PUBLISHED = {
+    "stem": (0.13, 0.06, 0.04, 0.14),
+    "block": 0.33,
+    "q": 0.22,
+    "k": 0.02,
+    "v": 0.03,
+    "mlp": 0.15,
+    "head": 0.15,
+}
+
+BISECTIONS = 12
+SMALLEST_VARIANCE = 1e-3  # of a channel that hardly moves
+
+
+def uniform(rate: float) -> dict[str, object]:
+    """One rate for all layers."""
+    return {"stem": (rate,) * 4, **dict.fromkeys(("block", "q", "k", "v", "mlp", "head"), rate)}
+
+
+def photo(size: int, batch: int = 1) -> np.ndarray:
+    """The sample photo, and crops of it, normalised: float32 [batch, 3, size, size]."""
+    how = Preprocessing(size)
+    with Image.open(str(files(sdt_ref) / "data" / "cat.jpg")) as opened:
+        picture = opened.convert("RGB")
+    width, height = picture.size
+    crops = [picture.crop((7 * b, 5 * b, width - 3 * b, height - 5 * b)) for b in range(batch)]
+    return np.stack([preprocess(crop, how) for crop in crops])
+
+
+class Calibration:
+    """Draws tensors and fits them, layer by layer."""
+
+    def __init__(self, architecture: Architecture, config: ModelConfig, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.config = config
+        self.tensors = {
+            name: rng.standard_normal(shape, np.float32) / np.float32(np.sqrt(max(1, np.prod(shape[1:]))))
+            for name, shape in architecture.tensors().items()
+        }
+        for name in self.tensors:
+            if "_bn" in name or name.endswith("conv.bias"):
+                self.tensors[name] = np.zeros_like(self.tensors[name])
+        self.run = Run(config.time_steps, available_cores())
+
+    def fit(self, conv: str, source: SpikeEvents | np.ndarray, rate: float, residual: Stream | None = None,
+            pooled: bool = False) -> tuple[Stream, SpikeEvents]:  # fmt: skip
+        """Fit one layer's BatchNorm; returns its current (plus the residual) and the spikes that it causes."""
+        weight = self.tensors[f"{conv}.weight"]
+        layer = Layer(weight, np.zeros(len(weight), np.float32))
+        if isinstance(source, SpikeEvents):
+            current = Stream.of(Synapse(conv, layer)(source), self.run)
+        else:
+            current = Stream.of(Encoder(conv, layer)(source, self.config.time_steps), self.run)
+        norm = conv.replace("_conv", "_bn")
+        mean = current.array.mean(axis=(0, 1), dtype=np.float64)
+        variance = np.maximum(current.array.var(axis=(0, 1), dtype=np.float64), SMALLEST_VARIANCE)
+        current = Stream(current.grid, ((current.array - mean) / np.sqrt(variance)).astype(np.float32))
+        if pooled:
+            current = max_pool(current)
+        if residual is not None:
+            current = current.plus(residual, self.run)
+        shift = bisect(lambda beta: self.fire(shifted(current, beta)).firing_rate, rate)
+        for part, value in (("weight", 1.0), ("bias", shift), ("running_mean", mean), ("running_var", variance)):
+            self.tensors[f"{norm}.{part}"] = np.broadcast_to(np.asarray(value, np.float32), mean.shape).copy()
+        return shifted(current, shift), self.fire(shifted(current, shift))
+
+    def fire(self, current: Stream) -> SpikeEvents:
+        """Spikes of LIF neurons."""
+        return Neuron("neuron", NeuronParameters(np.float32(0.5), np.float32(1)))(current, self.run)
+
+
+def shifted(current: Stream, by: float) -> Stream:
+    """A current plus a constant."""
+    return Stream(current.grid, current.array + np.float32(by))
+
+
+def bisect(rate_at: Callable[[float], float], rate: float) -> float:
+    """The shift at which a rising rate comes closest to the wanted one."""
+    low, high = -8.0, 8.0
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rate_at(middle) < rate else (low, middle)
+    return (low + high) / 2
+
+
+def calibrated(dim: int, depth: int, size: int, pooling_stat: str = "1111", num_classes: int = 1000,
+               rates: dict[str, object] | None = None, seed: int = 0) -> Weights:  # fmt: skip
+    """Draw and calibrate the weights of one network; the same seed gives the same weights."""
+    wanted = dict(rates or PUBLISHED)
+    architecture = Architecture(dim, depth, 3, num_classes, 4 * dim, "lif")
+    config = ModelConfig(4, pooling_stat, 8, dvs_mode=False, TET=False)
+    c, run_pools = Calibration(architecture, config, seed), config.pools
+    stem: tuple[float, ...] = wanted["stem"]  # type: ignore[assignment]
+    mlp, block, head = (float(wanted[k]) for k in ("mlp", "block", "head"))  # type: ignore[arg-type]
+    source: SpikeEvents | np.ndarray = photo(size)[None]
+    for stage, number in enumerate(("", "1", "2")):
+        _, spikes = c.fit(f"patch_embed.proj_conv{number}", source, stem[stage])
+        source = pool(spikes, 2, c.run) if run_pools[stage] else spikes
+    u, s = c.fit("patch_embed.proj_conv3", source, stem[3], pooled=run_pools[3])
+    u, s = c.fit("patch_embed.rpe_conv", s, block, residual=u)
+    for j in range(depth):
+        attention, layers = f"block.{j}.attn", f"block.{j}.mlp"
+        q, k, v = (c.fit(f"{attention}.{p}_conv", s, float(wanted[p]))[1] for p in "qkv")  # type: ignore[arg-type]
+        count = sum_tokens(intersect(k, v, c.run), np.dtype(np.float32), c.run)
+        mask = Neuron("mask", NeuronParameters(np.float32(0.5), np.float32(0.5)))(Stream(count.shape[:2], count), c.run)
+        u, s = c.fit(f"{attention}.proj_conv", intersect(q, mask, c.run), block, residual=u)
+        _, hidden = c.fit(f"{layers}.fc1_conv", s, mlp)
+        u, s = c.fit(f"{layers}.fc2_conv", hidden, block if j + 1 < depth else head, residual=u)
+    names = tuple(f"class {k}" for k in range(num_classes))
+    return Weights(c.tensors, config, Preprocessing(size), names, {"source": "benchmarks.networks", "seed": seed})

@@ -23,7 +23,11 @@ ENGINES: dict[str, Callable[[Weights, int], tuple[Forward, Callable[[np.ndarray]
     "PyTorch eager, folded": lambda w, threads: torch_engine(w, threads, folded=True),
     "PyTorch compile, folded": lambda w, threads: torch_engine(w, threads, folded=True, compiled=True),
 }
-ALLOWED = 1e-3  # of all spikes may differ between float32 engines: another order of additions
+# Between float32 engines, which add in different orders, a membrane on the threshold may fall on the other side. One
+# such spike can turn a channel of an attention mask and so reach all tokens of that step; with random weights it
+# then spreads through the later blocks. So the engines are held to each other where nothing has spread yet.
+EARLY = 13  # hooks of the patch embedding and of block 0
+ALLOWED = 1e-3  # of their spikes may differ
 
 
 def main() -> int:
@@ -35,11 +39,13 @@ def main() -> int:
     _show_rates(console, weights, x)
     engines = {name: make(weights, options.threads) for name, make in ENGINES.items()}
     reference = engines["sdt_ref"][1](x)
-    total = sum(spikes.size for spikes in reference)
+    hooks = list(SpikeDrivenTransformer(weights)(x, record=True).spikes)
     for name, (forward, spikes_of) in engines.items():
-        different = sum(int((a != b).sum()) for a, b in zip(reference, spikes_of(x), strict=True))
-        console.print(f"{name}: {different:,} of {total:,} spikes differ from sdt_ref's")
-        if different > ALLOWED * total:
+        different = [int((a != b).sum()) for a, b in zip(reference, spikes_of(x), strict=True)]
+        first = next((f", first in {hook}" for hook, count in zip(hooks, different, strict=True) if count), "")
+        console.print(f"{name}: {sum(different):,} of {sum(a.size for a in reference):,} spikes differ{first}")
+        if sum(different[:EARLY]) > ALLOWED * sum(a.size for a in reference[:EARLY]):
+            console.print("that is another network, not another order of additions: no times")
             return 1
         forward(x)  # warm up, compile
     seconds: dict[str, list[float]] = {name: [] for name in engines}
@@ -60,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=7, help="timed rounds; medians are printed (default: 7)")
+    parser.add_argument("--seed", type=int, default=1, help="of the random weights (default: 1)")
     parser.add_argument("--rate", type=float, help="one firing rate for all layers (default: the published ones)")
     return parser
 
@@ -70,7 +77,7 @@ def _weights(options: argparse.Namespace) -> Weights:
     preset = PRESETS[options.network]
     size = options.size or preset.settings["size"]
     return calibrated(preset.dim, preset.depth, size, preset.settings["pooling_stat"], preset.architecture.num_classes,
-                      None if options.rate is None else uniform(options.rate))  # fmt: skip
+                      None if options.rate is None else uniform(options.rate), options.seed)  # fmt: skip
 
 
 def _show_rates(console: Console, weights: Weights, x: np.ndarray) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import cli
-from .checkpoint import Conversion, convert, parse_setting
+from .checkpoint import Conversion, convert
 from .errors import WeightsError
+from .settings import parse_setting
 from .weights import save
 
 

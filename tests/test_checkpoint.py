@@ -14,7 +14,7 @@ import pytest
 from sdt_ref import ConfigError, SdtError, WeightsError, convert, load
 from sdt_ref import weights as weights_file
 from sdt_ref.checkpoint import convert as convert_checkpoint
-from sdt_ref.checkpoint import parse_setting
+from sdt_ref.settings import parse_setting
 
 from .equality import assert_same
 from .networks import Network, input_of, model_of, random_tensors

@@ -83,11 +83,11 @@ class Calibration:
         norm = conv.replace("_conv", "_bn")
         mean = current.array.mean(axis=(0, 1), dtype=np.float64)
         variance = np.maximum(current.array.var(axis=(0, 1), dtype=np.float64), SMALLEST_VARIANCE)
-        current = Stream(current.grid, ((current.array - mean) / np.sqrt(variance)).astype(np.float32))
+        current = Stream.from_array(current.grid, ((current.array - mean) / np.sqrt(variance)).astype(np.float32))
         if pooled:
-            current = max_pool(current)
+            current = max_pool(current, self.run)
         if residual is not None:
-            current = current.plus(residual, self.run)
+            current = Stream.from_array(current.grid, current.array + residual.array)
         shift = bisect(lambda beta: self.fire(shifted(current, beta)).firing_rate, rate)
         for part, value in (("weight", 1.0), ("bias", shift), ("running_mean", mean), ("running_var", variance)):
             self.tensors[f"{norm}.{part}"] = np.broadcast_to(np.asarray(value, np.float32), mean.shape).copy()
@@ -100,7 +100,7 @@ class Calibration:
 
 def shifted(current: Stream, by: float) -> Stream:
     """A current plus a constant."""
-    return Stream(current.grid, current.array + np.float32(by))
+    return Stream.from_array(current.grid, current.array + np.float32(by))
 
 
 def bisect(rate_at: Callable[[float], float], rate: float) -> float:
@@ -131,7 +131,9 @@ def calibrated(dim: int, depth: int, size: int, pooling_stat: str = "1111", num_
         attention, layers = f"block.{j}.attn", f"block.{j}.mlp"
         q, k, v = (c.fit(f"{attention}.{p}_conv", s, float(wanted[p]))[1] for p in "qkv")  # type: ignore[arg-type]
         count = sum_tokens(intersect(k, v, c.run), np.dtype(np.float32), c.run)
-        mask = Neuron("mask", NeuronParameters(np.float32(0.5), np.float32(0.5)))(Stream(count.shape[:2], count), c.run)
+        mask = Neuron("mask", NeuronParameters(np.float32(0.5), np.float32(0.5)))(
+            Stream.from_array(count.shape[:2], count), c.run
+        )
         u, s = c.fit(f"{attention}.proj_conv", intersect(q, mask, c.run), block, residual=u)
         _, hidden = c.fit(f"{layers}.fc1_conv", s, mlp)
         u, s = c.fit(f"{layers}.fc2_conv", hidden, block if j + 1 < depth else head, residual=u)

@@ -1,10 +1,15 @@
-"""Currents: what neurons read. Computed tile by tile, when somebody reads them."""
+"""Currents: what neurons read. Computed tile by tile, when somebody reads them.
+
+Channels stand in panels, as in the kernels: [P, T, positions, PANEL], channel c in panel c // PANEL, the last panel
+padded with zeros. So the same channels of many positions lie together, and stay in the cache with their weights.
+"""
 
 from collections.abc import Callable
 from typing import Protocol, Self
 
 import numpy as np
 
+from . import kernels
 from .run import TILE_BYTES, Run
 
 Fill = Callable[[int, int, np.ndarray, int], None]
@@ -28,9 +33,9 @@ class Current(Protocol):
     def dtype(self) -> np.dtype: ...
 
     def filler(self) -> Fill:
-        """Make fill(first, count, out, at), with scratch of its own: out[:, at:at+count] gets those positions.
+        """Make fill(first, count, out, at), with scratch of its own: out[:, :, at:at+count] gets those positions.
 
-        `out` is [T, n, C], C-contiguous.
+        `out` is [P, T, n, PANEL], C-contiguous.
         """
 
     def finish(self, run: Run) -> None:
@@ -42,9 +47,25 @@ def positions(grid: tuple[int, ...]) -> int:
     return int(np.prod(grid[1:], dtype=int))
 
 
+def panel_shape(grid: tuple[int, ...], n_channels: int, n_positions: int) -> tuple[int, int, int, int]:
+    """Shape [P, T, n, PANEL] of the currents at n positions."""
+    return -(-n_channels // kernels.PANEL), grid[0], n_positions, kernels.PANEL
+
+
 def tile_size(grid: tuple[int, ...], n_channels: int, dtype: np.dtype) -> int:
-    """Positions whose currents over all time steps fill about TILE_BYTES."""
-    return max(1, TILE_BYTES // (grid[0] * n_channels * dtype.itemsize))
+    """Positions whose currents over all time steps fill about TILE_BYTES; no more than there are."""
+    position_bytes = int(np.prod(panel_shape(grid, n_channels, 1))) * dtype.itemsize
+    return min(max(1, TILE_BYTES // position_bytes), positions(grid))
+
+
+def in_panels(array: np.ndarray) -> np.ndarray:
+    """[..., C] -> [P, ..., PANEL]: the last axis cut into panels, the last one padded with zeros."""
+    n_channels = array.shape[-1]
+    panels = kernels.aligned((-(-n_channels // kernels.PANEL), *array.shape[:-1], kernels.PANEL), array.dtype)
+    for p, panel in enumerate(panels):
+        part = array[..., p * kernels.PANEL : (p + 1) * kernels.PANEL]
+        panel[..., : part.shape[-1]] = part
+    return panels
 
 
 class Stream:
@@ -52,38 +73,53 @@ class Stream:
 
     Attributes
     ----------
-    array : [T, positions, C]
+    panels : [P, T, positions, PANEL]
     """
 
-    def __init__(self, grid: tuple[int, ...], array: np.ndarray) -> None:
+    def __init__(self, grid: tuple[int, ...], n_channels: int, panels: np.ndarray) -> None:
         self.grid = grid
-        self.array = array
-        self.n_channels = array.shape[2]
-        self.dtype = array.dtype
+        self.n_channels = n_channels
+        self.panels = panels
+        self.dtype = panels.dtype
 
     @classmethod
-    def of(cls, current: Current, run: Run) -> Self:
-        """Compute all of a current."""
-        out = np.empty((current.grid[0], positions(current.grid), current.n_channels), current.dtype)
+    def of(cls, current: Current, run: Run, residual: "Stream | None" = None) -> Self:
+        """Compute all of a current, and add a residual: after all inputs, as the canonical order demands."""
+        n = positions(current.grid)
+        out = kernels.aligned(panel_shape(current.grid, current.n_channels, n), current.dtype)
 
         def worker() -> Callable[[int, int], None]:
             fill = current.filler()
-            return lambda first, count: fill(first, count, out, first)
 
-        run.tiles(out.shape[1], tile_size(current.grid, current.n_channels, current.dtype), worker)
+            def piece(first: int, count: int) -> None:
+                fill(first, count, out, first)
+                if residual is not None:
+                    out[:, :, first : first + count] += residual.panels[:, :, first : first + count]
+
+            return piece
+
+        run.tiles(n, tile_size(current.grid, current.n_channels, current.dtype), worker)
         current.finish(run)
-        return cls(current.grid, out)
+        if residual is not None:
+            run.count_other("residual", ac=n * current.n_channels)
+        return cls(current.grid, current.n_channels, out)
 
-    def plus(self, other: "Stream", run: Run) -> "Stream":
-        """Add a residual; it comes after all inputs, as the canonical order demands."""
-        run.count_other("residual", ac=self.array[0].size)
-        return Stream(self.grid, self.array + other.array)
+    @classmethod
+    def from_array(cls, grid: tuple[int, ...], array: np.ndarray) -> Self:
+        """Take currents [T, positions, C]."""
+        return cls(grid, array.shape[-1], in_panels(array))
+
+    @property
+    def array(self) -> np.ndarray:
+        """The currents as [T, positions, C], a copy."""
+        _, T, n, _ = self.panels.shape
+        return self.panels.transpose(1, 2, 0, 3).reshape(T, n, -1)[..., : self.n_channels]
 
     def filler(self) -> Fill:
         """See Current."""
 
         def fill(first: int, count: int, out: np.ndarray, at: int) -> None:
-            out[:, at : at + count] = self.array[:, first : first + count]
+            out[:, :, at : at + count] = self.panels[:, :, first : first + count]
 
         return fill
 

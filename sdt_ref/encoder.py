@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import kernels
-from .current import Current, Fill, positions
+from .current import Current, Fill, in_panels, positions
 from .folding import Layer
 from .run import Run
 
@@ -14,8 +14,8 @@ class Encoder:
     def __init__(self, name: str, layer: Layer) -> None:
         self.name = name
         self.n_outputs, self.n_inputs = layer.weight.shape[:2]
-        self.rows = np.ascontiguousarray(layer.weight.transpose(2, 3, 1, 0)).reshape(-1, self.n_outputs)
-        self.bias = layer.bias
+        self.panels = in_panels(layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs))  # [P, rows, PANEL]
+        self.bias = in_panels(layer.bias)
 
     def __call__(self, image: np.ndarray, time_steps: int) -> Current:
         """The current that an image causes: [1 or T, B, C_in, H, W] -> [T, B, H, W, C_out].
@@ -40,7 +40,7 @@ class AnalogCurrent:
 
     def filler(self) -> Fill:
         """See Current."""
-        taps = np.zeros(self._frames, np.int64)
+        taps = kernels.aligned(self._frames, np.int64)
         self._taps.append(taps)
         _, batch, height, width = self.grid
 
@@ -52,14 +52,12 @@ class AnalogCurrent:
                 width,
                 first,
                 count,
-                self.encoder.rows,
+                self.encoder.panels,
                 self.encoder.bias,
-                out[: self._frames],
+                out,
                 at,
                 taps,
             )
-            if self._frames < len(out):
-                out[1:, at : at + count] = out[:1, at : at + count]
 
         return fill
 

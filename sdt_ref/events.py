@@ -57,16 +57,14 @@ class SpikeEvents:
 
         Parameters
         ----------
-        tiles : each covers a range of positions, for all time steps, in order of (time step, position, channel)
+        tiles : each covers a range of positions, for all time steps
         """
         per_row = np.concatenate([tile.per_row for tile in tiles], axis=1)  # [T, positions]
         offsets = np.zeros(per_row.size + 1, OFFSET)
         np.cumsum(per_row.ravel(), out=offsets[1:])
-        if len(tiles) == 1:
-            channels = tiles[0].channels
-        else:
-            steps = [np.split(tile.channels, np.cumsum(tile.per_row.sum(axis=1))[:-1]) for tile in tiles]
-            channels = np.concatenate([step for same_step in zip(*steps, strict=True) for step in same_step])
+        channels = np.concatenate(
+            [step for same_step in zip(*(t.channels for t in tiles), strict=True) for step in same_step]
+        )
         events = object.__new__(cls)
         fields = {"grid": grid, "n_channels": n_channels, "offsets": offsets, "channels": channels, "heads": None}
         for name, value in fields.items():
@@ -214,11 +212,11 @@ class Tile:
     Attributes
     ----------
     per_row : int64[T, n], events of each row
-    channels : uint16[n_events], in order of (time step, position, channel)
+    channels : for each time step uint16[n_events], in order of (position, channel)
     """
 
     per_row: np.ndarray
-    channels: np.ndarray
+    channels: Sequence[np.ndarray]
 
 
 def _frozen(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -25,12 +25,12 @@ class Head:
 def mean_tokens(u: Stream, run: Run) -> Stream:
     """Mean over the tokens, summed in token order: [T, B, H, W, C] -> [T, B, C]."""
     T, B, H, W = u.grid
-    tokens = u.array.reshape(T, B, H * W, u.n_channels)
-    total = tokens[:, :, 0].copy()
+    tokens = u.panels.reshape(-1, T, B, H * W, u.panels.shape[-1])
+    total = tokens[:, :, :, 0].copy()
     for n in range(1, H * W):
-        total += tokens[:, :, n]
-    run.count_other("token_mean", ac=tokens[0].size, mac=total[0].size)
-    return Stream((T, B), total / u.dtype.type(H * W))
+        total += tokens[:, :, :, n]
+    run.count_other("token_mean", ac=B * H * W * u.n_channels, mac=B * u.n_channels)
+    return Stream((T, B), u.n_channels, total / u.dtype.type(H * W))
 
 
 def mean_steps(logits: np.ndarray, run: Run) -> np.ndarray:

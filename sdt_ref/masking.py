@@ -92,13 +92,13 @@ def _by_rows(grid: tuple[int, ...], n_channels: int, scan: Callable[..., Any], r
     size = min(max(1, TILE_EVENTS // n_channels), total)
 
     def worker() -> Callable[[int, int], Tile]:
-        bits = np.zeros((n_channels + 63) // 64, np.uint64)
+        bits = kernels.aligned((n_channels + 63) // 64, np.uint64)
         channels = np.empty(size * n_channels, CHANNEL)
         per_row = np.empty(size, OFFSET)
 
         def piece(first: int, count: int) -> Tile:
             n_events = scan(first, count, bits, channels, per_row)
-            return Tile(per_row[None, :count].copy(), channels[:n_events].copy())
+            return Tile(per_row[None, :count].copy(), [channels[:n_events].copy()])
 
         return piece
 

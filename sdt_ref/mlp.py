@@ -23,6 +23,6 @@ class SpikingMLP:
         s = run.record(f"{self.hook}_fc1_lif", self.fc1_lif(u, run))  # [T, B, C, H, W] spikes
         y: Current = self.fc1_conv(s)  # [T, B, H, W, hidden] current
         if y.n_channels == u.n_channels:  # mlp_ratio 1 has a shortcut of its own, which also replaces the outer one
-            y = u = Stream.of(y, run).plus(u, run)
+            y = u = Stream.of(y, run, residual=u)
         s = run.record(f"{self.hook}_fc2_lif", self.fc2_lif(y, run))  # [T, B, hidden, H, W]
-        return Stream.of(self.fc2_conv(s), run).plus(u, run)
+        return Stream.of(self.fc2_conv(s), run, residual=u)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from . import kernels
-from .current import Current, positions, tile_size
+from .current import Current, Stream, panel_shape, positions, tile_size
 from .events import CHANNEL, OFFSET, SpikeEvents, Tile
 from .folding import NeuronParameters
 from .run import Run
@@ -33,22 +33,24 @@ class Neuron:
         Current and membranes exist one tile at a time; only events leave it.
         """
         T, n, C = current.grid[0], positions(current.grid), current.n_channels
-        size = min(tile_size(current.grid, C, current.dtype), n)
-        kept = np.empty((T, n, C), current.dtype) if run.record_currents else None
+        size = tile_size(current.grid, C, current.dtype)
+        kept = np.empty(panel_shape(current.grid, C, n), current.dtype) if run.record_currents else None
 
         def worker() -> Callable[[int, int], Tile]:
             fill = current.filler()
-            tile = np.empty((T, size, C), current.dtype)
-            membrane = np.empty((size, C), current.dtype)
-            channels = np.empty(T * size * C, CHANNEL)
-            per_row = np.empty((T, size), OFFSET)
+            tile = kernels.aligned(panel_shape(current.grid, C, size), current.dtype)
+            membrane = kernels.aligned(kernels.PANEL, current.dtype)
+            channels = np.empty((T, size * C), CHANNEL)
+            n_spikes, per_row = kernels.aligned(T, OFFSET), np.empty((T, size), OFFSET)
 
             def fire(first: int, count: int) -> Tile:
                 fill(first, count, tile, 0)
                 if kept is not None:
-                    kept[:, first : first + count] = tile[:, :count]
-                n_spikes = kernels.fire(tile, count, self.decay, self.threshold, membrane, channels, per_row)
-                return Tile(per_row[:, :count].copy(), channels[:n_spikes].copy())
+                    kept[:, :, first : first + count] = tile[:, :, :count]
+                kernels.fire(tile, count, self.decay, self.threshold, membrane, channels, n_spikes, per_row)
+                return Tile(
+                    per_row[:, :count].copy(), [step[:m].copy() for step, m in zip(channels, n_spikes, strict=True)]
+                )
 
             return fire
 
@@ -56,7 +58,8 @@ class Neuron:
         current.finish(run)
         run.count_other("leak", ac=n * C, mac=n * C)
         if kept is not None:
-            run.currents[self.module] = self._official_axes(kept.reshape(*current.grid, C))
+            kept_rows = Stream(current.grid, C, kept).array
+            run.currents[self.module] = self._official_axes(kept_rows.reshape(*current.grid, C))
         return SpikeEvents.from_kernel(current.grid, C, tiles)
 
     def _official_axes(self, current: np.ndarray) -> np.ndarray:

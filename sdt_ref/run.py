@@ -13,7 +13,7 @@ import numpy as np
 from .events import SpikeEvents
 from .result import OperationCount
 
-TILE_BYTES = 1 << 18  # currents of one tile: they and the membranes stay in a core's L2 cache
+TILE_BYTES = 1 << 19  # currents of one tile; those of one panel stay in a core's L2 cache
 MAX_THREADS = 256
 
 _COUNTED = tuple(field.name for field in dataclasses.fields(OperationCount))
@@ -63,9 +63,12 @@ class Run:
 
         Parameters
         ----------
-        size : positions per tile
+        size : positions per tile, at most; tiles are equal, as many for each thread
         make_worker : called once per thread, so that each has its own scratch; returns f(first, count) -> piece
         """
+        n_tiles = -(-total // size)
+        n_tiles += -n_tiles % min(self.threads, total)
+        size = -(-total // n_tiles)
         firsts = range(0, total, size)
         pieces: list[Piece | None] = [None] * len(firsts)
         tickets, stopped = itertools.count(), list[bool]()

@@ -48,11 +48,11 @@ class SpikeDrivenSelfAttention:
             kv = pool_tokens(kv, self.heads, run)
         count = sum_tokens(kv, u.dtype, run)  # [T, B, C] whole numbers, 0 to N
         run.count_other("attention", ac=kv.events_per_step(), events=kv.events_per_step())
-        mask = self.talking_heads_lif(Stream(count.shape[:2], count), run)  # [T, B, h, 1, d]
+        mask = self.talking_heads_lif(Stream.from_array(count.shape[:2], count), run)  # [T, B, h, 1, d]
         run.record(f"{self.hook}_kv", mask.in_heads(self.heads))
 
         z = intersect(q, mask, run)  # [T, B, h, N, d]
         if self.dvs_mode:
             z = pool_tokens(z, self.heads, run)
         run.record(f"{self.hook}_x_after_qkv", z.in_heads(self.heads))
-        return Stream.of(self.proj_conv(z), run).plus(u, run)
+        return Stream.of(self.proj_conv(z), run, residual=u)

@@ -1,5 +1,7 @@
 """Spiking patch splitting: pixels to spikes to the membrane stream (official module MS_SPS, 'patch_embed')."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from . import kernels
@@ -42,15 +44,20 @@ class SpikingPatchSplitting:
         # the last stage pools its current, not its spikes; that current is also the residual of the RPE
         x_feat = Stream.of(self.proj_conv3(s), run)  # C, real
         if self.pools[3]:
-            x_feat = max_pool(x_feat)
+            x_feat = max_pool(x_feat, run)
         s = run.record("MS_SPS_lif3", self.proj_lif3(x_feat, run))
-        return Stream.of(self.rpe_conv(s), run).plus(x_feat, run)
+        return Stream.of(self.rpe_conv(s), run, residual=x_feat)
 
 
-def max_pool(current: Stream) -> Stream:
+def max_pool(current: Stream, run: Run) -> Stream:
     """Maximum of real currents over 3x3 pixels, stride 2: [T, B, H, W, C] -> [T, B, H/2, W/2, C]."""
     T, B, H, W = current.grid
-    C = current.n_channels
-    pooled = np.empty((T * B, (H // 2) * (W // 2), C), current.dtype)
-    kernels.max_pool3x3(current.array.reshape(T * B, H * W, C), H, W, pooled)
-    return Stream((T, B, H // 2, W // 2), pooled.reshape(T, -1, C))
+    P, _, _, lanes = current.panels.shape
+    images = current.panels.reshape(P * T * B, H * W, lanes)
+    pooled = kernels.aligned((P * T * B, (H // 2) * (W // 2), lanes), current.dtype)
+
+    def worker() -> Callable[[int, int], None]:
+        return lambda first, count: kernels.max_pool3x3(images, H, W, first, count, pooled)
+
+    run.tiles(P * T * B, 1, worker)
+    return Stream((T, B, H // 2, W // 2), current.n_channels, pooled.reshape(P, T, -1, lanes))

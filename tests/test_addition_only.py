@@ -18,13 +18,11 @@ for array in (OFFSETS, CHANNELS):
 
 
 def accumulate(kernels: ModuleType, dtype: type) -> list[Any]:
-    taps, tap_offsets = np.empty(72, np.uint16), np.empty(5, np.int64)
-    kernels.gather3x3(OFFSETS, CHANNELS, 1, 2, 2, 1, 2, 0, 4, tap_offsets, taps)
-    current, added, cursors = np.empty((1, 4, 83), dtype), np.zeros(1, np.int64), np.empty(4, np.int64)
-    for offsets, rows, n_rows in ((OFFSETS, CHANNELS, 2), (tap_offsets, taps, 18)):
-        panels, bias = np.ones(n_rows * 83, dtype), np.zeros(83, dtype)
-        kernels.add_rows(offsets, rows, 4, 0, 4, panels, bias, cursors, current, 0, added)
-    return [kernels.add_rows, kernels.gather3x3]
+    current, added, cursors = kernels.aligned((2, 1, 4, 64), dtype), np.zeros((2, 1), np.int64), np.empty(4, np.int64)
+    for window in (1, 3):
+        panels, bias = kernels.aligned((2, window**2 * 2, 64), dtype), kernels.aligned((2, 64), dtype)
+        kernels.add_rows(OFFSETS, CHANNELS, 1, 2, 2, window, 0, 4, panels, bias, cursors, current, 0, added)
+    return [kernels.add_rows]
 
 
 def pooling(kernels: ModuleType, _: type) -> list[Any]:
@@ -63,12 +61,11 @@ def test_no_multiplication_on_data(tmp_path: Path) -> None:
 
 PLANTED: dict[str, tuple[Compile, str, str, str]] = {
     "spike times weight": (accumulate, "vector.py", "builder.fadd(total, weights.load(element, k))", "builder.fadd(total, builder.fmul(total, weights.load(element, k)))"),
-    "scaled rest": (accumulate, "accumulate.py", "current[t, at + i, o + k] += panels[row + k]", "current[t, at + i, o + k] += panels[row + k] * bias[o]"),
-    "scaled bias": (accumulate, "accumulate.py", "current[t, at + i, o] = bias[o]", "current[t, at + i, o] = bias[o] * bias[o]"),
-    "scaled tap": (accumulate, "accumulate.py", "taps[n_taps] = tap_row + channels[e]", "taps[n_taps] = tap_row + channels[e] * channels[e]"),
-    "scaled by a shift": (accumulate, "accumulate.py", "taps[n_taps] = tap_row + channels[e]", "taps[n_taps] = tap_row + channels[e] * 4"),
-    "squared row": (accumulate, "accumulate.py", "row = n_rows * o + rows[e] * width", "row = n_rows * o + rows[e] * rows[e]"),
-    "a library's product": (accumulate, "accumulate.py", "n_events = 0\n", "n_events = int(np.dot(bias, bias))\n"),
+    "scaled row number": (accumulate, "vector.py", "element = builder.add(builder.mul(row, INDEX(PANEL)), base)", "element = builder.add(builder.mul(row, row), base)"),
+    "scaled bias": (accumulate, "accumulate.py", "current[p, t, at + i, o] = bias[p, o]", "current[p, t, at + i, o] = bias[p, o] * bias[p, o]"),
+    "scaled current": (accumulate, "accumulate.py", "cursors[t * count + i] = stop", "cursors[t * count + i] = stop\n                            current[p, t, at + i, 0] *= bias[p, 0]"),
+    "scaled by a shift": (accumulate, "accumulate.py", "cursors[t * count + i] = stop", "cursors[t * count + i] = channels[e] * 4"),
+    "a library's product": (accumulate, "accumulate.py", "n_events = 0\n", "n_events = int(np.dot(bias[0], bias[0]))\n"),
     "shifted channel": (pooling, "pooling.py", "insert(bits, channels[e])", "insert(bits, channels[e] << 1)"),
     "product in a callee": (pooling, "bitset.py", "channels[n_events] = base + lowest_bit(word)", "channels[n_events] = (base + 1) * lowest_bit(word)"),
     "shifted event": (attention, "attention.py", "common[n_events] = a_channels[a]", "common[n_events] = a_channels[a] << 3"),
@@ -94,6 +91,6 @@ def test_the_analog_convolution_does_multiply(tmp_path: Path) -> None:
     """It is exempt by name; the check sees its multiplications."""
     with changed_copy(tmp_path, jit=True) as package:
         kernel = package.kernels.conv3x3_analog
-        kernel(np.ones((1, 4, 1), np.float32), 1, 2, 2, 0, 4, np.ones((9, 3), np.float32), np.zeros(3, np.float32),
-               np.empty((1, 4, 3), np.float32), 0, np.zeros(1, np.int64))  # fmt: skip
+        kernel(np.ones((1, 4, 1), np.float32), 1, 2, 2, 0, 4, np.ones((1, 9, 64), np.float32), np.zeros((1, 64), np.float32),
+               np.empty((1, 1, 4, 64), np.float32), 0, np.zeros(1, np.int64))  # fmt: skip
         assert data_multiplications(functions_of(kernel))

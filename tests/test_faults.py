@@ -27,7 +27,7 @@ NETWORKS = [
             drive=0.0, seed=6),
     Network(dim=16, hidden=8, time_steps=2, height=2, width=4, pooling_stat="0010", batch=1, depth=2, drive=2.0, seed=4),
     Network(dim=80, hidden=16, time_steps=2, height=2, width=2, pooling_stat="0000", batch=1, dyadic=True, seed=7),
-    Network(dim=80, hidden=24, time_steps=3, height=2, width=2, pooling_stat="0000", batch=1, seed=8),
+    Network(dim=80, hidden=400, time_steps=3, height=2, width=2, pooling_stat="0000", batch=1, seed=8),
 ]  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def oracle_is_literally_right(package: ModuleType) -> None:
 
 
 def neurons_round_twice(package: ModuleType) -> None:
-    for repeats in (1, 8, 9):  # one by one, as a vector of 16, and both
+    for repeats in (1, 8, 9):  # parts of a vector, and several
         assert spikes_of(np.tile(TWO_ROUNDINGS, repeats), 0.5, 1.0, package).tolist() == [
             [0, 0] * repeats,
             [0, 1] * repeats,
@@ -88,41 +88,39 @@ SDSA = "kernels/attention.py"
 # name: (the check that must turn red, file, what stands there, what the tired programmer writes)
 FAULTS: dict[str, tuple[Check, str, str, str]] = {
     # additions
-    "pairwise sum": (ENGINE, VECTOR, "        outputs[at : at + n] += panels[row : row + n]\n    return last", "        outputs[at : at + n] += panels[row : row + n] + (0 if e % 2 else 1e-3) - (0 if e % 2 else 1e-3)\n    return last"),
+    "pairwise sum": (ENGINE, VECTOR, "        outputs[at : at + PANEL] += weights[row : row + PANEL]\n    return last", "        outputs[at : at + PANEL] += weights[row : row + PANEL] + (0 if e % 2 else 1e-3) - (0 if e % 2 else 1e-3)\n    return last"),
     "events backwards": (ENGINE, VECTOR, "    for e in range(first, last):\n        if rows[e] >= limit:", "    for e in [last - 1 - k for k in range(last - first)]:\n        if rows[e] >= limit:"),
     "rows beyond the piece forgotten": (ENGINE, VECTOR, "        if rows[e] >= limit:\n            return e", "        if rows[e] >= limit:\n            return last"),
-    "rest of the outputs forgotten": (ENGINE, ADD, "while e < end and rows[e] < limit:", "while e + 1 < end and rows[e] < limit:"),
-    "cursors not reset for the next panel": (ENGINE, ADD, "cursors[t * count + i] = offsets[t * lists_per_step + first + i]", "cursors[t * count + i] = offsets[t * lists_per_step + first + i] if o == 0 else cursors[t * count + i]"),
-    "panel of other outputs": (ENGINE, ADD, "row = n_rows * o + rows[e] * width", "row = rows[e] * width"),
-    "bias forgotten": (ENGINE, ADD, "current[t, at + i, o] = bias[o]", "current[t, at + i, o] = 0"),
-    "border missed": (ENGINE, ADD, "0 <= x + kx - 1 < width:", "0 <= x + kx - 1 < width - 1:"),
-    "border wraps to the next row": (ENGINE, ADD, " and 0 <= x + kx - 1 < width:", " and 0 <= x + kx:"),
-    "kernel mirrored": (ENGINE, ADD, "row = (image_row + ky - 1) * width + x + kx - 1", "row = (image_row + ky - 1) * width + x + 1 - kx"),
-    "taps not in canonical order": (ENGINE, ADD, "taps[n_taps] = tap_row + channels[e]", "taps[n_taps] = tap_row + channels[offsets[row] + offsets[row + 1] - 1 - e]"),
-    "image of another time step": (ENGINE, ADD, "image_row = t * batch * height + position // width", "image_row = position // width"),
-    "additions counted at step 0": (ENGINE, ADD, "added[t] += offsets[start + count] - offsets[start]", "added[0] += offsets[start + count] - offsets[start]"),
-    "additions counted per list": (ENGINE, ADD, "added[t] += offsets[start + count] - offsets[start]", "added[t] += count"),
-    "fan-out forgotten": (ENGINE, "synapse.py", "ac=rows_added * self.n_channels", "ac=rows_added"),
-    # neurons, one by one and as vectors
-    "> for >=": (ENGINE, FIRE, "if h >= threshold:", "if h > threshold:"),
-    "> for >= in a vector": (ENGINE, VECTOR, "    fired = h >= threshold\n", "    fired = h > threshold\n"),
-    "soft reset": (ENGINE, FIRE, "membrane[i, c] = 0\n                    channels", "membrane[i, c] = h - threshold\n                    channels"),
-    "soft reset in a vector": (ENGINE, VECTOR, "np.where(fired, 0, h)", "np.where(fired, h - threshold, h)"),
-    "(v + x) / 2": (NEURON, FIRE, "h = v + (current[t, i, c] - v) * decay", "h = (v + current[t, i, c]) * decay"),
-    "(v + x) / 2 in a vector": (NEURON, VECTOR, "h = v + (current.reshape(-1)[at : at + n] - v) * decay", "h = (v + current.reshape(-1)[at : at + n]) * decay"),
-    "no leak": (ENGINE, FIRE, "h = v + (current[t, i, c] - v) * decay", "h = v + current[t, i, c] * decay"),
-    "one rounding too few": (NEURON, FIRE, "h = v + (current[t, i, c] - v) * decay", "h = current.dtype.type(float(v) + (float(current[t, i, c]) - float(v)) * float(decay))"),
-    "vector of other neurons": (ENGINE, FIRE, "membrane, i * n_channels + c, decay", "membrane, c, decay"),
-    "membrane left over from the last tile": (ENGINE, FIRE, "for i in range(count):\n        for c in range(n_channels):\n            membrane[i, c] = 0", "for i in range(0):\n        for c in range(n_channels):\n            membrane[i, c] = 0"),
+    "other panels forgotten": (ENGINE, ADD, "for p in range(n_panels):", "for p in range(1):"),
+    "cursors not reset for the next panel": (ENGINE, ADD, "if limit == piece else", "if limit == piece and p == 0 else"),
+    "panel of other outputs": (ENGINE, ADD, "weights = (p * window**2 + tap) * n_inputs * PANEL", "weights = tap * n_inputs * PANEL"),
+    "bias forgotten": (ENGINE, ADD, "current[p, t, at + i, o] = bias[p, o]", "current[p, t, at + i, o] = 0"),
+    "border missed": (ENGINE, ADD, "0 <= x + dx < width:", "0 <= x + dx < width - 1:"),
+    "border wraps to the next row": (ENGINE, ADD, " and 0 <= x + dx < width:", " and 0 <= x + dx + 1:"),
+    "kernel mirrored": (ENGINE, ADD, "first + i + dy * width + dx", "first + i + dy * width - dx"),
+    "taps not in canonical order": (ENGINE, ADD, "for tap in range(window**2):", "for tap in range(window**2)[::-1]:"),
+    "image of another time step": (ENGINE, ADD, "row = t * n_rows + first", "row = first"),
+    "additions counted at step 0": (ENGINE, ADD, "added[p, t] += stop - e", "added[p, 0] += stop - e"),
+    "additions counted per list": (ENGINE, ADD, "added[p, t] += stop - e", "added[p, t] += 1"),
+    "fan-out forgotten": (ENGINE, "synapse.py", "ac=panel_widths @ np.sum(self._rows_added, axis=0)", "ac=np.sum(self._rows_added, axis=(0, 1))"),
+    "padding counted": (ENGINE, "synapse.py", "np.diff([*range(0, self.n_channels, kernels.PANEL), self.n_channels])", "np.full(len(self.synapse.panels), kernels.PANEL)"),
+    # neurons
+    "> for >=": (ENGINE, VECTOR, "    fired = h >= threshold\n", "    fired = h > threshold\n"),
+    "soft reset": (ENGINE, VECTOR, "np.where(fired, 0, h)", "np.where(fired, h - threshold, h)"),
+    "(v + x) / 2": (NEURON, VECTOR, "h = membrane + (x - membrane) * decay\n    fired", "h = (membrane + x) * decay\n    fired"),
+    "no leak": (ENGINE, VECTOR, "h = membrane + (x - membrane) * decay\n    fired", "h = membrane + x * decay\n    fired"),
+    "one rounding too few": (NEURON, VECTOR, "h = membrane + (x - membrane) * decay\n    fired", "h = (membrane + (x.astype(float) - membrane) * float(decay)).astype(x.dtype)\n    fired"),
+    "neurons of another panel": (ENGINE, FIRE, "((p * n_steps + t) * n_places + i) * PANEL", "(t * n_places + i) * PANEL"),
+    "membrane left over": (ENGINE, FIRE, "membrane[o] = 0", "membrane[o] += 0"),
     "PLIF run as LIF": (ENGINE, "neuron.py", "self.decay = parameters.decay", "self.decay = parameters.decay * 0 + parameters.decay.dtype.type(0.5)"),
     "neurons of another layer": (ENGINE, "sdsa.py", "self.k_lif(self.k_conv(s), run)", "self.q_lif(self.k_conv(s), run)"),
     # pools
-    "pool before LIF": (ENGINE, "sps.py", "s = run.record(\"MS_SPS_lif\", self.proj_lif(self.proj_conv(image, run.time_steps), run))", "s = run.record(\"MS_SPS_lif\", self.proj_lif(max_pool(Stream.of(self.proj_conv(image, run.time_steps), run)) if self.pools[0] else self.proj_conv(image, run.time_steps), run))"),
-    "stage 3 pools spikes": (ENGINE, "sps.py", "        if self.pools[3]:\n            x_feat = max_pool(x_feat)\n        s = run.record(\"MS_SPS_lif3\", self.proj_lif3(x_feat, run))", "        s = run.record(\"MS_SPS_lif3\", self.proj_lif3(x_feat, run))\n        if self.pools[3]:\n            s = pool(s, 2, run)\n            x_feat = max_pool(x_feat)"),
+    "pool before LIF": (ENGINE, "sps.py", "s = run.record(\"MS_SPS_lif\", self.proj_lif(self.proj_conv(image, run.time_steps), run))", "s = run.record(\"MS_SPS_lif\", self.proj_lif(max_pool(Stream.of(self.proj_conv(image, run.time_steps), run), run) if self.pools[0] else self.proj_conv(image, run.time_steps), run))"),
+    "stage 3 pools spikes": (ENGINE, "sps.py", "        if self.pools[3]:\n            x_feat = max_pool(x_feat, run)\n        s = run.record(\"MS_SPS_lif3\", self.proj_lif3(x_feat, run))", "        s = run.record(\"MS_SPS_lif3\", self.proj_lif3(x_feat, run))\n        if self.pools[3]:\n            s = pool(s, 2, run)\n            x_feat = max_pool(x_feat, run)"),
     "pool window too small": (ENGINE, POOL, "min(y + 2, height)", "min(y + 1, height)"),
     "pool reaches into the next image": (ENGINE, POOL, "min(y + 2, height)", "y + 2"),
     "pool of the wrong image": (ENGINE, POOL, "// out_height * height", "// out_height * 0"),
-    "pooled currents padded with zero": (ENGINE, ANALOG, "pooled[image, p, c] = current[image, 2 * y * width + 2 * x, c]", "pooled[image, p, c] = 0"),
+    "pooled currents padded with zero": (ENGINE, ANALOG, "pooled[image, p, o] = current[image, 2 * y * width + 2 * x, o]", "pooled[image, p, o] = 0"),
     "bits left over": (ENGINE, "kernels/bitset.py", "        bits[w] = 0\n", ""),
     # attention
     "K OR V": (ENGINE, SDSA, "            if a_channels[a] < b_channels[b]:\n", "            if a_channels[a] < b_channels[b]:\n                common[n_events] = a_channels[a]\n                n_events += 1\n"),
@@ -133,17 +131,17 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "channels cross heads": (ENGINE, "masking.py", "low = channel - (channel % depth > 0)", "low = channel - (channel > 0)"),
     "tokens cross images": (ENGINE, SDSA, "stop = row + min(n_tokens - token, 2)", "stop = min(row + 2, len(offsets) - 1)"),
     "tokens in columns": (ENGINE, SDSA, "start = row - min(token, 1)", "start = row"),
-    "slow PLIF mask made an OR": (ENGINE, "sdsa.py", "Stream(count.shape[:2], count)", "Stream(count.shape[:2], (count > 0) * u.dtype.type(9))"),
+    "slow PLIF mask made an OR": (ENGINE, "sdsa.py", "Stream.from_array(count.shape[:2], count)", "Stream.from_array(count.shape[:2], (count > 0) * u.dtype.type(9))"),
     # shortcuts, head, data flow
-    "RPE without its residual": (ENGINE, "sps.py", "Stream.of(self.rpe_conv(s), run).plus(x_feat, run)", "Stream.of(self.rpe_conv(s), run)"),
-    "attention without its shortcut": (ENGINE, "sdsa.py", "return Stream.of(self.proj_conv(z), run).plus(u, run)", "return Stream.of(self.proj_conv(z), run)"),
-    "outer shortcut kept at mlp_ratio 1": (ENGINE, "mlp.py", "y = u = Stream.of(y, run).plus(u, run)", "y = Stream.of(y, run).plus(u, run)"),
-    "mean over tokens backwards": (ENGINE, "head.py", "total += tokens[:, :, n]", "total = tokens[:, :, n] + total if n % 2 else total + tokens[:, :, H * W - n] if n > 1 else total"),
-    "mean after the neurons": (ENGINE, "head.py", "return Stream((T, B), total / u.dtype.type(H * W))", "return Stream((T, B), total)"),
+    "RPE without its residual": (ENGINE, "sps.py", ", residual=x_feat)", ")"),
+    "attention without its shortcut": (ENGINE, "sdsa.py", ", residual=u)", ")"),
+    "outer shortcut kept at mlp_ratio 1": (ENGINE, "mlp.py", "y = u = Stream.of(y, run, residual=u)", "y = Stream.of(y, run, residual=u)"),
+    "mean over tokens backwards": (ENGINE, "head.py", "total += tokens[:, :, :, n]", "total = tokens[:, :, :, n] + total if n % 2 else total + tokens[:, :, :, H * W - n] if n > 1 else total"),
+    "mean after the neurons": (ENGINE, "head.py", "total / u.dtype.type(H * W))", "total)"),
     "mean over steps forgotten": (ENGINE, "head.py", "return total / logits.dtype.type(len(logits))", "return total"),
-    "static image only at step 0": (ENGINE, "encoder.py", "out[1:, at : at + count] = out[:1, at : at + count]", "out[1:, at : at + count] = 0"),
-    "frames all like the first": (ENGINE, ANALOG, "value = image[t, source, c]", "value = image[0, source, c]"),
-    "tiles joined in the wrong order": (ENGINE, "events.py", "for same_step in zip(*steps, strict=True) for step in same_step", "for tile in steps for step in tile"),
+    "static image only at step 0": (ENGINE, ANALOG, "current[p, t, at + i, o] = current[p, 0, at + i, o]", "current[p, t, at + i, o] = 0"),
+    "frames all like the first": (ENGINE, ANALOG, "value = image[frame, source, c]", "value = image[0, source, c]"),
+    "tiles joined in the wrong order": (ENGINE, "events.py", "for same_step in zip(*(t.channels for t in tiles), strict=True) for step in same_step", "for tile in tiles for step in tile.channels"),
     # folding
     "epsilon forgotten": (FOLDING, "folding.py", ") + BATCH_NORM_EPSILON)", "))"),
     "bias not scaled": (FOLDING, "folding.py", "(bias - wide(f\"{norm}.running_mean\")) * gain", "bias - wide(f\"{norm}.running_mean\") * gain"),
@@ -175,8 +173,8 @@ COMPILED_FAULTS: dict[str, tuple[str, str]] = {
         "for k, total in enumerate(sums[:1] + sums[:-1])]\n",
     ),
     "rows beyond the piece forgotten": (
-        "return e\n\n        return signature, generate\n\n    return add",
-        "return last\n\n        return signature, generate\n\n    return add",
+        "        return e\n\n    return signature, generate",
+        "        return last\n\n    return signature, generate",
     ),
     "membrane kept after a spike": ("builder.select(fired, ir.Constant(inputs.type, [0.0] * inputs.lanes), h)", "h"),
 }
@@ -196,5 +194,5 @@ def test_a_fault_in_compiled_instructions_is_caught(tmp_path: Path, name: str) -
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_caught(tmp_path: Path, name: str) -> None:
     check, *change = FAULTS[name]
-    with changed_copy(tmp_path, tuple(change)) as package, pytest.raises((AssertionError, IndexError)):
+    with changed_copy(tmp_path, tuple(change)) as package, pytest.raises((AssertionError, IndexError, ValueError)):
         check(package)

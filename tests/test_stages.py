@@ -38,7 +38,7 @@ def current_of(layer: Layer, spikes: np.ndarray, run: Run) -> np.ndarray:
 def stream_of(current: np.ndarray) -> Stream:
     """From official axes."""
     T, B, C, H, W = current.shape
-    return Stream((T, B, H, W), np.ascontiguousarray(np.moveaxis(current, 2, -1)).reshape(T, -1, C))
+    return Stream.from_array((T, B, H, W), np.moveaxis(current, 2, -1).reshape(T, -1, C))
 
 
 # --- weight layers ----------------------------------------------------------------------------------------------------
@@ -143,7 +143,9 @@ def spikes_of(current: np.ndarray, decay: float, threshold: float, package: Modu
     number = current.dtype.type
     neuron = package.neuron.Neuron("n", package.folding.NeuronParameters(number(decay), number(threshold)))
     T, C = current.shape
-    return neuron(package.current.Stream((T, 1), current.reshape(T, 1, C)), package.run.Run(T, 1)).to_dense()[:, 0]
+    return neuron(
+        package.current.Stream.from_array((T, 1), current.reshape(T, 1, C)), package.run.Run(T, 1)
+    ).to_dense()[:, 0]
 
 
 def test_lif_literal() -> None:
@@ -158,7 +160,7 @@ def test_the_reset_is_hard() -> None:
 
 
 def test_the_charge_has_two_roundings() -> None:
-    for repeats in (1, 8, 9):  # one by one, as a vector of 16, and both
+    for repeats in (1, 8, 9, 40):  # parts of a vector, whole ones, another panel
         spikes = spikes_of(np.tile(TWO_ROUNDINGS, repeats), 0.5, 1.0)
         assert spikes.tolist() == [[0, 0] * repeats, [0, 1] * repeats]
     assert dense.neurons(TWO_ROUNDINGS, NeuronParameters(np.float32(0.5), np.float32(1))).tolist() == [[0, 0], [0, 1]]
@@ -239,7 +241,7 @@ def test_token_sum_counts(spikes: np.ndarray) -> None:
 @given(SEEDS, st.integers(1, 3), st.integers(1, 3), st.integers(1, 9))
 def test_pool_of_currents_knows_negative_numbers(seed: int, half_height: int, half_width: int, C: int) -> None:
     current = np.random.default_rng(seed).normal(-2, 1, (2, 3, C, 2 * half_height, 2 * half_width)).astype(np.float32)
-    pooled = max_pool(stream_of(current))
+    pooled = max_pool(stream_of(current), Run(1, 1))
     official = np.moveaxis(pooled.array.reshape(*pooled.grid, C), -1, 2)
     assert_same(official, dense.max_pool(current, 2), "pooled")
 

@@ -1,24 +1,24 @@
 """Numba kernels: plain arrays in and out; the caller allocates and validates; nothing here raises.
 
 Events come as `offsets` and `channels`: row r (one token at one time step) spikes on the channels
-`channels[offsets[r]:offsets[r + 1]]`, ascending. Currents are `[T, n, C]`, C-contiguous, for n positions of one tile.
+`channels[offsets[r]:offsets[r + 1]]`, ascending. Currents are `[P, T, n, PANEL]`, C-contiguous, for n
+positions: channel c stands in panel c // PANEL, and the last panel is padded with zeros.
 Bodies index base arrays instead of slicing, because a slice costs a reference count in compiled code.
 """
 
-from .accumulate import add_rows, gather3x3
+from .accumulate import add_rows
 from .analog import conv3x3_analog, max_pool3x3
 from .attention import intersect, spread_tokens, sum_tokens
 from .fire import fire
 from .pooling import pool3x3
-from .vector import VECTOR_BYTES, WIDE
+from .vector import PANEL, aligned
 
 __all__ = [
-    "VECTOR_BYTES",
-    "WIDE",
+    "PANEL",
     "add_rows",
+    "aligned",
     "conv3x3_analog",
     "fire",
-    "gather3x3",
     "intersect",
     "max_pool3x3",
     "pool3x3",

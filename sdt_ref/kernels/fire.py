@@ -2,11 +2,11 @@
 
 from .bitset import ONE, lowest_bit
 from .policy import kernel
-from .vector import VECTOR_BYTES, charge
+from .vector import PANEL, charge
 
 
 @kernel
-def fire(current, count, decay, threshold, membrane, channels, per_row):
+def fire(current, count, decay, threshold, membrane, channels, n_spikes, per_row):
     """Step `count` positions of LIF or PLIF neurons through all time steps, from rest.
 
     h = v + (x - v) * decay;  spike if h >= threshold;  v = 0 after a spike, else h
@@ -16,49 +16,37 @@ def fire(current, count, decay, threshold, membrane, channels, per_row):
 
     Parameters
     ----------
-    current : float[T, n, C]
-        input x at [:, :count]
+    current : float[P, T, n, PANEL]
+        input x at [:, :, :count]; 0 in lanes that pad the last panel, so that they stay silent
     decay, threshold : float
-        of the same type as current
-    membrane : float[n, C]
+        of the same type as current; the threshold is positive
+    membrane : float[PANEL]
         scratch
-    channels : uint16[at least T * count * C]
-        written: the spiking channels, in order of (time step, position, channel)
+    channels : uint16[T, at least count * C]
+        written: for each time step the spiking channels, in order of (position, channel)
+    n_spikes : int64[T]
+        written: spikes of each time step
     per_row : int64[T, n]
         written at [:, :count]: spikes of each row
 
-    Returns
-    -------
-    int64
-        number of spikes
-
     Source: spikingjelly 0.0.0.0.12, MultiStepLIFNode and MultiStepParametricLIFNode.
     """
-    n_places, n_channels = current.shape[1:]
-    lanes = VECTOR_BYTES // current.itemsize
-    whole = n_channels - n_channels % lanes  # channels in whole vectors
-    for i in range(count):
-        for c in range(n_channels):
-            membrane[i, c] = 0
-    n_spikes = 0
-    for t in range(current.shape[0]):
+    n_panels, n_steps, n_places, _ = current.shape
+    for t in range(n_steps):
+        n_spikes[t] = 0
         for i in range(count):
-            before = n_spikes
-            for c in range(0, whole, lanes):
-                place = (t * n_places + i) * n_channels + c
-                fired = charge(current, place, membrane, i * n_channels + c, decay, threshold)
+            per_row[t, i] = 0
+    for i in range(count):
+        for p in range(n_panels):
+            for o in range(PANEL):
+                membrane[o] = 0
+            for t in range(n_steps):
+                fired = charge(current, ((p * n_steps + t) * n_places + i) * PANEL, membrane, decay, threshold)
+                before = n_spikes[t]
+                n = before
                 while fired != 0:
-                    channels[n_spikes] = c + lowest_bit(fired)
-                    n_spikes += 1
+                    channels[t, n] = p * PANEL + lowest_bit(fired)
+                    n += 1
                     fired &= fired - ONE
-            for c in range(whole, n_channels):
-                v = membrane[i, c]
-                h = v + (current[t, i, c] - v) * decay
-                if h >= threshold:
-                    membrane[i, c] = 0
-                    channels[n_spikes] = c
-                    n_spikes += 1
-                else:
-                    membrane[i, c] = h
-            per_row[t, i] = n_spikes - before
-    return n_spikes
+                n_spikes[t] = n
+                per_row[t, i] += n - before

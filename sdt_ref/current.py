@@ -4,13 +4,17 @@ Channels stand in panels, as in the kernels: [P, T, positions, PANEL], channel c
 padded with zeros. So the same channels of many positions lie together, and stay in the cache with their weights.
 """
 
+import math
 from collections.abc import Callable
 from typing import Protocol, Self
 
 import numpy as np
 
 from . import kernels
-from .run import TILE_BYTES, Run
+from .run import Run
+
+PANEL_BYTES = 1 << 18  # currents of a tile in one panel: they stay in a core's L2 cache with a piece of the weights
+TILE_BYTES = 1 << 21  # in all panels: they are written and read once; the fewer tiles, the less Python in between
 
 Fill = Callable[[int, int, np.ndarray, int], None]
 
@@ -44,7 +48,7 @@ class Current(Protocol):
 
 def positions(grid: tuple[int, ...]) -> int:
     """Positions of one time step: samples times tokens."""
-    return int(np.prod(grid[1:], dtype=int))
+    return math.prod(grid[1:])
 
 
 def panel_shape(grid: tuple[int, ...], n_channels: int, n_positions: int) -> tuple[int, int, int, int]:
@@ -53,9 +57,10 @@ def panel_shape(grid: tuple[int, ...], n_channels: int, n_positions: int) -> tup
 
 
 def tile_size(grid: tuple[int, ...], n_channels: int, dtype: np.dtype) -> int:
-    """Positions whose currents over all time steps fill about TILE_BYTES; no more than there are."""
-    position_bytes = int(np.prod(panel_shape(grid, n_channels, 1))) * dtype.itemsize
-    return min(max(1, TILE_BYTES // position_bytes), positions(grid))
+    """Positions whose currents over all time steps fit into PANEL_BYTES and TILE_BYTES; no more than there are."""
+    panels, *one_panel = panel_shape(grid, n_channels, 1)
+    position_bytes = math.prod(one_panel) * dtype.itemsize
+    return min(max(1, min(PANEL_BYTES, TILE_BYTES // panels) // position_bytes), positions(grid))
 
 
 def in_panels(array: np.ndarray) -> np.ndarray:
@@ -65,7 +70,14 @@ def in_panels(array: np.ndarray) -> np.ndarray:
     for p, panel in enumerate(panels):
         part = array[..., p * kernels.PANEL : (p + 1) * kernels.PANEL]
         panel[..., : part.shape[-1]] = part
+        panel[..., part.shape[-1] :] = 0
     return panels
+
+
+def out_of_panels(panels: np.ndarray, n_channels: int) -> np.ndarray:
+    """[P, ..., PANEL] -> [..., C], a copy: the inverse of `in_panels`."""
+    rows = np.moveaxis(panels, 0, -2)
+    return rows.reshape(*rows.shape[:-2], -1)[..., :n_channels]
 
 
 class Stream:
@@ -112,8 +124,7 @@ class Stream:
     @property
     def array(self) -> np.ndarray:
         """The currents as [T, positions, C], a copy."""
-        _, T, n, _ = self.panels.shape
-        return self.panels.transpose(1, 2, 0, 3).reshape(T, n, -1)[..., : self.n_channels]
+        return out_of_panels(self.panels, self.n_channels)
 
     def filler(self) -> Fill:
         """See Current."""

@@ -3,19 +3,13 @@
 import numpy as np
 
 from . import kernels
-from .current import Current, Fill, in_panels, positions
-from .folding import Layer
+from .current import Current, Fill, positions
 from .run import Run
+from .synapse import PanelledLayer
 
 
-class Encoder:
+class Encoder(PanelledLayer):
     """3x3 multiply-accumulate convolution with its BatchNorm folded in (official MS_SPS.proj_conv, proj_bn)."""
-
-    def __init__(self, name: str, layer: Layer) -> None:
-        self.name = name
-        self.n_outputs, self.n_inputs = layer.weight.shape[:2]
-        self.panels = in_panels(layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs))  # [P, rows, PANEL]
-        self.bias = in_panels(layer.bias)
 
     def __call__(self, image: np.ndarray, time_steps: int) -> Current:
         """The current that an image causes: [1 or T, B, C_in, H, W] -> [T, B, H, W, C_out].
@@ -41,6 +35,7 @@ class AnalogCurrent:
     def filler(self) -> Fill:
         """See Current."""
         taps = kernels.aligned(self._frames, np.int64)
+        taps[:] = 0
         self._taps.append(taps)
         _, batch, height, width = self.grid
 

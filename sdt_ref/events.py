@@ -1,5 +1,6 @@
 """SpikeEvents: a binary tensor stored as the sorted list of its ones."""
 
+import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ class SpikeEvents:
     @property
     def n_tokens(self) -> int:
         """Rows per time step and sample."""
-        return int(np.prod(self.grid[2:], dtype=int))
+        return math.prod(self.grid[2:])
 
     @property
     def n_rows(self) -> int:
@@ -250,7 +251,7 @@ def _validate(events: SpikeEvents) -> None:
         if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
             raise EventsError(f"{name}: expected one axis of integers, found {array.dtype} of shape {array.shape}")
     offsets, channels = offsets.astype(np.int64), channels.astype(np.int64)
-    rows = int(np.prod(grid))
+    rows = math.prod(grid)
     if len(offsets) != rows + 1 or offsets[0] != 0 or offsets[-1] != len(channels) or (np.diff(offsets) < 0).any():
         raise EventsError(f"offsets: expected {rows + 1} values rising from 0 to {len(channels)} events")
     if channels.size and not (channels.min() >= 0 and channels.max() < events.n_channels):

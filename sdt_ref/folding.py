@@ -3,7 +3,7 @@
 Engine and oracle take the same folded parameters; the folding itself is tested against the unfolded formula.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,20 +53,38 @@ def fold(weights: Weights, arithmetic: Arithmetic) -> Parameters:
 
     weight' = weight * g, bias' = (bias - mean) * g + beta, g = gamma / sqrt(var + eps), in float64
 
-    Raises WeightsError when a folded value is not finite in this arithmetic.
+    A layer is folded when it is looked up, so that all of them need not be held beside the originals; looking it up
+    raises WeightsError when a folded value is not finite in this arithmetic.
     """
-    tensors = weights.tensors
-    layers = {}
-    for name in weights.architecture.tensors():
-        module, _, part = name.rpartition(".")
-        if part == "weight" and tensors[name].ndim == 4:
-            layers[module] = fold_layer(tensors, module, batch_norm_of(module), arithmetic)
-    head = tensors["head.weight"].astype(np.float64)[:, :, None, None]
-    layers["head"] = Layer(arithmetic.round(head), arithmetic.round(tensors["head.bias"].astype(np.float64)))
-    for module, layer in layers.items():
+    return Parameters(_FoldedLayers(weights, arithmetic), _neurons(weights, arithmetic))
+
+
+class _FoldedLayers(Mapping[str, Layer]):
+    def __init__(self, weights: Weights, arithmetic: Arithmetic) -> None:
+        self._tensors = weights.tensors
+        self._arithmetic = arithmetic
+        self._modules = [
+            module
+            for module, _, part in (name.rpartition(".") for name in weights.architecture.tensors())
+            if part == "weight" and (module == "head" or self._tensors[f"{module}.weight"].ndim == 4)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __getitem__(self, module: str) -> Layer:
+        arithmetic = self._arithmetic
+        if module == "head":
+            weight, bias = (self._tensors[f"head.{part}"].astype(np.float64) for part in ("weight", "bias"))
+            layer = Layer(arithmetic.round(weight[:, :, None, None]), arithmetic.round(bias))
+        else:
+            layer = fold_layer(self._tensors, module, batch_norm_of(module), arithmetic)
         if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
             raise WeightsError(f"layer '{module}': BatchNorm folds to values beyond {arithmetic.name}; use float64")
-    return Parameters(layers, _neurons(weights, arithmetic))
+        return layer
 
 
 def batch_norm_of(module: str) -> str:

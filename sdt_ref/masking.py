@@ -1,5 +1,6 @@
 """What is done to events without any arithmetic: unions (max-pools) and intersections (masks)."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -88,11 +89,12 @@ def sum_tokens(events: SpikeEvents, dtype: np.dtype, run: Run) -> np.ndarray:
 
 def _by_rows(grid: tuple[int, ...], n_channels: int, scan: Callable[..., Any], run: Run) -> SpikeEvents:
     """Run a kernel that makes the events of one row from those of others, tile by tile."""
-    total = int(np.prod(grid))
+    total = math.prod(grid)
     size = min(max(1, TILE_EVENTS // n_channels), total)
 
     def worker() -> Callable[[int, int], Tile]:
         bits = kernels.aligned((n_channels + 63) // 64, np.uint64)
+        bits[:] = 0
         channels = np.empty(size * n_channels, CHANNEL)
         per_row = np.empty(size, OFFSET)
 

@@ -15,12 +15,13 @@ from . import weights as weights_file
 from .block import Block
 from .config import is_int
 from .errors import ConfigError, InputError, WeightsError
-from .folding import fold
+from .folding import Parameters, fold
 from .head import Head, mean_steps
 from .inputs import as_frames
 from .result import Result
 from .run import MAX_THREADS, Run, available_cores
 from .sps import SpikingPatchSplitting
+from .synapse import PanelledLayer
 from .weights import Weights
 
 
@@ -39,17 +40,17 @@ class SpikeDrivenTransformer:
     def __init__(self, weights: Weights, arithmetic: str = "float32", threads: int | None = None) -> None:
         if threads is not None and not (is_int(threads) and 1 <= threads <= MAX_THREADS):
             raise ConfigError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
-        self.weights = weights
         self.config = weights.config
         self.architecture = weights.architecture
         self.preprocessing = weights.preprocessing
         self.classes = weights.classes
         self.threads = threads or available_cores()
         self.arithmetic = number_systems.arithmetic(arithmetic)
-        self.parameters = fold(weights, self.arithmetic)
-        self.patch_embed = SpikingPatchSplitting(self.parameters, self.config)
-        self.blocks = [Block(j, self.parameters, self.config) for j in range(self.architecture.depth)]
-        self.head = Head(self.parameters)
+        parameters = fold(weights, self.arithmetic)
+        self.patch_embed = SpikingPatchSplitting(parameters, self.config)
+        self.blocks = [Block(j, parameters, self.config) for j in range(self.architecture.depth)]
+        self.head = Head(parameters)
+        self._neurons = parameters.neurons
 
     def __call__(self, x: Any, record: bool | str = False) -> Result:
         """Run the network.
@@ -78,6 +79,20 @@ class SpikeDrivenTransformer:
         if not np.isfinite(logits).all():
             raise WeightsError(f"the logits overflow {self.arithmetic.name}; use arithmetic float64, or other weights")
         return Result(mean_steps(logits, run), logits, run.spikes, run.currents, run.counts, run.other_counts)
+
+    @property
+    def parameters(self) -> Parameters:
+        """The folded parameters, read back from where they are used: the network holds its weights once."""
+        stages: dict[str, object] = {"patch_embed": self.patch_embed}
+        for j, block in enumerate(self.blocks):
+            stages |= {f"block.{j}.attn": block.attn, f"block.{j}.mlp": block.mlp}
+        layers = {
+            f"{path}.{name}": part.layer()
+            for path, stage in stages.items()
+            for name, part in vars(stage).items()
+            if isinstance(part, PanelledLayer)
+        }
+        return Parameters({**layers, "head": self.head.head.layer()}, self._neurons)
 
     def warm_up(self) -> None:
         """Load or compile the kernels, by running the smallest image that the pools allow."""

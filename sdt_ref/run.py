@@ -13,8 +13,8 @@ import numpy as np
 from .events import SpikeEvents
 from .result import OperationCount
 
-TILE_BYTES = 1 << 19  # currents of one tile; those of one panel stay in a core's L2 cache
 MAX_THREADS = 256
+TILES_PER_THREAD = 2  # at least: tiles have unequal numbers of events, and cores unequal luck
 
 _COUNTED = tuple(field.name for field in dataclasses.fields(OperationCount))
 
@@ -67,7 +67,8 @@ class Run:
         make_worker : called once per thread, so that each has its own scratch; returns f(first, count) -> piece
         """
         n_tiles = -(-total // size)
-        n_tiles += -n_tiles % min(self.threads, total)
+        if self.threads > 1:
+            n_tiles += -n_tiles % min(TILES_PER_THREAD * self.threads, total)
         size = -(-total // n_tiles)
         firsts = range(0, total, size)
         pieces: list[Piece | None] = [None] * len(firsts)
@@ -78,17 +79,14 @@ class Run:
             while not stopped and (ticket := next(tickets)) < len(firsts):
                 pieces[ticket] = worker(firsts[ticket], min(size, total - firsts[ticket]))
 
-        threads = min(self.threads, len(firsts))
-        if threads == 1:
+        helpers = [_pool(self.threads).submit(work) for _ in range(min(self.threads, len(firsts)) - 1)]
+        try:
             work()
-        else:
-            helpers = [_pool(self.threads).submit(work) for _ in range(threads)]
-            try:
-                for helper in helpers:
-                    helper.result()
-            except BaseException:  # Ctrl-C, or an error in one thread: the others draw no more
-                stopped.append(True)
-                raise
+            for helper in helpers:
+                helper.result()
+        except BaseException:  # Ctrl-C, or an error in one thread: the others draw no more
+            stopped.append(True)
+            raise
         return pieces  # type: ignore[return-value]  # every ticket was drawn
 
     def record(self, hook: str, events: SpikeEvents) -> SpikeEvents:

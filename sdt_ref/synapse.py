@@ -5,26 +5,40 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from . import kernels
-from .current import Current, Fill, in_panels, positions, tile_size
+from .current import Current, Fill, in_panels, out_of_panels, positions, tile_size
 from .events import SpikeEvents
 from .folding import Layer
 from .run import Run
 
 
-class Synapse:
-    """A weight layer, its rows in the order in which events add them: (kernel row, kernel column, input channel).
+class PanelledLayer:
+    """A weight layer as the kernels read it: rows in canonical order (kernel row, kernel column, input channel).
 
     Parameters
     ----------
     name : of the layer in Result.counts
-    layer : folded weights [C_out, C_in, k, k], k = 1 or 3
+    layer : folded weights [C_out, C_in, k, k], k = 1 or 3; they are copied, and not kept
+
+    Attributes
+    ----------
+    panels : [P, k * k * C_in, PANEL]
+    bias : [P, PANEL]
     """
 
     def __init__(self, name: str, layer: Layer) -> None:
         self.name = name
         self.n_outputs, self.n_inputs, self.window, _ = layer.weight.shape
-        self.panels = in_panels(layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs))  # [P, rows, PANEL]
+        self.panels = in_panels(layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs))
         self.bias = in_panels(layer.bias)
+
+    def layer(self) -> Layer:
+        """The folded weights, read back."""
+        rows = out_of_panels(self.panels, self.n_outputs).reshape(self.window, self.window, self.n_inputs, -1)
+        return Layer(np.ascontiguousarray(rows.transpose(3, 2, 0, 1)), out_of_panels(self.bias, self.n_outputs))
+
+
+class Synapse(PanelledLayer):
+    """A weight layer that reads spikes, and only ever adds."""
 
     def __call__(self, events: SpikeEvents) -> Current:
         """The current that these events cause: [T, B, C_in, H, W] spikes -> [T, B, H, W, C_out] current."""
@@ -47,6 +61,7 @@ class SynapticCurrent:
         events, synapse = self.events, self.synapse
         steps, batch, height, width = (*self.grid, 1, 1)[:4]
         added = kernels.aligned((len(synapse.panels), steps), np.int64)
+        added[:] = 0
         self._rows_added.append(added)
         cursors = np.empty(steps * tile_size(self.grid, self.n_channels, self.dtype), np.int64)
 

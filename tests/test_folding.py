@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sdt_ref import WeightsError
 from sdt_ref.arithmetic import FLOAT32, FLOAT64
 from sdt_ref.folding import BATCH_NORM_EPSILON, fold
+from sdt_ref.model import SpikeDrivenTransformer
 from sdt_ref.weights import Weights
 
 from .equality import assert_same
@@ -119,5 +120,18 @@ def test_folding_beyond_float32_is_refused_by_name() -> None:
     tensors["block.0.mlp.fc1_bn.running_var"] = np.full(24, 1e-8, np.float32)
     huge = Weights(tensors, weights.config, weights.preprocessing, weights.classes, {})
     with pytest.raises(WeightsError, match=r"layer 'block.0.mlp.fc1_conv': BatchNorm folds to values beyond float32"):
-        fold(huge, FLOAT32)
-    fold(huge, FLOAT64)
+        SpikeDrivenTransformer(huge)
+    SpikeDrivenTransformer(huge, "float64")
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "float64"])
+def test_a_network_holds_its_folded_weights_once_and_gives_them_back(arithmetic: str) -> None:
+    weights = weights_of(Network(dim=80, hidden=24, in_channels=2))
+    model = SpikeDrivenTransformer(weights, arithmetic)
+    folded = fold(weights, model.arithmetic)
+    back = model.parameters
+    assert set(back.layers) == set(folded.layers)
+    for name, layer in folded.layers.items():
+        assert_same(back.layers[name].weight, layer.weight, name)
+        assert_same(back.layers[name].bias, layer.bias, name)
+    assert back.neurons == folded.neurons

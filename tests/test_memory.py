@@ -7,15 +7,17 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from sdt_ref.arithmetic import FLOAT32
 from sdt_ref.current import Stream
 from sdt_ref.events import SpikeEvents
-from sdt_ref.folding import Layer, NeuronParameters
+from sdt_ref.folding import Layer, NeuronParameters, fold
 from sdt_ref.masking import intersect, pool, pool_tokens, sum_tokens
+from sdt_ref.model import SpikeDrivenTransformer
 from sdt_ref.neuron import Neuron
 from sdt_ref.run import Run
 from sdt_ref.synapse import Synapse
 
-from .networks import Network, input_of, model_of
+from .networks import Network, input_of, model_of, weights_of
 
 GRID, CHANNELS = (4, 1, 112, 112), 96
 NEURONS = int(np.prod(GRID)) * CHANNELS
@@ -87,6 +89,22 @@ def test_weight_layers_allocate_their_current_and_a_tile(rate: float, window: in
     synapse = Synapse("layer", layer)
     current_bytes = NEURONS // CHANNELS * outputs * 4
     assert peak_of(lambda: Stream.of(synapse(spikes), Run(4, 2))) < SCRATCH + current_bytes
+
+
+def test_a_network_holds_its_weights_once() -> None:
+    """No copy in another layout, and while it is built only one layer in float64 besides."""
+    weights = weights_of(Network(dim=512, hidden=2048, in_channels=3))
+    folded = fold(weights, FLOAT32).layers
+    nbytes = {name: layer.weight.nbytes + layer.bias.nbytes for name, layer in folded.items()}
+    tracemalloc.start()
+    model = SpikeDrivenTransformer(weights)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert model.architecture.dim == 512
+    assert held < 1.05 * sum(nbytes.values())
+    assert peak < 1.05 * sum(nbytes.values()) + 6 * max(
+        nbytes.values()
+    )  # twice in float64, once rounded, once in panels
 
 
 def test_the_inference_path_never_makes_spikes_dense(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ All of them work on PANEL channels at once. Arrays of panels begin at whole cach
 straddles two lines costs two loads, and the whole network a seventh of its time.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,10 @@ INDEX = ir.IntType(64)
 
 
 def aligned(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Make an array of zeros that begins at a whole vector and shares no cache line with another array."""
-    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.zeros(nbytes + 2 * VECTOR_BYTES, np.uint8)
+    """Make an array, not initialised, that begins at a whole vector and shares no cache line with another array."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.empty(nbytes + 2 * VECTOR_BYTES, np.uint8)
     start = -room.ctypes.data % VECTOR_BYTES
     return room[start : start + nbytes].view(dtype).reshape(shape)
 

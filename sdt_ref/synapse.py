@@ -23,6 +23,7 @@ class PanelledLayer:
     ----------
     panels : [P, k * k * C_in, PANEL]
     bias : [P, PANEL]
+    panel_widths : [P], outputs in each panel
     """
 
     def __init__(self, name: str, layer: Layer) -> None:
@@ -30,6 +31,7 @@ class PanelledLayer:
         self.n_outputs, self.n_inputs, self.window, _ = layer.weight.shape
         self.panels = in_panels(layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs))
         self.bias = in_panels(layer.bias)
+        self.panel_widths = np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])
 
     def layer(self) -> Layer:
         """The folded weights, read back."""
@@ -87,10 +89,9 @@ class SynapticCurrent:
 
     def finish(self, run: Run) -> None:
         """See Current. Each row that was added is one addition for each output of its panel."""
-        panel_widths = np.diff([*range(0, self.n_channels, kernels.PANEL), self.n_channels])
         run.count_layer(
             self.synapse.name,
-            ac=panel_widths @ np.sum(self._rows_added, axis=0),
+            ac=self.synapse.panel_widths @ sum(self._rows_added),
             events=self.events.events_per_step(),
             neurons=positions(self.grid) * self.synapse.n_inputs,
         )

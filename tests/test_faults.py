@@ -102,8 +102,8 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "image of another time step": (ENGINE, ADD, "row = t * n_rows + first", "row = first"),
     "additions counted at step 0": (ENGINE, ADD, "added[p, t] += stop - e", "added[p, 0] += stop - e"),
     "additions counted per list": (ENGINE, ADD, "added[p, t] += stop - e", "added[p, t] += 1"),
-    "fan-out forgotten": (ENGINE, "synapse.py", "ac=panel_widths @ np.sum(self._rows_added, axis=0)", "ac=np.sum(self._rows_added, axis=(0, 1))"),
-    "padding counted": (ENGINE, "synapse.py", "np.diff([*range(0, self.n_channels, kernels.PANEL), self.n_channels])", "np.full(len(self.synapse.panels), kernels.PANEL)"),
+    "fan-out forgotten": (ENGINE, "synapse.py", "ac=self.synapse.panel_widths @ sum(self._rows_added)", "ac=sum(self._rows_added).sum(axis=0)"),
+    "padding counted": (ENGINE, "synapse.py", "np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])", "np.full(len(self.panels), kernels.PANEL)"),
     # neurons
     "> for >=": (ENGINE, VECTOR, "    fired = h >= threshold\n", "    fired = h > threshold\n"),
     "soft reset": (ENGINE, VECTOR, "np.where(fired, 0, h)", "np.where(fired, h - threshold, h)"),

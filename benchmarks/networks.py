@@ -130,7 +130,7 @@ def calibrated(dim: int, depth: int, size: int, pooling_stat: str = "1111", num_
     for j in range(depth):
         attention, layers = f"block.{j}.attn", f"block.{j}.mlp"
         q, k, v = (c.fit(f"{attention}.{p}_conv", s, float(wanted[p]))[1] for p in "qkv")  # type: ignore[arg-type]
-        count = sum_tokens(intersect(k, v, c.run), np.dtype(np.float32), c.run)
+        count = sum_tokens(intersect(k, v, c.run), np.dtype(np.float32))
         mask = Neuron("mask", NeuronParameters(np.float32(0.5), np.float32(0.5)))(
             Stream.from_array(count.shape[:2], count), c.run
         )

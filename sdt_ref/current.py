@@ -14,6 +14,7 @@ from . import kernels
 from .run import Run
 
 PANEL_BYTES = 1 << 18  # currents of a tile in one panel: they stay in a core's L2 cache with a piece of the weights
+WORTH_A_THREAD = 1 << 16  # bytes of currents
 TILE_BYTES = 1 << 21  # in all panels: they are written and read once; the fewer tiles, the less Python in between
 
 Fill = Callable[[int, int, np.ndarray, int], None]
@@ -56,11 +57,12 @@ def panel_shape(grid: tuple[int, ...], n_channels: int, n_positions: int) -> tup
     return -(-n_channels // kernels.PANEL), grid[0], n_positions, kernels.PANEL
 
 
-def tile_size(grid: tuple[int, ...], n_channels: int, dtype: np.dtype) -> int:
-    """Positions whose currents over all time steps fit into PANEL_BYTES and TILE_BYTES; no more than there are."""
+def tile_sizes(grid: tuple[int, ...], n_channels: int, dtype: np.dtype) -> tuple[int, int]:
+    """The most positions of a tile, by PANEL_BYTES and TILE_BYTES, and the least, by WORTH_A_THREAD."""
     panels, *one_panel = panel_shape(grid, n_channels, 1)
     position_bytes = math.prod(one_panel) * dtype.itemsize
-    return min(max(1, min(PANEL_BYTES, TILE_BYTES // panels) // position_bytes), positions(grid))
+    most = min(PANEL_BYTES, TILE_BYTES // panels) // position_bytes
+    return min(max(1, most), positions(grid)), -(-WORTH_A_THREAD // (position_bytes * panels))
 
 
 def in_panels(array: np.ndarray) -> np.ndarray:
@@ -110,7 +112,7 @@ class Stream:
 
             return piece
 
-        run.tiles(n, tile_size(current.grid, current.n_channels, current.dtype), worker)
+        run.tiles(n, *tile_sizes(current.grid, current.n_channels, current.dtype), worker)
         current.finish(run)
         if residual is not None:
             run.count_other("residual", ac=n * current.n_channels)

@@ -10,7 +10,8 @@ from . import kernels
 from .events import CHANNEL, OFFSET, SpikeEvents, Tile
 from .run import Run
 
-TILE_EVENTS = 1 << 16  # room for the events of one tile, were all its neurons to spike
+TILE_EVENTS = 1 << 18  # room for the events of one tile, were all its neurons to spike
+WORTH_A_THREAD = 1 << 17  # neurons of a tile
 
 
 def pool(events: SpikeEvents, stride: int, run: Run) -> SpikeEvents:
@@ -73,24 +74,19 @@ def intersect(events: SpikeEvents, mask: SpikeEvents, run: Run) -> SpikeEvents:
     return _by_rows(events.grid, events.n_channels, scan, run)
 
 
-def sum_tokens(events: SpikeEvents, dtype: np.dtype, run: Run) -> np.ndarray:
+def sum_tokens(events: SpikeEvents, dtype: np.dtype) -> np.ndarray:
     """Count the spikes of each channel over the tokens: [T, B, C, H, W] -> [T, B, C], whole numbers."""
     T, B = events.grid[:2]
     sums = np.empty((T * B, events.n_channels), dtype)
 
-    def worker() -> Callable[[int, int], None]:
-        return lambda first, count: kernels.sum_tokens(
-            events.offsets, events.channels, events.n_tokens, first, count, sums
-        )
-
-    run.tiles(len(sums), 1, worker)
+    kernels.sum_tokens(events.offsets, events.channels, events.n_tokens, sums)
     return sums.reshape(T, B, -1)
 
 
 def _by_rows(grid: tuple[int, ...], n_channels: int, scan: Callable[..., Any], run: Run) -> SpikeEvents:
     """Run a kernel that makes the events of one row from those of others, tile by tile."""
     total = math.prod(grid)
-    size = min(max(1, TILE_EVENTS // n_channels), total)
+    size, least = min(max(1, TILE_EVENTS // n_channels), total), max(1, WORTH_A_THREAD // n_channels)
 
     def worker() -> Callable[[int, int], Tile]:
         bits = kernels.aligned((n_channels + 63) // 64, np.uint64)
@@ -104,4 +100,4 @@ def _by_rows(grid: tuple[int, ...], n_channels: int, scan: Callable[..., Any], r
 
         return piece
 
-    return SpikeEvents.from_kernel(grid, n_channels, run.tiles(total, size, worker))
+    return SpikeEvents.from_kernel(grid, n_channels, run.tiles(total, size, least, worker))

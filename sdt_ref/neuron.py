@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from . import kernels
-from .current import Current, Stream, panel_shape, positions, tile_size
+from .current import Current, Stream, panel_shape, positions, tile_sizes
 from .events import CHANNEL, OFFSET, SpikeEvents, Tile
 from .folding import NeuronParameters
 from .run import Run
@@ -33,7 +33,7 @@ class Neuron:
         Current and membranes exist one tile at a time; only events leave it.
         """
         T, n, C = current.grid[0], positions(current.grid), current.n_channels
-        size = tile_size(current.grid, C, current.dtype)
+        size, least = tile_sizes(current.grid, C, current.dtype)
         kept = np.empty(panel_shape(current.grid, C, n), current.dtype) if run.record_currents else None
 
         def worker() -> Callable[[int, int], Tile]:
@@ -54,7 +54,7 @@ class Neuron:
 
             return fire
 
-        tiles = run.tiles(n, size, worker)
+        tiles = run.tiles(n, size, least, worker)
         current.finish(run)
         run.count_other("leak", ac=n * C, mac=n * C)
         if kept is not None:

@@ -46,7 +46,7 @@ class SpikeDrivenSelfAttention:
         run.record(f"{self.hook}_kv_before", kv.in_heads(self.heads))
         if self.dvs_mode:
             kv = pool_tokens(kv, self.heads, run)
-        count = sum_tokens(kv, u.dtype, run)  # [T, B, C] whole numbers, 0 to N
+        count = sum_tokens(kv, u.dtype)  # [T, B, C] whole numbers, 0 to N
         run.count_other("attention", ac=kv.events_per_step(), events=kv.events_per_step())
         mask = self.talking_heads_lif(Stream.from_array(count.shape[:2], count), run)  # [T, B, h, 1, d]
         run.record(f"{self.hook}_kv", mask.in_heads(self.heads))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from . import kernels
-from .current import Current, Fill, in_panels, out_of_panels, positions, tile_size
+from .current import Current, Fill, in_panels, out_of_panels, positions, tile_sizes
 from .events import SpikeEvents
 from .folding import Layer
 from .run import Run
@@ -65,7 +65,7 @@ class SynapticCurrent:
         added = kernels.aligned((len(synapse.panels), steps), np.int64)
         added[:] = 0
         self._rows_added.append(added)
-        cursors = np.empty(steps * tile_size(self.grid, self.n_channels, self.dtype), np.int64)
+        cursors = np.empty(steps * tile_sizes(self.grid, self.n_channels, self.dtype)[0], np.int64)
 
         def fill(first: int, count: int, out: np.ndarray, at: int) -> None:
             kernels.add_rows(

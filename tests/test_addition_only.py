@@ -34,7 +34,7 @@ def pooling(kernels: ModuleType, _: type) -> list[Any]:
 def attention(kernels: ModuleType, dtype: type) -> list[Any]:
     bits, out, per_row = np.zeros(1, np.uint64), np.empty(8, np.uint16), np.empty(4, np.int64)
     kernels.intersect(OFFSETS, CHANNELS, OFFSETS, CHANNELS, 1, 0, 4, out, per_row)
-    kernels.sum_tokens(OFFSETS, CHANNELS, 4, 0, 1, np.empty((1, 2), dtype))
+    kernels.sum_tokens(OFFSETS, CHANNELS, 4, np.empty((1, 2), dtype))
     low = high = np.arange(2)
     kernels.spread_tokens(OFFSETS, CHANNELS, 4, low, high, 0, 4, bits, out, per_row)
     return [kernels.intersect, kernels.sum_tokens, kernels.spread_tokens]

@@ -47,21 +47,19 @@ def intersect(a_offsets, a_channels, b_offsets, b_channels, rows_per_b, first, c
 
 
 @kernel
-def sum_tokens(offsets, channels, n_tokens, first, count, sums):
+def sum_tokens(offsets, channels, n_tokens, sums):
     """Number of events of each channel over the tokens of one time step and sample.
 
     Parameters
     ----------
     n_tokens : int
         rows per time step and sample
-    first, count
-        the tile, in pairs (time step, sample)
     sums : float[n_pairs, C]
-        written at [first:first+count]; whole numbers, exact
+        written for each pair (time step, sample); whole numbers, exact
 
     Source: official module MS_SSA_Conv, the sum over tokens.
     """
-    for pair in range(first, first + count):
+    for pair in range(sums.shape[0]):
         for c in range(sums.shape[1]):
             sums[pair, c] = 0
         for e in range(offsets[pair * n_tokens], offsets[(pair + 1) * n_tokens]):

@@ -13,11 +13,10 @@ import numpy as np
 from . import kernels
 from .run import Run
 
-PANEL_BYTES = 1 << 18  # currents of a tile in one panel: they stay in a core's L2 cache with a piece of the weights
+PANELS_BYTES = 1 << 19  # currents that are computed at a time: they stay in a core's L2 cache until they are read
 WORTH_A_THREAD = 1 << 16  # bytes of currents
-TILE_BYTES = 1 << 21  # in all panels: they are written and read once; the fewer tiles, the less Python in between
 
-Fill = Callable[[int, int, np.ndarray, int], None]
+Fill = Callable[[slice, int, int, np.ndarray, int], None]
 
 
 class Current(Protocol):
@@ -28,6 +27,7 @@ class Current(Protocol):
     grid : (T, B, H, W) or (T, B); positions are the product of all but T
     n_channels : C
     dtype : element type
+    static : whether it is the same at every time step, and therefore comes once
     """
 
     @property
@@ -36,11 +36,14 @@ class Current(Protocol):
     def n_channels(self) -> int: ...
     @property
     def dtype(self) -> np.dtype: ...
+    @property
+    def static(self) -> bool: ...
 
-    def filler(self) -> Fill:
-        """Make fill(first, count, out, at), with scratch of its own: out[:, :, at:at+count] gets those positions.
+    def filler(self, size: int) -> Fill:
+        """Make fill(panels, first, count, out, at), with scratch of its own for `size` positions.
 
-        `out` is [P, T, n, PANEL], C-contiguous.
+        It writes these panels at the positions first .. first+count-1 to out[:, :, at:at+count]; `out` is
+        [number of panels, T or 1 if static, n, PANEL], C-contiguous.
         """
 
     def finish(self, run: Run) -> None:
@@ -52,23 +55,30 @@ def positions(grid: tuple[int, ...]) -> int:
     return math.prod(grid[1:])
 
 
-def panel_shape(grid: tuple[int, ...], n_channels: int, n_positions: int) -> tuple[int, int, int, int]:
-    """Shape [P, T, n, PANEL] of the currents at n positions."""
-    return -(-n_channels // kernels.PANEL), grid[0], n_positions, kernels.PANEL
+def n_panels(n_channels: int) -> int:
+    """Panels that so many channels fill."""
+    return -(-n_channels // kernels.PANEL)
 
 
-def tile_sizes(grid: tuple[int, ...], n_channels: int, dtype: np.dtype) -> tuple[int, int]:
-    """The most positions of a tile, by PANEL_BYTES and TILE_BYTES, and the least, by WORTH_A_THREAD."""
-    panels, *one_panel = panel_shape(grid, n_channels, 1)
-    position_bytes = math.prod(one_panel) * dtype.itemsize
-    most = min(PANEL_BYTES, TILE_BYTES // panels) // position_bytes
-    return min(max(1, most), positions(grid)), -(-WORTH_A_THREAD // (position_bytes * panels))
+def scratch_shape(current: Current, size: int) -> tuple[int, int, int, int]:
+    """Shape [P', T or 1, size, PANEL] of some panels that fit into PANELS_BYTES at `size` positions."""
+    frames = 1 if current.static else current.grid[0]
+    panel_bytes = frames * size * kernels.PANEL * current.dtype.itemsize
+    fitting = min(max(1, PANELS_BYTES // panel_bytes), n_panels(current.n_channels))
+    return fitting, frames, size, kernels.PANEL
+
+
+def tile_size(current: Current, run: Run) -> int:
+    """Positions of a tile: one panel of them fits into PANELS_BYTES, and all panels are WORTH_A_THREAD."""
+    position_bytes = current.grid[0] * kernels.PANEL * current.dtype.itemsize  # of one panel
+    most = max(1, PANELS_BYTES // position_bytes)
+    least = -(-WORTH_A_THREAD // (position_bytes * n_panels(current.n_channels)))
+    return run.tile_size(positions(current.grid), most, least)
 
 
 def in_panels(array: np.ndarray) -> np.ndarray:
     """[..., C] -> [P, ..., PANEL]: the last axis cut into panels, the last one padded with zeros."""
-    n_channels = array.shape[-1]
-    panels = kernels.aligned((-(-n_channels // kernels.PANEL), *array.shape[:-1], kernels.PANEL), array.dtype)
+    panels = kernels.aligned((n_panels(array.shape[-1]), *array.shape[:-1], kernels.PANEL), array.dtype)
     for p, panel in enumerate(panels):
         part = array[..., p * kernels.PANEL : (p + 1) * kernels.PANEL]
         panel[..., : part.shape[-1]] = part
@@ -90,6 +100,8 @@ class Stream:
     panels : [P, T, positions, PANEL]
     """
 
+    static = False
+
     def __init__(self, grid: tuple[int, ...], n_channels: int, panels: np.ndarray) -> None:
         self.grid = grid
         self.n_channels = n_channels
@@ -99,24 +111,25 @@ class Stream:
     @classmethod
     def of(cls, current: Current, run: Run, residual: "Stream | None" = None) -> Self:
         """Compute all of a current, and add a residual: after all inputs, as the canonical order demands."""
-        n = positions(current.grid)
-        out = kernels.aligned(panel_shape(current.grid, current.n_channels, n), current.dtype)
+        n, size = positions(current.grid), tile_size(current, run)
+        frames = 1 if current.static else current.grid[0]
+        out = kernels.aligned((n_panels(current.n_channels), frames, n, kernels.PANEL), current.dtype)
 
         def worker() -> Callable[[int, int], None]:
-            fill = current.filler()
+            fill = current.filler(size)
 
             def piece(first: int, count: int) -> None:
-                fill(first, count, out, first)
+                fill(slice(None), first, count, out, first)
                 if residual is not None:
                     out[:, :, first : first + count] += residual.panels[:, :, first : first + count]
 
             return piece
 
-        run.tiles(n, *tile_sizes(current.grid, current.n_channels, current.dtype), worker)
+        run.tiles(n, size, worker)
         current.finish(run)
         if residual is not None:
             run.count_other("residual", ac=n * current.n_channels)
-        return cls(current.grid, current.n_channels, out)
+        return cls(current.grid, current.n_channels, np.repeat(out, current.grid[0], axis=1) if current.static else out)
 
     @classmethod
     def from_array(cls, grid: tuple[int, ...], array: np.ndarray) -> Self:
@@ -128,11 +141,11 @@ class Stream:
         """The currents as [T, positions, C], a copy."""
         return out_of_panels(self.panels, self.n_channels)
 
-    def filler(self) -> Fill:
+    def filler(self, size: int) -> Fill:
         """See Current."""
 
-        def fill(first: int, count: int, out: np.ndarray, at: int) -> None:
-            out[:, :, at : at + count] = self.panels[:, :, first : first + count]
+        def fill(panels: slice, first: int, count: int, out: np.ndarray, at: int) -> None:
+            out[:, :, at : at + count] = self.panels[panels, :, first : first + count]
 
         return fill
 

@@ -29,17 +29,18 @@ class AnalogCurrent:
         self.n_channels = encoder.n_outputs
         self.dtype = image.dtype
         self._frames = frames  # 1 for a static image
+        self.static = frames == 1 < time_steps
         self._image = np.ascontiguousarray(np.moveaxis(image, 2, -1)).reshape(frames, -1, C)
         self._taps: list[np.ndarray] = []  # one per thread
 
-    def filler(self) -> Fill:
+    def filler(self, size: int) -> Fill:
         """See Current."""
-        taps = kernels.aligned(self._frames, np.int64)
+        taps = kernels.aligned((len(self.encoder.panels), self._frames), np.int64)
         taps[:] = 0
         self._taps.append(taps)
         _, batch, height, width = self.grid
 
-        def fill(first: int, count: int, out: np.ndarray, at: int) -> None:
+        def fill(panels: slice, first: int, count: int, out: np.ndarray, at: int) -> None:
             kernels.conv3x3_analog(
                 self._image,
                 batch,
@@ -47,19 +48,19 @@ class AnalogCurrent:
                 width,
                 first,
                 count,
-                self.encoder.panels,
-                self.encoder.bias,
+                self.encoder.panels[panels],
+                self.encoder.bias[panels],
                 out,
                 at,
-                taps,
+                taps[panels],
             )
 
         return fill
 
     def finish(self, run: Run) -> None:
-        """See Current. Each tap inside the image is C_in * C_out multiply-accumulates."""
+        """See Current. Each tap inside the image is C_in multiply-accumulates for each output of its panel."""
         macs = np.zeros(run.time_steps, np.int64)
-        macs[: self._frames] = np.sum(self._taps, axis=0) * self.encoder.n_inputs * self.n_channels
+        macs[: self._frames] = self.encoder.panel_widths @ sum(self._taps) * self.encoder.n_inputs
         run.count_layer(self.encoder.name, mac=macs)
         run.count_other(
             "bias", ac=np.where(np.arange(run.time_steps) < self._frames, positions(self.grid) * self.n_channels, 0)

@@ -86,7 +86,7 @@ def sum_tokens(events: SpikeEvents, dtype: np.dtype) -> np.ndarray:
 def _by_rows(grid: tuple[int, ...], n_channels: int, scan: Callable[..., Any], run: Run) -> SpikeEvents:
     """Run a kernel that makes the events of one row from those of others, tile by tile."""
     total = math.prod(grid)
-    size, least = min(max(1, TILE_EVENTS // n_channels), total), max(1, WORTH_A_THREAD // n_channels)
+    size = run.tile_size(total, max(1, TILE_EVENTS // n_channels), max(1, WORTH_A_THREAD // n_channels))
 
     def worker() -> Callable[[int, int], Tile]:
         bits = kernels.aligned((n_channels + 63) // 64, np.uint64)
@@ -100,4 +100,4 @@ def _by_rows(grid: tuple[int, ...], n_channels: int, scan: Callable[..., Any], r
 
         return piece
 
-    return SpikeEvents.from_kernel(grid, n_channels, run.tiles(total, size, least, worker))
+    return SpikeEvents.from_kernel(grid, n_channels, run.tiles(total, size, worker))

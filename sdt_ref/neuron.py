@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from . import kernels
-from .current import Current, Stream, panel_shape, positions, tile_sizes
+from .current import Current, Stream, n_panels, positions, scratch_shape, tile_size
 from .events import CHANNEL, OFFSET, SpikeEvents, Tile
 from .folding import NeuronParameters
 from .run import Run
@@ -33,28 +33,34 @@ class Neuron:
         Current and membranes exist one tile at a time; only events leave it.
         """
         T, n, C = current.grid[0], positions(current.grid), current.n_channels
-        size, least = tile_sizes(current.grid, C, current.dtype)
-        kept = np.empty(panel_shape(current.grid, C, n), current.dtype) if run.record_currents else None
+        size = tile_size(current, run)
+        P, kept = n_panels(C), None
+        if run.record_currents:
+            kept = np.empty((P, T, n, kernels.PANEL), current.dtype)
 
         def worker() -> Callable[[int, int], Tile]:
-            fill = current.filler()
-            tile = kernels.aligned(panel_shape(current.grid, C, size), current.dtype)
+            fill = current.filler(size)
+            scratch = kernels.aligned(scratch_shape(current, size), current.dtype)
             membrane = kernels.aligned(kernels.PANEL, current.dtype)
+            fired = kernels.aligned((P, T, size), np.uint64)
             channels = np.empty((T, size * C), CHANNEL)
             n_spikes, per_row = kernels.aligned(T, OFFSET), np.empty((T, size), OFFSET)
 
             def fire(first: int, count: int) -> Tile:
-                fill(first, count, tile, 0)
-                if kept is not None:
-                    kept[:, :, first : first + count] = tile[:, :, :count]
-                kernels.fire(tile, count, self.decay, self.threshold, membrane, channels, n_spikes, per_row)
-                return Tile(
-                    per_row[:, :count].copy(), [step[:m].copy() for step, m in zip(channels, n_spikes, strict=True)]
-                )
+                for p in range(0, P, len(scratch)):
+                    panels = slice(p, min(p + len(scratch), P))
+                    x = scratch[: panels.stop - p]
+                    fill(panels, first, count, x, 0)
+                    if kept is not None:
+                        kept[panels, :, first : first + count] = x[:, :, :count]
+                    kernels.fire(x, count, self.decay, self.threshold, membrane, fired[panels])
+                kernels.list_events(fired, count, channels, n_spikes, per_row)
+                steps = [step[:m].copy() for step, m in zip(channels, n_spikes, strict=True)]
+                return Tile(per_row[:, :count].copy(), steps)
 
             return fire
 
-        tiles = run.tiles(n, size, least, worker)
+        tiles = run.tiles(n, size, worker)
         current.finish(run)
         run.count_other("leak", ac=n * C, mac=n * C)
         if kept is not None:

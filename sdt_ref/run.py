@@ -14,7 +14,7 @@ from .events import SpikeEvents
 from .result import OperationCount
 
 MAX_THREADS = 256
-TILES_PER_THREAD = 4  # if there is work: tiles have unequal numbers of events, and cores unequal luck
+TILES_PER_THREAD = 2  # if there is work: tiles have unequal numbers of events, and cores unequal luck
 
 _COUNTED = tuple(field.name for field in dataclasses.fields(OperationCount))
 
@@ -58,18 +58,26 @@ class Run:
         self.counts: dict[str, OperationCount] = {}
         self.other_counts: dict[str, OperationCount] = {}
 
-    def tiles(self, total: int, size: int, least: int, make_worker: Callable[[], TileWorker[Piece]]) -> list[Piece]:
-        """Cut positions 0 .. total-1 into equal tiles and work on them in threads; the pieces come back in order.
+    def tile_size(self, total: int, most: int, least: int) -> int:
+        """Positions per tile, so that `total` of them make equal tiles, and enough for all threads.
 
         Parameters
         ----------
-        size : positions per tile, at most
+        most : positions that a tile can have
         least : positions that are worth a tile and a thread of their own
-        make_worker : called once per thread, so that each has its own scratch; returns f(first, count) -> piece
         """
         enough = TILES_PER_THREAD * self.threads if self.threads > 1 else 1
-        n_tiles = max(-(-total // size), min(enough, total // least))
-        size = -(-total // max(n_tiles, 1))
+        n_tiles = max(-(-total // most), min(enough, total // least), 1)
+        return -(-total // n_tiles)
+
+    def tiles(self, total: int, size: int, make_worker: Callable[[], TileWorker[Piece]]) -> list[Piece]:
+        """Cut positions 0 .. total-1 into tiles and work on them in threads; the pieces come back in order.
+
+        Parameters
+        ----------
+        size : positions per tile
+        make_worker : called once per thread, so that each has its own scratch; returns f(first, count) -> piece
+        """
         firsts = range(0, total, size)
         pieces: list[Piece | None] = [None] * len(firsts)
         tickets, stopped = itertools.count(), list[bool]()

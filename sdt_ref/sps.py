@@ -59,5 +59,5 @@ def max_pool(current: Stream, run: Run) -> Stream:
     def worker() -> Callable[[int, int], None]:
         return lambda first, count: kernels.max_pool3x3(images, H, W, first, count, pooled)
 
-    run.tiles(P * T * B, P * T * B, 1, worker)
+    run.tiles(P * T * B, 1, worker)
     return Stream((T, B, H // 2, W // 2), current.n_channels, pooled.reshape(P, T, -1, lanes))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from . import kernels
-from .current import Current, Fill, in_panels, out_of_panels, positions, tile_sizes
+from .current import Current, Fill, in_panels, out_of_panels, positions
 from .events import SpikeEvents
 from .folding import Layer
 from .run import Run
@@ -50,6 +50,8 @@ class Synapse(PanelledLayer):
 class SynapticCurrent:
     """What a weight layer delivers to its neurons."""
 
+    static = False
+
     def __init__(self, synapse: Synapse, events: SpikeEvents) -> None:
         self.synapse = synapse
         self.events = events
@@ -58,16 +60,16 @@ class SynapticCurrent:
         self.dtype = synapse.panels.dtype
         self._rows_added: list[np.ndarray] = []  # one per thread
 
-    def filler(self) -> Fill:
+    def filler(self, size: int) -> Fill:
         """See Current."""
         events, synapse = self.events, self.synapse
         steps, batch, height, width = (*self.grid, 1, 1)[:4]
         added = kernels.aligned((len(synapse.panels), steps), np.int64)
         added[:] = 0
         self._rows_added.append(added)
-        cursors = np.empty(steps * tile_sizes(self.grid, self.n_channels, self.dtype)[0], np.int64)
+        cursors = np.empty(steps * size, np.int64)
 
-        def fill(first: int, count: int, out: np.ndarray, at: int) -> None:
+        def fill(panels: slice, first: int, count: int, out: np.ndarray, at: int) -> None:
             kernels.add_rows(
                 events.offsets,
                 events.channels,
@@ -77,12 +79,12 @@ class SynapticCurrent:
                 synapse.window,
                 first,
                 count,
-                synapse.panels,
-                synapse.bias,
+                synapse.panels[panels],
+                synapse.bias[panels],
                 cursors,
                 out,
                 at,
-                added,
+                added[panels],
             )
 
         return fill

@@ -44,7 +44,7 @@ def assert_same_results(engine: Any, oracle: Any) -> None:
 def small_tiles(nbytes: int, package: ModuleType = sdt_ref) -> Any:
     """Cut even small networks into many tiles."""
     with (
-        mock.patch.multiple(package.current, PANEL_BYTES=nbytes, TILE_BYTES=nbytes),
+        mock.patch.object(package.current, "PANELS_BYTES", nbytes),
         mock.patch.object(package.masking, "TILE_EVENTS", nbytes),
     ):
         yield

@@ -92,5 +92,5 @@ def test_the_analog_convolution_does_multiply(tmp_path: Path) -> None:
     with changed_copy(tmp_path, jit=True) as package:
         kernel = package.kernels.conv3x3_analog
         kernel(np.ones((1, 4, 1), np.float32), 1, 2, 2, 0, 4, np.ones((1, 9, 64), np.float32), np.zeros((1, 64), np.float32),
-               np.empty((1, 1, 4, 64), np.float32), 0, np.zeros(1, np.int64))  # fmt: skip
+               np.empty((1, 1, 4, 64), np.float32), 0, np.zeros((1, 1), np.int64))  # fmt: skip
         assert data_multiplications(functions_of(kernel))

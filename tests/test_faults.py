@@ -34,6 +34,7 @@ NETWORKS = [
 def engine_equals_oracle(package: ModuleType) -> None:
     for n in NETWORKS:
         assert_engine_equals_oracle(n, "float32", threads=1, tile_bytes=700, package=package)
+    assert_engine_equals_oracle(NETWORKS[-1], "float32", threads=1, package=package)  # several panels at a time
 
 
 def folding_equals_batch_norm(package: ModuleType) -> None:
@@ -110,7 +111,9 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "(v + x) / 2": (NEURON, VECTOR, "h = membrane + (x - membrane) * decay\n    fired", "h = (membrane + x) * decay\n    fired"),
     "no leak": (ENGINE, VECTOR, "h = membrane + (x - membrane) * decay\n    fired", "h = membrane + x * decay\n    fired"),
     "one rounding too few": (NEURON, VECTOR, "h = membrane + (x - membrane) * decay\n    fired", "h = (membrane + (x.astype(float) - membrane) * float(decay)).astype(x.dtype)\n    fired"),
-    "neurons of another panel": (ENGINE, FIRE, "((p * n_steps + t) * n_places + i) * PANEL", "(t * n_places + i) * PANEL"),
+    "neurons of another panel": (ENGINE, FIRE, "place = ((p * n_frames + frame) * n_places + i) * PANEL", "place = (frame * n_places + i) * PANEL"),
+    "channels of another panel": (ENGINE, FIRE, "channels[t, n] = p * PANEL + lowest_bit(word)", "channels[t, n] = lowest_bit(word)"),
+    "panels beyond the scratch forgotten": (ENGINE, "neuron.py", "for p in range(0, P, len(scratch)):", "for p in range(0, len(scratch), len(scratch)):"),
     "membrane left over": (ENGINE, FIRE, "membrane[o] = 0", "membrane[o] += 0"),
     "PLIF run as LIF": (ENGINE, "neuron.py", "self.decay = parameters.decay", "self.decay = parameters.decay * 0 + parameters.decay.dtype.type(0.5)"),
     "neurons of another layer": (ENGINE, "sdsa.py", "self.k_lif(self.k_conv(s), run)", "self.q_lif(self.k_conv(s), run)"),
@@ -139,7 +142,7 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "mean over tokens backwards": (ENGINE, "head.py", "total += tokens[:, :, :, n]", "total = tokens[:, :, :, n] + total if n % 2 else total + tokens[:, :, :, H * W - n] if n > 1 else total"),
     "mean after the neurons": (ENGINE, "head.py", "total / u.dtype.type(H * W))", "total)"),
     "mean over steps forgotten": (ENGINE, "head.py", "return total / logits.dtype.type(len(logits))", "return total"),
-    "static image only at step 0": (ENGINE, ANALOG, "current[p, t, at + i, o] = current[p, 0, at + i, o]", "current[p, t, at + i, o] = 0"),
+    "static image only at step 0": (ENGINE, FIRE, "frame = t if n_frames > 1 else 0", "frame = t"),
     "frames all like the first": (ENGINE, ANALOG, "value = image[frame, source, c]", "value = image[0, source, c]"),
     "tiles joined in the wrong order": (ENGINE, "events.py", "for same_step in zip(*(t.channels for t in tiles), strict=True) for step in same_step", "for tile in tiles for step in tile.channels"),
     # folding

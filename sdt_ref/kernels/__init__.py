@@ -9,7 +9,7 @@ Bodies index base arrays instead of slicing, because a slice costs a reference c
 from .accumulate import add_rows
 from .analog import conv3x3_analog, max_pool3x3
 from .attention import intersect, spread_tokens, sum_tokens
-from .fire import fire
+from .fire import fire, list_events
 from .pooling import pool3x3
 from .vector import PANEL, aligned
 
@@ -20,6 +20,7 @@ __all__ = [
     "conv3x3_analog",
     "fire",
     "intersect",
+    "list_events",
     "max_pool3x3",
     "pool3x3",
     "spread_tokens",

@@ -60,7 +60,7 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
                 y = first // width % height
                 for i in range(count):
                     if 0 <= y + dy < height and 0 <= x + dx < width:
-                        for t in range(n_steps):
+                        for t in range(n_steps):  # innermost: a neuron that spikes once often spikes again
                             row = t * n_rows + first + i + dy * width + dx
                             e = offsets[row] if limit == piece else cursors[t * count + i]
                             place = ((p * n_steps + t) * n_places + at + i) * PANEL

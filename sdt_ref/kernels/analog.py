@@ -11,12 +11,12 @@ def conv3x3_analog(image, batch, height, width, first, count, panels, bias, curr
     Parameters
     ----------
     image : float[1 or T, batch * height * width, C_in]
-        1: a static image, which causes the same current at every time step
+        1: a static image, whose current is the same at every time step
     panels : float[P, 9 * C_in, PANEL], bias : float[P, PANEL]
-    current : float[P, T, n, PANEL]
+    current : float[P, 1 or T, n, PANEL]
         written at [:, :, at:at+count]
-    taps : int64[1 or T]
-        incremented by the taps inside the image; each is C_in * C_out multiply-accumulates (MAC)
+    taps : int64[P, 1 or T]
+        incremented by the taps inside the image; each is C_in multiply-accumulates (MAC) for an output of the panel
 
     Source: official module, proj_conv of MS_SPS. It is exempt from "addition only" by name: its input is analog.
     """
@@ -32,16 +32,12 @@ def conv3x3_analog(image, batch, height, width, first, count, panels, bias, curr
                 for ky in range(3):
                     for kx in range(3):
                         if 0 <= y + ky - 1 < height and 0 <= x + kx - 1 < width:
-                            taps[frame] += p == 0
+                            taps[p, frame] += 1
                             source = position + (ky - 1) * width + kx - 1
                             for c in range(n_inputs):
                                 value = image[frame, source, c]
                                 for o in range(PANEL):
                                     current[p, frame, at + i, o] += value * panels[p, (ky * 3 + kx) * n_inputs + c, o]
-        for t in range(n_frames, current.shape[1]):
-            for i in range(count):
-                for o in range(PANEL):
-                    current[p, t, at + i, o] = current[p, 0, at + i, o]
 
 
 @kernel

@@ -6,7 +6,7 @@ from .vector import PANEL, charge
 
 
 @kernel
-def fire(current, count, decay, threshold, membrane, channels, n_spikes, per_row):
+def fire(current, count, decay, threshold, membrane, fired):
     """Step `count` positions of LIF or PLIF neurons through all time steps, from rest.
 
     h = v + (x - v) * decay;  spike if h >= threshold;  v = 0 after a spike, else h
@@ -16,37 +16,52 @@ def fire(current, count, decay, threshold, membrane, channels, n_spikes, per_row
 
     Parameters
     ----------
-    current : float[P, T, n, PANEL]
+    current : float[P, T, n, PANEL], or float[P, 1, n, PANEL] for one that is the same at every time step
         input x at [:, :, :count]; 0 in lanes that pad the last panel, so that they stay silent
     decay, threshold : float
         of the same type as current; the threshold is positive
     membrane : float[PANEL]
         scratch
-    channels : uint16[T, at least count * C]
+    fired : uint64[P, T, n]
+        written at [:, :, :count]: bit k is set where channel k of the panel spikes
+
+    Source: spikingjelly 0.0.0.0.12, MultiStepLIFNode and MultiStepParametricLIFNode.
+    """
+    n_panels, n_frames, n_places, _ = current.shape
+    for p in range(n_panels):
+        for i in range(count):
+            for o in range(PANEL):
+                membrane[o] = 0
+            for t in range(fired.shape[1]):
+                frame = t if n_frames > 1 else 0
+                place = ((p * n_frames + frame) * n_places + i) * PANEL
+                fired[p, t, i] = charge(current, place, membrane, decay, threshold)
+
+
+@kernel
+def list_events(fired, count, channels, n_spikes, per_row):
+    """Turn bit masks of spikes into event lists.
+
+    Parameters
+    ----------
+    fired : uint64[P, T, n]
+        read at [:, :, :count]
+    channels : uint16[T, at least P * PANEL * count]
         written: for each time step the spiking channels, in order of (position, channel)
     n_spikes : int64[T]
         written: spikes of each time step
     per_row : int64[T, n]
         written at [:, :count]: spikes of each row
-
-    Source: spikingjelly 0.0.0.0.12, MultiStepLIFNode and MultiStepParametricLIFNode.
     """
-    n_panels, n_steps, n_places, _ = current.shape
-    for t in range(n_steps):
-        n_spikes[t] = 0
+    for t in range(fired.shape[1]):
+        n = 0
         for i in range(count):
-            per_row[t, i] = 0
-    for i in range(count):
-        for p in range(n_panels):
-            for o in range(PANEL):
-                membrane[o] = 0
-            for t in range(n_steps):
-                fired = charge(current, ((p * n_steps + t) * n_places + i) * PANEL, membrane, decay, threshold)
-                before = n_spikes[t]
-                n = before
-                while fired != 0:
-                    channels[t, n] = p * PANEL + lowest_bit(fired)
+            before = n
+            for p in range(fired.shape[0]):
+                word = fired[p, t, i]
+                while word != 0:
+                    channels[t, n] = p * PANEL + lowest_bit(word)
                     n += 1
-                    fired &= fired - ONE
-                n_spikes[t] = n
-                per_row[t, i] += n - before
+                    word &= word - ONE
+            per_row[t, i] = n - before
+        n_spikes[t] = n

@@ -1,12 +1,11 @@
-"""Command line: one table of engines on one network, every engine in the same order on the same cores."""
+"""Command line: everything that the README says about speed, measured on this machine; tables and one figure."""
 
 import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable
+from itertools import product
+from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -14,89 +13,156 @@ from sdt_ref.model import SpikeDrivenTransformer
 from sdt_ref.presets import PRESETS
 from sdt_ref.weights import Weights, load
 
-from .engines import Forward, event_engine, torch_engine
-from .networks import calibrated, photo, uniform
+from . import growth, memory, startup, sweep
+from .ceiling import LEVELS, additions_per_second
+from .compare import Row, compare
+from .engines import ENGINES
+from .networks import calibrated, photo
 
-ENGINES: dict[str, Callable[[Weights, int], tuple[Forward, Callable[[np.ndarray], list[np.ndarray]]]]] = {
-    "sdt_ref": event_engine,
-    "PyTorch eager": torch_engine,
-    "PyTorch eager, folded": lambda w, threads: torch_engine(w, threads, folded=True),
-    "PyTorch compile, folded": lambda w, threads: torch_engine(w, threads, folded=True, compiled=True),
-}
-# Between float32 engines, which add in different orders, a membrane on the threshold may fall on the other side. One
-# such spike can turn a channel of an attention mask and so reach all tokens of that step; with random weights it
-# then spreads through the later blocks. So the engines are held to each other where nothing has spread yet.
-EARLY = 13  # hooks of the patch embedding and of block 0
-ALLOWED = 1e-3  # of their spikes may differ
+SHIPPED = "shipped"
+NETWORKS = ("sdt-8-384", "sdt-8-512", "sdt-8-768", "sdt-2-512-cifar10", SHIPPED)
+PARTS = ("engines", "sweep", "growth", "startup", "memory")
+G = 1e9
 
 
 def main() -> int:
-    """Check the engines against each other, then time them round by round."""
+    """Run the chosen parts; exit code 1 when an engine computes another network."""
     options = _parser().parse_args()
     console = Console(highlight=False, soft_wrap=True)
-    weights = _weights(options)
-    x = photo(options.size or weights.preprocessing.size, options.batch)
-    _show_rates(console, weights, x)
-    engines = {name: make(weights, options.threads) for name, make in ENGINES.items()}
-    reference = engines["sdt_ref"][1](x)
-    hooks = list(SpikeDrivenTransformer(weights)(x, record=True).spikes)
-    for name, (forward, spikes_of) in engines.items():
-        different = [int((a != b).sum()) for a, b in zip(reference, spikes_of(x), strict=True)]
-        first = next((f", first in {hook}" for hook, count in zip(hooks, different, strict=True) if count), "")
-        console.print(f"{name}: {sum(different):,} of {sum(a.size for a in reference):,} spikes differ{first}")
-        if sum(different[:EARLY]) > ALLOWED * sum(a.size for a in reference[:EARLY]):
-            console.print("that is another network, not another order of additions: no times")
-            return 1
-        forward(x)  # warm up, compile
-    seconds: dict[str, list[float]] = {name: [] for name in engines}
-    for _ in range(options.runs):
-        for name, (forward, _spikes) in engines.items():
-            start = time.perf_counter()
-            forward(x)
-            seconds[name].append(time.perf_counter() - start)
-    _show_times(console, seconds, options)
-    return 0
+    engines: dict[str, list[Row]] = {}
+    points: list[sweep.Point] = []
+    growths: list[growth.Growth] = []
+    if "engines" in options.parts:
+        ceilings = _show_ceilings(console, options.threads)
+        for network, batch in product(options.network, options.batch):
+            engines[f"{network}, batch {batch}"] = _engines(console, network, batch, options, ceilings)
+    if "sweep" in options.parts:
+        points = _sweep(console, options)
+    if "growth" in options.parts:
+        growths = _growth(console, options)
+    if "startup" in options.parts:
+        _startup(console)
+    if "memory" in options.parts:
+        _memory(console, options)
+    if engines or points or growths:
+        from .figure import draw  # matplotlib, for those who want the picture
+
+        draw(options.figure, engines, points, growths)
+        console.print(f"figure: {options.figure}")
+    return 0 if all(row.same for rows in engines.values() for row in rows) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    example = "example: python -m benchmarks --network sdt-8-512 --threads 2"
+    example = "example: python -m benchmarks engines --network sdt-8-512 --batch 1"
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, epilog=example)
-    parser.add_argument("--network", default="sdt-8-512", choices=[*PRESETS, "shipped"], help="default: sdt-8-512")
-    parser.add_argument("--size", type=int, help="pixels (default: the network's own)")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=7, help="timed rounds; medians are printed (default: 7)")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        choices=PARTS,
+        default=PARTS,
+        metavar="PART",
+        help=f"of {', '.join(PARTS)}; default: all of them",
+    )
+    parser.add_argument("--network", nargs="+", default=NETWORKS, choices=[*PRESETS, SHIPPED], metavar="NAME",
+                        help=f"for the engines; default: {', '.join(NETWORKS)}")  # fmt: skip
+    parser.add_argument("--batch", nargs="+", type=int, default=[1, 16], help="for the engines; default: 1 16")
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES, metavar="NAME",
+                        help=f"default: {', '.join(ENGINES)}")  # fmt: skip
+    parser.add_argument("--threads", type=int, default=2, help="default: 2")
+    parser.add_argument("--runs", type=int, default=7, help="timed runs; medians are printed (default: 7)")
     parser.add_argument("--seed", type=int, default=1, help="of the random weights (default: 1)")
-    parser.add_argument("--rate", type=float, help="one firing rate for all layers (default: the published ones)")
+    parser.add_argument("--figure", type=Path, default=Path("benchmarks.png"), help="default: benchmarks.png")
     return parser
 
 
-def _weights(options: argparse.Namespace) -> Weights:
-    if options.network == "shipped":
+def _weights(network: str, seed: int) -> Weights:
+    if network == SHIPPED:
         return load()
-    preset = PRESETS[options.network]
-    size = options.size or preset.settings["size"]
-    return calibrated(preset.dim, preset.depth, size, preset.settings["pooling_stat"], preset.architecture.num_classes,
-                      None if options.rate is None else uniform(options.rate), options.seed)  # fmt: skip
+    preset = PRESETS[network]
+    size, pooling = preset.settings["size"], preset.settings["pooling_stat"]
+    return calibrated(preset.dim, preset.depth, size, pooling, preset.architecture.num_classes, seed=seed)
 
 
-def _show_rates(console: Console, weights: Weights, x: np.ndarray) -> None:
-    counts = SpikeDrivenTransformer(weights)(x).counts
-    console.print("firing rates that the layers read, after pooling:")
-    console.print(", ".join(f"{n} {c.firing_rate:.3f}" for n, c in counts.items() if c.firing_rate is not None))
-    additions, multiplications = (sum(int(getattr(c, k).sum()) for c in counts.values()) for k in ("ac", "mac"))
-    console.print(f"sdt_ref: {additions / 1e9:.2f} G additions, {multiplications / 1e9:.2f} G multiplications\n")
-
-
-def _show_times(console: Console, seconds: dict[str, list[float]], options: argparse.Namespace) -> None:
-    table = Table(box=None, title=f"{options.network}, batch {options.batch}, {options.threads} threads, ms")
-    for heading in ("engine", "median", "min", "max", "sdt_ref is faster by"):
-        table.add_column(heading, justify="left" if heading == "engine" else "right")
-    for name, times in seconds.items():
-        ratio = statistics.median(other / own for other, own in zip(times, seconds["sdt_ref"], strict=True))
-        row = [f"{1000 * f(times):.1f}" for f in (statistics.median, min, max)]
-        table.add_row(name, *row, "" if name == "sdt_ref" else f"{ratio:.2f} x")
+def _engines(
+    console: Console, network: str, batch: int, options: argparse.Namespace, ceilings: dict[str, float]
+) -> list[Row]:
+    weights = _weights(network, options.seed)
+    x = photo(weights.preprocessing.size, batch)
+    console.rule(f"{network}, batch {batch}")
+    counts = SpikeDrivenTransformer(weights, threads=options.threads)(x).counts
+    rates = ", ".join(f"{n} {c.firing_rate:.3f}" for n, c in counts.items() if c.firing_rate is not None)
+    console.print(f"firing rates that the layers read, after pooling: {rates}")
+    rows = compare(weights, x, options.engines, options.threads, options.runs, console.print)
+    columns = ["engine", "median", "min", "max", "sdt_ref is faster by", "labels agree"]
+    table = _table(f"{network}, batch {batch}, {options.threads} threads, ms", columns)
+    for row in sorted(rows, key=lambda row: row.kind):
+        if row.seconds:
+            times = [f"{1000 * f(row.seconds):,.1f}" for f in (statistics.median, min, max)]
+            ratio = "" if row is rows[0] else f"{row.ratio:.2f} x"
+            table.add_row(row.name, *times, ratio, f"{row.labels:.0%}" if row.kind != "float32" else "")
     console.print(table)
+    additions, macs = (sum(int(getattr(c, kind).sum()) for c in counts.values()) for kind in ("ac", "mac"))
+    speed = additions / statistics.median(rows[0].seconds)
+    shares = ", ".join(f"{speed / ceiling:.0%} of the ceiling from {level}" for level, ceiling in ceilings.items())
+    console.print(f"sdt_ref: {additions / G:.2f} G additions and {macs / G:.3f} G multiplications")
+    console.print(f"{speed / G:.1f} G additions/s, {shares}\n")
+    return rows
+
+
+def _show_ceilings(console: Console, threads: int) -> dict[str, float]:
+    table = _table("load and add, float32, G additions/s", ["weights from", "1 thread", f"{threads} threads"])
+    ceilings = {}
+    for level, nbytes in LEVELS.items():
+        one, ceilings[level] = additions_per_second(nbytes, 1), additions_per_second(nbytes, threads)
+        table.add_row(level, f"{one / G:.1f}", f"{ceilings[level] / G:.1f}")
+    console.print(table)
+    return ceilings
+
+
+def _sweep(console: Console, options: argparse.Namespace) -> list[sweep.Point]:
+    points = sweep.measure(512, 8, 224, options.threads, options.runs, options.seed, console.print)
+    names = list(points[0].seconds)
+    table = _table("sdt-8-512 at one rate for all layers, batch 1, ms", ["rate", "G additions", *names])
+    for point in points:
+        times = [f"{1000 * statistics.median(point.seconds[name]):,.1f}" for name in names]
+        table.add_row(f"{point.rate}", f"{point.additions / G:.2f}", *times)
+    console.print(table)
+    return points
+
+
+def _growth(console: Console, options: argparse.Namespace) -> list[growth.Growth]:
+    table = _table("time = constant * quantity ^ slope", ["of", "quantity", "from", "to", "slope", "expected", "ms"])
+    growths = []
+    for g in growth.measure(options.threads, options.seed):
+        growths.append(g)
+        times = " ".join(f"{1000 * seconds:.1f}" for seconds in g.seconds)
+        ends = [f"{value:.3g}" for value in (g.x[0], g.x[-1])]
+        table.add_row(g.name, g.quantity, *ends, f"{g.slope:.2f}", f"{g.expected:g}", times)
+    console.print(table)
+    return growths
+
+
+def _startup(console: Console) -> None:
+    table = _table("whole processes, medians", ["process", "s"])
+    for name, seconds in startup.measure().items():
+        table.add_row(name, f"{seconds:.2f}")
+    console.print(table)
+
+
+def _memory(console: Console, options: argparse.Namespace) -> None:
+    columns = ["pixels", "weights in the file", "after imports", "after loading", "after one image"]
+    table = _table("SDT-8-768, peak resident memory, MB", columns)
+    for peak in memory.measure(options.threads, options.seed):
+        values = (peak.weights, peak.imported, peak.loaded, peak.image)
+        table.add_row(str(peak.size), *(f"{value / 1e6:,.0f}" for value in values))
+    console.print(table)
+
+
+def _table(title: str, columns: list[str]) -> Table:
+    table = Table(box=None, title=title, title_justify="left")
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="right" if k else "left")
+    return table
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the cost grows with: events, tokens, channels. Each fit is a straight line through logarithms; its slope is the exponent."""
+"""What the cost grows with: events, tokens, channels. The slope of a line through the logarithms is the exponent."""
 
 import statistics
 import time

@@ -1,8 +1,14 @@
 """Synthetic weights that fire as a trained network does: each layer is calibrated to a firing rate on a real photo.
 
-Weights are normal random numbers. In the order of the data flow, each BatchNorm gets the statistics of its layer's
-current on the photo, and the shift that makes the neurons behind it fire at the wanted rate. So spikes cluster as they
-do in pictures, and the rates hold for this photo; what the layers really read (after pooling) is printed.
+Weights are normal random numbers. In the order of the data flow, each layer is scaled to currents of variance 1 on the
+photo, and its BatchNorm gets the bias that makes the neurons behind it fire at the wanted rate. So spikes cluster as
+they do in pictures, and the rates hold for this photo; what the layers really read (after pooling) is printed.
+
+Every engine must find the same spikes, in whatever order it adds. So weights are whole multiples of a step, and float32
+sums of them are exact. Biases are odd multiples of half a step: then so is the current of every neuron, its membrane m
+time steps after rest or a spike is an odd multiple of step / 2^(m + 1), and that is never the threshold, which is an
+even one. The layers that add to the residual stream have whole multiples as biases; the stream has its half step from
+the patch embedding. Only the head's neurons, which read a mean over tokens, lie off this lattice.
 """
 
 from collections.abc import Callable
@@ -17,7 +23,8 @@ from sdt_ref.config import ModelConfig, Preprocessing
 from sdt_ref.current import Stream
 from sdt_ref.encoder import Encoder
 from sdt_ref.events import SpikeEvents
-from sdt_ref.folding import Layer, NeuronParameters
+from sdt_ref.folding import BATCH_NORM_EPSILON, Layer, NeuronParameters
+from sdt_ref.head import mean_tokens
 from sdt_ref.image import preprocess
 from sdt_ref.masking import intersect, pool, sum_tokens
 from sdt_ref.neuron import Neuron
@@ -37,8 +44,13 @@ PUBLISHED = {
     "head": 0.15,
 }
 
-BISECTIONS = 12
+PIXEL_STEP = 2.0**-6
+FIRST_WEIGHT_STEP = 2.0**-6  # of the layer that reads pixels
+WEIGHT_STEP = 2.0**-10  # of the layers that read spikes
+BISECTIONS = 14
+SAMPLED = 4096  # positions that the bisection looks at
 SMALLEST_VARIANCE = 1e-3  # of a channel that hardly moves
+UNIT_VARIANCE = 1 - BATCH_NORM_EPSILON  # with it a BatchNorm multiplies by 1
 
 
 def uniform(rate: float) -> dict[str, object]:
@@ -47,13 +59,18 @@ def uniform(rate: float) -> dict[str, object]:
 
 
 def photo(size: int, batch: int = 1) -> np.ndarray:
-    """The sample photo, and crops of it, normalised: float32 [batch, 3, size, size]."""
+    """The sample photo, and crops of it, normalised and rounded to PIXEL_STEP: float32 [batch, 3, size, size]."""
     how = Preprocessing(size)
     with Image.open(str(files(sdt_ref) / "data" / "cat.jpg")) as opened:
         picture = opened.convert("RGB")
     width, height = picture.size
     crops = [picture.crop((7 * b, 5 * b, width - 3 * b, height - 5 * b)) for b in range(batch)]
-    return np.stack([preprocess(crop, how) for crop in crops])
+    return on_lattice(np.stack([preprocess(crop, how) for crop in crops]), PIXEL_STEP)
+
+
+def on_lattice(values: np.ndarray, step: float) -> np.ndarray:
+    """The nearest whole multiples of a step, float32."""
+    return (np.round(values / step) * step).astype(np.float32)
 
 
 class Calibration:
@@ -72,35 +89,57 @@ class Calibration:
         self.run = Run(config.time_steps, available_cores())
 
     def fit(self, conv: str, source: SpikeEvents | np.ndarray, rate: float, residual: Stream | None = None,
-            pooled: bool = False) -> tuple[Stream, SpikeEvents]:  # fmt: skip
-        """Fit one layer's BatchNorm; returns its current (plus the residual) and the spikes that it causes."""
-        weight = self.tensors[f"{conv}.weight"]
-        layer = Layer(weight, np.zeros(len(weight), np.float32))
-        if isinstance(source, SpikeEvents):
-            current = Stream.of(Synapse(conv, layer)(source), self.run)
-        else:
-            current = Stream.of(Encoder(conv, layer)(source, self.config.time_steps), self.run)
-        norm = conv.replace("_conv", "_bn")
+            pooled: bool = False, last: bool = False) -> tuple[Stream, SpikeEvents]:  # fmt: skip
+        """Fit one layer and its BatchNorm; returns its current (plus the residual) and the spikes that it causes.
+
+        pooled : neurons read the pooled current; last : they are the head's, and read the mean over the tokens
+        """
+        analog = isinstance(source, np.ndarray)
+        step = FIRST_WEIGHT_STEP if analog else WEIGHT_STEP
+        self.scale(conv, source, step)
+        current = self.current(conv, source)
         mean = current.array.mean(axis=(0, 1), dtype=np.float64)
-        variance = np.maximum(current.array.var(axis=(0, 1), dtype=np.float64), SMALLEST_VARIANCE)
-        current = Stream.from_array(current.grid, ((current.array - mean) / np.sqrt(variance)).astype(np.float32))
         if pooled:
             current = max_pool(current, self.run)
         if residual is not None:
             current = Stream.from_array(current.grid, current.array + residual.array)
-        shift = bisect(lambda beta: self.fire(shifted(current, beta)).firing_rate, rate)
-        for part, value in (("weight", 1.0), ("bias", shift), ("running_mean", mean), ("running_var", variance)):
-            self.tensors[f"{norm}.{part}"] = np.broadcast_to(np.asarray(value, np.float32), mean.shape).copy()
-        return shifted(current, shift), self.fire(shifted(current, shift))
+        step *= PIXEL_STEP if analog else 1
+        half = np.float32(step / 2 if residual is None else 0)
+
+        def bias(shift: float) -> np.ndarray:
+            return on_lattice(shift - mean, step) + half
+
+        if last:
+            current = mean_tokens(current, self.run)
+        sample = current.array[:, :: max(1, current.array.shape[1] // SAMPLED)]
+
+        def fired(shift: float) -> float:
+            return self.fire(Stream.from_array(sample.shape[:2], sample + bias(shift))).firing_rate
+
+        best = bias(bisect(fired, rate))
+        norm = conv.replace("_conv", "_bn")
+        for part, value in (("weight", 1.0), ("bias", best), ("running_mean", 0.0), ("running_var", UNIT_VARIANCE)):
+            self.tensors[f"{norm}.{part}"] = np.broadcast_to(np.asarray(value, np.float32), best.shape).copy()
+        current = Stream.from_array(current.grid, current.array + best)
+        return current, self.fire(current)
+
+    def scale(self, conv: str, source: SpikeEvents | np.ndarray, step: float) -> None:
+        """Scale the weights so that each channel's current has variance 1, and round them."""
+        variance = self.current(conv, source).array.var(axis=(0, 1), dtype=np.float64)
+        scale = 1 / np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))
+        self.tensors[f"{conv}.weight"] = on_lattice(self.tensors[f"{conv}.weight"] * scale[:, None, None, None], step)
+
+    def current(self, conv: str, source: SpikeEvents | np.ndarray) -> Stream:
+        """What a layer delivers, without its BatchNorm."""
+        weight = self.tensors[f"{conv}.weight"]
+        layer = Layer(weight, np.zeros(len(weight), np.float32))
+        if isinstance(source, SpikeEvents):
+            return Stream.of(Synapse(conv, layer)(source), self.run)
+        return Stream.of(Encoder(conv, layer)(source, self.config.time_steps), self.run)
 
     def fire(self, current: Stream) -> SpikeEvents:
         """Spikes of LIF neurons."""
         return Neuron("neuron", NeuronParameters(np.float32(0.5), np.float32(1)))(current, self.run)
-
-
-def shifted(current: Stream, by: float) -> Stream:
-    """A current plus a constant."""
-    return Stream.from_array(current.grid, current.array + np.float32(by))
 
 
 def bisect(rate_at: Callable[[float], float], rate: float) -> float:
@@ -136,6 +175,7 @@ def calibrated(dim: int, depth: int, size: int, pooling_stat: str = "1111", num_
         )
         u, s = c.fit(f"{attention}.proj_conv", intersect(q, mask, c.run), block, residual=u)
         _, hidden = c.fit(f"{layers}.fc1_conv", s, mlp)
-        u, s = c.fit(f"{layers}.fc2_conv", hidden, block if j + 1 < depth else head, residual=u)
+        last = j + 1 == depth
+        u, s = c.fit(f"{layers}.fc2_conv", hidden, head if last else block, residual=u, last=last)
     names = tuple(f"class {k}" for k in range(num_classes))
     return Weights(c.tensors, config, Preprocessing(size), names, {"source": "benchmarks.networks", "seed": seed})

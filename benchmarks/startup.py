@@ -9,31 +9,31 @@ import time
 
 RUNS = 7
 
-PARTS = {
-    "interpreter alone": "pass",
-    "import numpy": "import numpy",
-    "import numba": "import numba",
-    "import sdt_ref": "import sdt_ref",
-    "import, load the shipped weights": "import sdt_ref; sdt_ref.load()",
-    "import, load, first image": "import sdt_ref; sdt_ref.load().warm_up()",
+PARTS = {  # each does what the one before does, and more
+    "the interpreter": "pass",
+    "+ import numpy": "import numpy",
+    "+ import numba": "import numpy, numba",
+    "+ import sdt_ref": "import sdt_ref",
+    "+ load the shipped weights": "import sdt_ref; sdt_ref.load()",
 }
 
 
 def process_seconds(*arguments: str, cache: str) -> float:
     """Wall time of one Python process whose kernels are cached in this folder."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
     start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, *arguments], check=True, capture_output=True, env={**os.environ, "NUMBA_CACHE_DIR": cache}
-    )
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=environment)
     return time.perf_counter() - start
 
 
 def measure() -> dict[str, float]:
-    """Seconds of each kind of start; medians, but for the first run, which happens once."""
+    """Seconds of each kind of start: medians, but for the first run, which happens once."""
     with tempfile.TemporaryDirectory() as cache:
         infer = ("-m", "sdt_ref.infer", "--json")
-        seconds = {"infer, first run (compiles)": process_seconds(*infer, cache=cache)}
-        seconds["infer, warm"] = statistics.median(process_seconds(*infer, cache=cache) for _ in range(RUNS))
-        for name, code in PARTS.items():
-            seconds[name] = statistics.median(process_seconds("-c", code, cache=cache) for _ in range(RUNS))
-    return seconds
+        first = process_seconds(*infer, cache=cache)
+
+        def median(*arguments: str) -> float:
+            return statistics.median(process_seconds(*arguments, cache=cache) for _ in range(RUNS))
+
+        parts = {name: median("-c", code) for name, code in PARTS.items()}
+        return {**parts, "infer, kernels cached": median(*infer), "infer, first run: compiles the kernels": first}

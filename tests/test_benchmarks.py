@@ -1,11 +1,16 @@
 """The benchmark's networks fire as wanted, and its engines compute the same thing."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from benchmarks.engines import event_engine, torch_engine
-from benchmarks.networks import PUBLISHED, calibrated, photo, uniform
+from benchmarks import compare as comparison
+from benchmarks.compare import compare
+from benchmarks.engines import ENGINES, OURS, Engine, MissingLibraryError, make
+from benchmarks.networks import FIRST_WEIGHT_STEP, PIXEL_STEP, PUBLISHED, WEIGHT_STEP, calibrated, photo, uniform
 from sdt_ref.model import SpikeDrivenTransformer
+from sdt_ref.weights import Weights
 
 SMALL = {"dim": 64, "depth": 2, "size": 32, "pooling_stat": "0011", "num_classes": 7}
 
@@ -16,7 +21,8 @@ def test_layers_fire_at_the_wanted_rates() -> None:
     stem = PUBLISHED["stem"]
     assert isinstance(stem, tuple)
     wanted = {"MS_SPS_lif": stem[0], "MS_SPS_lif1": stem[1], "MS_SPS_lif3": stem[3], "MS_SSA_Conv0_first_lif": 0.33,
-              "MS_SSA_Conv1_q_lif": 0.22, "MS_SSA_Conv1_k_lif": 0.02, "MS_MLP_Conv1_fc2_lif": 0.15}  # fmt: skip
+              "MS_SSA_Conv1_q_lif": 0.22, "MS_SSA_Conv1_k_lif": 0.02, "MS_MLP_Conv1_fc2_lif": 0.15,
+              "head_lif": 0.15}  # fmt: skip
     for hook, rate in wanted.items():
         assert spikes[hook].firing_rate == pytest.approx(rate, rel=0.1, abs=0.01), hook  # type: ignore[attr-defined]
 
@@ -26,13 +32,73 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert all(np.array_equal(one.tensors[name], two.tensors[name]) for name in one.tensors)
 
 
-@pytest.mark.parametrize("folded", [False, True])
-def test_the_dense_engine_computes_the_same_spikes(folded: bool) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sdt_ref[bench]'")
-    weights, x = calibrated(**SMALL), photo(32, batch=2)  # type: ignore[arg-type]
-    (ours, our_spikes), (theirs, their_spikes) = event_engine(weights, 2), torch_engine(weights, 2, folded=folded)
-    pairs = list(zip(our_spikes(x), their_spikes(x), strict=True))
-    different = sum(int((a != b).sum()) for a, b in pairs)
-    assert different <= sum(a.size for a, _ in pairs) // 100_000
-    if not different:
-        np.testing.assert_allclose(ours(x), theirs(x), atol=1e-4)
+@pytest.mark.parametrize("size", [32, 64])
+def test_no_membrane_comes_near_the_threshold(size: int) -> None:
+    """Not nearer than half a step over 2^4, so the order of additions cannot matter."""
+    weights = calibrated(**{**SMALL, "size": size})  # type: ignore[arg-type]
+    currents = SpikeDrivenTransformer(weights)(photo(size, batch=2), record="currents").currents
+    for module, current in currents.items():
+        if module == "head_lif" or "talking_heads" in module:
+            continue
+        half = (FIRST_WEIGHT_STEP * PIXEL_STEP if module == "patch_embed.proj_lif" else WEIGHT_STEP) / 2
+        membrane = np.zeros_like(current[0])
+        for step in current:
+            membrane = (membrane + step) / 2
+            assert np.abs(membrane - 1).min() >= half / 2 ** len(current), module
+            membrane[membrane >= 1] = 0
+
+
+def engine_or_skip(name: str, weights: Weights, x: np.ndarray) -> Engine:
+    try:
+        return make(name, weights, x, threads=2)
+    except MissingLibraryError as missing:
+        pytest.skip(f"{missing}, or pip install 'sdt_ref[bench]'")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_computes_the_same_network(name: str) -> None:
+    """Float32 engines: not one spike may differ. One block is enough for the compiler, which takes a minute for it."""
+    weights = calibrated(**{**SMALL, "depth": 1 if "compiled" in name else 2})  # type: ignore[arg-type]
+    x = photo(32, batch=2)
+    engine = engine_or_skip(name, weights, x)
+    result = SpikeDrivenTransformer(weights)(x, record=True)
+    logits = engine.logits(x)
+    assert (logits.shape, logits.dtype) == (result.logits.shape, np.float32)
+    if engine.kind == "int8":
+        assert engine.spikes is None
+        return
+    np.testing.assert_allclose(logits, result.logits, atol=1e-5)
+    assert engine.spikes is not None
+    found = dict(zip(result.spikes, engine.spikes(x), strict=True))
+    assert {hook: array.dtype for hook, array in found.items()} == dict.fromkeys(result.spikes, np.uint8)
+    different = {hook: int((events.to_dense() != found[hook]).sum()) for hook, events in result.spikes.items()}
+    assert different == dict.fromkeys(result.spikes, 0)
+
+
+def test_engines_are_timed_in_turn_with_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    ours, theirs = compare(calibrated(**SMALL), photo(32), [OURS, "SciPy sparse"], threads=1, runs=3)  # type: ignore[arg-type]
+    assert (ours.name, theirs.name) == (OURS, "SciPy sparse")
+    assert len(ours.seconds) == len(theirs.seconds) == len(theirs.ours) == 3
+    assert (theirs.different, theirs.labels, ours.ratio) == (0, 1.0, 1.0)
+    assert theirs.compared > 100_000
+    assert f"SciPy sparse: 0 of {theirs.compared:,} spikes differ" in capsys.readouterr().out
+
+
+def test_an_engine_that_computes_another_network_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, x = calibrated(**SMALL), photo(32)  # type: ignore[arg-type]
+    other = calibrated(**SMALL, seed=3)  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        comparison, "make", lambda name, w, x, threads: make(name, w if name == OURS else other, x, threads)
+    )
+    _, row = compare(weights, x, ["SciPy sparse"], threads=1, runs=3, say=lambda line: None)
+    assert not row.same
+    assert not row.seconds
+
+
+def test_an_engine_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.engines.openvino_engine", raising=False)
+    lines: list[str] = []
+    rows = compare(calibrated(**SMALL), photo(32), ["OpenVINO"], threads=1, runs=1, say=lines.append)  # type: ignore[arg-type]
+    assert [row.name for row in rows] == [OURS]
+    assert lines == ["skipped: OpenVINO needs openvino: pip install openvino"]

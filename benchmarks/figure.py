@@ -1,0 +1,76 @@
+"""One picture of what was measured: engines, firing rates, growth."""
+
+import statistics
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from .compare import Row
+from .engines import OURS
+from .growth import Growth
+from .sweep import Point
+
+OURS_COLOUR, DENSE_COLOUR, INT8_COLOUR = "#c0392b", "#7f8c8d", "#d5d8dc"
+
+
+def draw(path: Path, engines: dict[str, list[Row]], sweep: list[Point], growths: list[Growth]) -> None:
+    """Draw what there is; engines by network and batch."""
+    panels = [(draw_engines, engines), (draw_sweep, sweep), (draw_growth, growths)]
+    filled = [(drawing, data) for drawing, data in panels if data]
+    figure, axes = plt.subplots(1, len(filled), figsize=(6 * len(filled), 5.2), squeeze=False, layout="constrained")
+    for ax, (drawing, data) in zip(axes[0], filled, strict=True):
+        drawing(ax, data)
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def draw_engines(ax: Axes, engines: dict[str, list[Row]]) -> None:
+    """How many times as long as the event engine each float32 engine takes, network by network."""
+    names = list(dict.fromkeys(row.name for rows in engines.values() for row in rows if row.kind == "float32"))
+    names.remove(OURS)
+    height = 0.8 / max(1, len(names))
+    for k, name in enumerate(names):
+        at = [
+            (j, row.ratio) for j, rows in enumerate(engines.values()) for row in rows if row.name == name and row.ours
+        ]
+        bars = ax.barh([j + (k - (len(names) - 1) / 2) * height for j, _ in at], [ratio for _, ratio in at], height,
+                       label=name)  # fmt: skip
+        ax.bar_label(bars, fmt="%.1f", padding=2, fontsize=7)
+    ax.axvline(1, color=OURS_COLOUR, label=OURS)
+    ax.set_yticks(range(len(engines)), engines)
+    ax.invert_yaxis()
+    ax.set_xscale("log")
+    ax.set_xlabel("time relative to sdt_ref (right of 1: slower than sdt_ref)")
+    ax.set_title("Engines on the same cores, float32")
+    ax.legend(fontsize=8)
+
+
+def draw_sweep(ax: Axes, sweep: list[Point]) -> None:
+    """Time against one common firing rate."""
+    for name in dict.fromkeys(name for point in sweep for name in point.seconds):
+        x = [point.rate for point in sweep]
+        y = [1000 * statistics.median(point.seconds[name]) for point in sweep]
+        colour = OURS_COLOUR if name == OURS else None
+        ax.plot(x, y, "o-", color=colour, label=name)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("firing rate of all layers")
+    ax.set_ylabel("ms per image")
+    ax.set_title("Where dense would win")
+    ax.legend(fontsize=8)
+
+
+def draw_growth(ax: Axes, growths: list[Growth]) -> None:
+    """Every growth from its smallest case on."""
+    for growth in growths:
+        x = [value / growth.x[0] for value in growth.x]
+        y = [value / growth.seconds[0] for value in growth.seconds]
+        ax.plot(x, y, "o-", label=f"{growth.name}: {growth.quantity}, slope {growth.slope:.2f}")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("quantity, relative to its smallest case")
+    ax.set_ylabel("time, relative to the smallest case")
+    ax.set_title("Cost that grows with the work")
+    ax.legend(fontsize=8)

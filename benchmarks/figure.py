@@ -11,7 +11,7 @@ from .engines import OURS
 from .growth import Growth
 from .sweep import Point
 
-OURS_COLOUR, DENSE_COLOUR, INT8_COLOUR = "#c0392b", "#7f8c8d", "#d5d8dc"
+OURS_COLOUR = "#c0392b"
 
 
 def draw(path: Path, engines: dict[str, list[Row]], sweep: list[Point], growths: list[Growth]) -> None:
@@ -30,19 +30,18 @@ def draw_engines(ax: Axes, engines: dict[str, list[Row]]) -> None:
     """How many times as long as the event engine each float32 engine takes, network by network."""
     names = list(dict.fromkeys(row.name for rows in engines.values() for row in rows if row.kind == "float32"))
     names.remove(OURS)
-    height = 0.8 / max(1, len(names))
-    for k, name in enumerate(names):
+    for name in names:
         at = [
             (j, row.ratio) for j, rows in enumerate(engines.values()) for row in rows if row.name == name and row.ours
         ]
-        bars = ax.barh([j + (k - (len(names) - 1) / 2) * height for j, _ in at], [ratio for _, ratio in at], height,
-                       label=name)  # fmt: skip
-        ax.bar_label(bars, fmt="%.1f", padding=2, fontsize=7)
+        ax.plot([ratio for _, ratio in at], [j for j, _ in at], "o", markersize=9, alpha=0.8, label=name)
     ax.axvline(1, color=OURS_COLOUR, label=OURS)
     ax.set_yticks(range(len(engines)), engines)
-    ax.invert_yaxis()
-    ax.set_xscale("log")
-    ax.set_xlabel("time relative to sdt_ref (right of 1: slower than sdt_ref)")
+    ax.set_ylim(len(engines) - 0.5, -0.5)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.grid(axis="x", alpha=0.3)
+    ax.set_xlabel("times as long as sdt_ref")
     ax.set_title("Engines on the same cores, float32")
     ax.legend(fontsize=8)
 

@@ -23,12 +23,13 @@ SHIPPED = "shipped"
 NETWORKS = ("sdt-8-384", "sdt-8-512", "sdt-8-768", "sdt-2-512-cifar10", SHIPPED)
 PARTS = ("engines", "sweep", "growth", "startup", "memory")
 G = 1e9
+WIDTH = 110  # of the tables, also where the output is no terminal
 
 
 def main() -> int:
     """Run the chosen parts; exit code 1 when an engine computes another network."""
     options = _parser().parse_args()
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=WIDTH)
     engines: dict[str, list[Row]] = {}
     points: list[sweep.Point] = []
     growths: list[growth.Growth] = []
@@ -131,13 +132,15 @@ def _sweep(console: Console, options: argparse.Namespace) -> list[sweep.Point]:
 
 
 def _growth(console: Console, options: argparse.Namespace) -> list[growth.Growth]:
-    table = _table("time = constant * quantity ^ slope", ["of", "quantity", "from", "to", "slope", "expected", "ms"])
+    table = _table(
+        "time = constant * quantity ^ slope", ["of", "quantity", "from", "to", "slope", "expected", "fixed ms", "ms"]
+    )
     growths = []
     for g in growth.measure(options.threads, options.seed):
         growths.append(g)
         times = " ".join(f"{1000 * seconds:.1f}" for seconds in g.seconds)
         ends = [f"{value:.3g}" for value in (g.x[0], g.x[-1])]
-        table.add_row(g.name, g.quantity, *ends, f"{g.slope:.2f}", f"{g.expected:g}", times)
+        table.add_row(g.name, g.quantity, *ends, f"{g.slope:.2f}", f"{g.expected:g}", f"{1000 * g.fixed:.1f}", times)
     console.print(table)
     return growths
 
@@ -161,7 +164,7 @@ def _memory(console: Console, options: argparse.Namespace) -> None:
 def _table(title: str, columns: list[str]) -> Table:
     table = Table(box=None, title=title, title_justify="left")
     for k, column in enumerate(columns):
-        table.add_column(column, justify="right" if k else "left")
+        table.add_column(column, justify="right" if k else "left", no_wrap=True)
     return table
 
 

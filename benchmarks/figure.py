@@ -65,11 +65,12 @@ def draw_growth(ax: Axes, growths: list[Growth]) -> None:
     """Every growth from its smallest case on."""
     for growth in growths:
         x = [value / growth.x[0] for value in growth.x]
-        y = [value / growth.seconds[0] for value in growth.seconds]
+        above = [value - growth.fixed for value in growth.seconds]
+        y = [value / above[0] for value in above]
         ax.plot(x, y, "o-", label=f"{growth.name}: {growth.quantity}, slope {growth.slope:.2f}")
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("quantity, relative to its smallest case")
-    ax.set_ylabel("time, relative to the smallest case")
+    ax.set_ylabel("time above the fixed time, relative to the smallest case")
     ax.set_title("Cost that grows with the work")
     ax.legend(fontsize=8)

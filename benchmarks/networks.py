@@ -40,6 +40,7 @@ PUBLISHED = {
     "q": 0.22,
     "k": 0.02,
     "v": 0.03,
+    "attention": 0.10,
     "mlp": 0.15,
     "head": 0.15,
 }
@@ -48,6 +49,7 @@ PIXEL_STEP = 2.0**-6
 FIRST_WEIGHT_STEP = 2.0**-6  # of the layer that reads pixels
 WEIGHT_STEP = 2.0**-10  # of the layers that read spikes
 BISECTIONS = 14
+LIKENESSES = 5  # steps to the wanted rate behind the attention
 SAMPLED = 4096  # positions that the bisection looks at
 SMALLEST_VARIANCE = 1e-3  # of a channel that hardly moves
 UNIT_VARIANCE = 1 - BATCH_NORM_EPSILON  # with it a BatchNorm multiplies by 1
@@ -55,7 +57,7 @@ UNIT_VARIANCE = 1 - BATCH_NORM_EPSILON  # with it a BatchNorm multiplies by 1
 
 def uniform(rate: float) -> dict[str, object]:
     """One rate for all layers."""
-    return {"stem": (rate,) * 4, **dict.fromkeys(("block", "q", "k", "v", "mlp", "head"), rate)}
+    return {"stem": (rate,) * 4, **dict.fromkeys(("block", "q", "k", "v", "attention", "mlp", "head"), rate)}
 
 
 def photo(size: int, batch: int = 1) -> np.ndarray:
@@ -151,6 +153,25 @@ def bisect(rate_at: Callable[[float], float], rate: float) -> float:
     return (low + high) / 2
 
 
+def attend(c: Calibration, module: str, s: SpikeEvents, wanted: dict[str, float]) -> SpikeEvents:
+    """Fit q, k and v, and give v as much of k's weights as it takes to let spikes pass at the wanted rate.
+
+    Independent k and v would hardly ever spike at the same token and channel; those of trained networks do.
+    """
+    alike, own = c.tensors[f"{module}.k_conv.weight"], c.tensors[f"{module}.v_conv.weight"]
+    q, k = (c.fit(f"{module}.{p}_conv", s, wanted[p])[1] for p in "qk")
+    low, high = 0.0, 1.0
+    for _ in range(LIKENESSES):
+        likeness = (low + high) / 2
+        c.tensors[f"{module}.v_conv.weight"] = np.float32(likeness) * alike + np.float32(1 - likeness) * own
+        _, v = c.fit(f"{module}.v_conv", s, wanted["v"])
+        count = sum_tokens(intersect(k, v, c.run), np.dtype(np.float32))
+        current = Stream.from_array(count.shape[:2], count)
+        z = intersect(q, Neuron("mask", NeuronParameters(np.float32(0.5), np.float32(0.5)))(current, c.run), c.run)
+        low, high = (likeness, high) if z.firing_rate < wanted["attention"] else (low, likeness)
+    return z
+
+
 def calibrated(dim: int, depth: int, size: int, pooling_stat: str = "1111", num_classes: int = 1000,
                rates: dict[str, object] | None = None, seed: int = 0) -> Weights:  # fmt: skip
     """Draw and calibrate the weights of one network; the same seed gives the same weights."""
@@ -168,12 +189,8 @@ def calibrated(dim: int, depth: int, size: int, pooling_stat: str = "1111", num_
     u, s = c.fit("patch_embed.rpe_conv", s, block, residual=u)
     for j in range(depth):
         attention, layers = f"block.{j}.attn", f"block.{j}.mlp"
-        q, k, v = (c.fit(f"{attention}.{p}_conv", s, float(wanted[p]))[1] for p in "qkv")  # type: ignore[arg-type]
-        count = sum_tokens(intersect(k, v, c.run), np.dtype(np.float32))
-        mask = Neuron("mask", NeuronParameters(np.float32(0.5), np.float32(0.5)))(
-            Stream.from_array(count.shape[:2], count), c.run
-        )
-        u, s = c.fit(f"{attention}.proj_conv", intersect(q, mask, c.run), block, residual=u)
+        z = attend(c, attention, s, {name: float(wanted[name]) for name in ("q", "k", "v", "attention")})  # type: ignore[arg-type]
+        u, s = c.fit(f"{attention}.proj_conv", z, block, residual=u)
         _, hidden = c.fit(f"{layers}.fc1_conv", s, mlp)
         last = j + 1 == depth
         u, s = c.fit(f"{layers}.fc2_conv", hidden, head if last else block, residual=u, last=last)

@@ -1,16 +1,23 @@
 """The benchmark's networks fire as wanted, and its engines compute the same thing."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import compare as comparison
+from benchmarks.ceiling import LIST, load_and_add
 from benchmarks.compare import compare
 from benchmarks.engines import ENGINES, OURS, Engine, MissingLibraryError, make
+from benchmarks.growth import Growth
 from benchmarks.networks import FIRST_WEIGHT_STEP, PIXEL_STEP, PUBLISHED, WEIGHT_STEP, calibrated, photo, uniform
+from sdt_ref.kernels import PANEL, aligned
 from sdt_ref.model import SpikeDrivenTransformer
 from sdt_ref.weights import Weights
+
+from .equality import assert_same
 
 SMALL = {"dim": 64, "depth": 2, "size": 32, "pooling_stat": "0011", "num_classes": 7}
 
@@ -102,3 +109,28 @@ def test_an_engine_without_its_library_says_what_to_install(monkeypatch: pytest.
     rows = compare(calibrated(**SMALL), photo(32), ["OpenVINO"], threads=1, runs=1, say=lines.append)  # type: ignore[arg-type]
     assert [row.name for row in rows] == [OURS]
     assert lines == ["skipped: OpenVINO needs openvino: pip install openvino"]
+
+
+def test_a_growth_is_fitted_by_its_exponent() -> None:
+    assert Growth("network", "tokens", 2, [1, 2, 4], [3, 12, 48]).slope == pytest.approx(2)
+
+
+def test_the_ceiling_adds_rows() -> None:
+    rows, panels = np.array([2, 0, 2], np.uint16).repeat(LIST), aligned((3, PANEL), np.float32)
+    panels[:] = np.arange(3, dtype=np.float32)[:, None]
+    current = aligned(PANEL, np.float32)
+    current[:] = 0
+    load_and_add(rows, panels, current)
+    assert_same(current, np.full(PANEL, 4 * LIST, np.float32), "sums")
+
+
+def test_the_command_checks_measures_and_draws(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'sdt_ref[bench]'")
+    options = ["--network", "shipped", "--batch", "1", "--runs", "1", "--engines", "sdt_ref", "SciPy sparse"]
+    figure = tmp_path / "figure.png"
+    command = [sys.executable, "-m", "benchmarks", "engines", *options, "--figure", str(figure)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "SciPy sparse: 0 of 2,427,904 spikes differ" in done.stdout
+    assert "of the ceiling from L1" in done.stdout
+    assert figure.stat().st_size > 10_000

@@ -133,14 +133,16 @@ def _sweep(console: Console, options: argparse.Namespace) -> list[sweep.Point]:
 
 def _growth(console: Console, options: argparse.Namespace) -> list[growth.Growth]:
     table = _table(
-        "time = constant * quantity ^ slope", ["of", "quantity", "from", "to", "slope", "expected", "fixed ms", "ms"]
+        "time = constant * quantity ^ slope", ["of", "with", "growing", "ms", "fixed ms", "slope", "expected"]
     )
     growths = []
     for g in growth.measure(options.threads, options.seed):
         growths.append(g)
-        times = " ".join(f"{1000 * seconds:.1f}" for seconds in g.seconds)
-        ends = [f"{value:.3g}" for value in (g.x[0], g.x[-1])]
-        table.add_row(g.name, g.quantity, *ends, f"{g.slope:.2f}", f"{g.expected:g}", f"{1000 * g.fixed:.1f}", times)
+        quantity, time = (
+            f"{start:,.0f} to {stop:,.0f}"
+            for start, stop in ((g.x[0], g.x[-1]), (1000 * g.seconds[0], 1000 * g.seconds[-1]))
+        )
+        table.add_row(g.name, g.quantity, quantity, time, f"{1000 * g.fixed:.0f}", f"{g.slope:.2f}", f"{g.expected:g}")
     console.print(table)
     return growths
 

@@ -133,16 +133,14 @@ def _sweep(console: Console, options: argparse.Namespace) -> list[sweep.Point]:
 
 def _growth(console: Console, options: argparse.Namespace) -> list[growth.Growth]:
     table = _table(
-        "time = constant * quantity ^ slope", ["of", "with", "growing", "ms", "fixed ms", "slope", "expected"]
+        "time = constant * quantity ^ slope", ["of", "with", "growing", "ms", "ms without spikes", "slope", "expected"]
     )
     growths = []
     for g in growth.measure(options.threads, options.seed):
         growths.append(g)
-        quantity, time = (
-            f"{start:,.0f} to {stop:,.0f}"
-            for start, stop in ((g.x[0], g.x[-1]), (1000 * g.seconds[0], 1000 * g.seconds[-1]))
-        )
-        table.add_row(g.name, g.quantity, quantity, time, f"{1000 * g.fixed:.0f}", f"{g.slope:.2f}", f"{g.expected:g}")
+        grown = f"{g.x[0]:,.0f} to {g.x[-1]:,.0f}"
+        times = [f"{1000 * s[0]:.1f} to {1000 * s[-1]:.1f}" for s in (g.seconds, g.fixed)]
+        table.add_row(g.name, g.quantity, grown, *times, f"{g.slope:.2f}", f"{g.expected:g}")
     console.print(table)
     return growths
 

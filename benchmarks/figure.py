@@ -65,12 +65,11 @@ def draw_growth(ax: Axes, growths: list[Growth]) -> None:
     """Every growth from its smallest case on."""
     for growth in growths:
         x = [value / growth.x[0] for value in growth.x]
-        above = [value - growth.fixed for value in growth.seconds]
-        y = [value / above[0] for value in above]
+        y = [value / growth.above[0] for value in growth.above]
         ax.plot(x, y, "o-", label=f"{growth.name}: {growth.quantity}, slope {growth.slope:.2f}")
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("quantity, relative to its smallest case")
-    ax.set_ylabel("time above the fixed time, relative to the smallest case")
+    ax.set_ylabel("time that spikes cost, relative to the smallest case")
     ax.set_title("Cost that grows with the work")
     ax.legend(fontsize=8)

@@ -29,7 +29,7 @@ class Growth:
     name, quantity : what was timed, and what grew
     expected : slope that the algorithm has, were nothing else to cost time
     x, seconds : the points; medians
-    fixed : seconds that the same network takes when no neuron spikes: neurons charge and leak all the same
+    fixed : seconds that the same networks take when no neuron spikes: neurons charge and leak all the same
     """
 
     name: str
@@ -37,12 +37,17 @@ class Growth:
     expected: float
     x: list[float]
     seconds: list[float]
-    fixed: float = 0.0
+    fixed: list[float]
+
+    @property
+    def above(self) -> list[float]:
+        """Seconds above the fixed ones: those that spikes cost."""
+        return [seconds - fixed for seconds, fixed in zip(self.seconds, self.fixed, strict=True)]
 
     @property
     def slope(self) -> float:
-        """Exponent of the power law that fits what is above the fixed time."""
-        return float(np.polyfit(np.log(self.x), np.log(np.array(self.seconds) - self.fixed), 1)[0])
+        """Exponent of the power law that fits what spikes cost."""
+        return float(np.polyfit(np.log(self.x), np.log(self.above), 1)[0])
 
 
 def median_time(action: Callable[[], object], runs: int = RUNS) -> float:
@@ -69,16 +74,15 @@ def network_growth(
     quantity: str, expected: float, cases: list[tuple[int, int, float]], threads: int, seed: int
 ) -> Growth:
     """Time the whole network, calibrated to one common rate; cases : (channels, pixels, rate)."""
-    points, seconds, fixed = [], [], 0.0
+    points, seconds, fixed = [], [], []
     for dim, size, rate in cases:
         weights = calibrated(dim, DEPTH, size, rates=uniform(rate), seed=seed)
         model, x = SpikeDrivenTransformer(weights, threads=threads), photo(size)
         additions = sum(int(count.ac.sum()) for count in model(x).counts.values())
         points.append({"tokens": (size / 16) ** 2, "channels": dim}.get(quantity, additions))
         seconds.append(median_time(lambda model=model, x=x: model(x)))
-    if quantity not in ("tokens", "channels"):  # with these the fixed time grows too
         model = SpikeDrivenTransformer(silent(weights), threads=threads)
-        fixed = median_time(lambda: model(x))
+        fixed.append(median_time(lambda model=model, x=x: model(x)))
     return Growth("network", quantity, expected, points, seconds, fixed)
 
 
@@ -105,4 +109,4 @@ def attention_growth(quantity: str, cases: list[tuple[int, int]], seed: int, rat
 
         points.append(n if quantity == "tokens" else d)
         seconds.append(median_time(attend, 3 * RUNS))
-    return Growth("attention (SDSA)", quantity, 1, points, seconds)
+    return Growth("attention (SDSA)", quantity, 1, points, seconds, [0.0] * len(points))

@@ -112,7 +112,7 @@ def test_an_engine_without_its_library_says_what_to_install(monkeypatch: pytest.
 
 
 def test_a_growth_is_fitted_by_its_exponent() -> None:
-    assert Growth("network", "tokens", 2, [1, 2, 4], [3, 12, 48]).slope == pytest.approx(2)
+    assert Growth("network", "tokens", 2, [1, 2, 4], [4, 14, 51], [1, 2, 3]).slope == pytest.approx(2)
 
 
 def test_the_ceiling_adds_rows() -> None:

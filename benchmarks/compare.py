@@ -73,8 +73,10 @@ def compare(weights: Weights, x: np.ndarray, engines: Iterable[str], threads: in
         except MissingLibraryError as missing:
             say(f"skipped: {missing}")
             continue
+        # spikes first: a second model makes them, and the first has no memory for currents before it runs
+        different, compared = differing_spikes(engine, weights, x, threads)
         agreement = float((engine.logits(x).argmax(axis=1) == labels).mean())
-        row = Row(name, engine.kind, *differing_spikes(engine, weights, x, threads), agreement)
+        row = Row(name, engine.kind, different, compared, agreement)
         found = f"{row.different:,} of {row.compared:,} spikes differ" if row.compared else "shows no spikes"
         say(f"{name}: {found}, {agreement:.0%} of the labels agree{'' if row.same else '; another network: no times'}")
         if row.same:

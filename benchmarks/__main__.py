@@ -1,16 +1,23 @@
 """Command line: everything that the README says about speed, measured on this machine; tables and one figure."""
 
 import argparse
+import os
 import statistics
 import sys
+from collections.abc import Callable, Collection, Sequence
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from sdt_ref import cli
+from sdt_ref.errors import ConfigError
 from sdt_ref.model import SpikeDrivenTransformer
 from sdt_ref.presets import PRESETS
+from sdt_ref.run import MAX_THREADS
 from sdt_ref.weights import Weights, load
 
 from . import growth, memory, startup, sweep
@@ -22,14 +29,18 @@ from .networks import calibrated, photo
 SHIPPED = "shipped"
 NETWORKS = ("sdt-8-384", "sdt-8-512", "sdt-8-768", "sdt-2-512-cifar10", SHIPPED)
 PARTS = ("engines", "sweep", "growth", "startup", "memory")
+DRAWN = {"engines", "sweep", "growth"}
+PICTURES = (".png", ".pdf", ".svg")
 G = 1e9
 WIDTH = 110  # of the tables, also where the output is no terminal
 
 
-def main() -> int:
+@cli.guarded
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the chosen parts; exit code 1 when an engine computes another network."""
-    options = _parser().parse_args()
+    options = _parser().parse_args(argv)
     console = Console(highlight=False, soft_wrap=True, width=WIDTH)
+    drawing = _can_draw(console, options)
     engines: dict[str, list[Row]] = {}
     points: list[sweep.Point] = []
     growths: list[growth.Growth] = []
@@ -45,35 +56,66 @@ def main() -> int:
         _startup(console)
     if "memory" in options.parts:
         _memory(console, options)
-    if engines or points or growths:
+    if drawing:
         from .figure import draw  # matplotlib, for those who want the picture
 
         draw(options.figure, engines, points, growths)
         console.print(f"figure: {options.figure}")
-    return 0 if all(row.same for rows in engines.values() for row in rows) else 1
+    return 0 if all(row.same for rows in engines.values() for row in rows) else cli.CHECK_FAILED
+
+
+def _can_draw(console: Console, options: argparse.Namespace) -> bool:
+    """Whether a figure comes at the end; what stands in its way is said before an hour of measuring, not after it."""
+    if DRAWN.isdisjoint(options.parts):
+        return False
+    if find_spec("matplotlib") is None:
+        console.print("no figure: it needs matplotlib: pip install matplotlib")
+        return False
+    figure = options.figure
+    if figure.suffix not in PICTURES:
+        raise ConfigError(f"--figure {figure}: expected a name that ends in {', '.join(PICTURES)}")
+    if figure.is_dir() or not os.access(figure if figure.exists() else figure.parent, os.W_OK):
+        raise ConfigError(f"--figure {figure}: cannot be written; name a file in a folder that exists and takes files")
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
     example = "example: python -m benchmarks engines --network sdt-8-512 --batch 1"
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, epilog=example)
-    parser.add_argument(
-        "parts",
-        nargs="*",
-        choices=PARTS,
-        default=PARTS,
-        metavar="PART",
-        help=f"of {', '.join(PARTS)}; default: all of them",
-    )
-    parser.add_argument("--network", nargs="+", default=NETWORKS, choices=[*PRESETS, SHIPPED], metavar="NAME",
+    parser = cli.Parser(prog="python -m benchmarks", description=__doc__, epilog=example)
+    parser.add_argument("parts", nargs="*", type=_one_of(PARTS), default=PARTS, metavar="PART",
+                        help=f"of {', '.join(PARTS)}; default: all of them")  # fmt: skip
+    parser.add_argument("--network", nargs="+", default=NETWORKS, type=_one_of([*PRESETS, SHIPPED]), metavar="NAME",
                         help=f"for the engines; default: {', '.join(NETWORKS)}")  # fmt: skip
-    parser.add_argument("--batch", nargs="+", type=int, default=[1, 16], help="for the engines; default: 1 16")
-    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES, metavar="NAME",
+    parser.add_argument("--batch", nargs="+", type=_number(1, 1024), default=[1, 16], metavar="B",
+                        help="for the engines; default: 1 16")  # fmt: skip
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), type=_one_of(ENGINES), metavar="NAME",
                         help=f"default: {', '.join(ENGINES)}")  # fmt: skip
-    parser.add_argument("--threads", type=int, default=2, help="default: 2")
-    parser.add_argument("--runs", type=int, default=7, help="timed runs; medians are printed (default: 7)")
-    parser.add_argument("--seed", type=int, default=1, help="of the random weights (default: 1)")
+    parser.add_argument("--threads", type=_number(1, MAX_THREADS), default=2, metavar="N", help="default: 2")
+    parser.add_argument("--runs", type=_number(1, 10_000), default=7, metavar="N",
+                        help="timed runs; medians are printed (default: 7)")  # fmt: skip
+    parser.add_argument(
+        "--seed", type=_number(0, 2**63), default=1, metavar="N", help="of the random weights (default: 1)"
+    )
     parser.add_argument("--figure", type=Path, default=Path("benchmarks.png"), help="default: benchmarks.png")
     return parser
+
+
+def _one_of(names: Collection[str]) -> Callable[[str], str]:
+    def chosen(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"expected one of {', '.join(names)}; found '{text}'")
+        return text
+
+    return chosen
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def chosen(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected {least} to {most}, found '{text}'")
+        return int(text)
+
+    return chosen
 
 
 def _weights(network: str, seed: int) -> Weights:
@@ -140,7 +182,14 @@ def _growth(console: Console, options: argparse.Namespace) -> list[growth.Growth
         growths.append(g)
         grown = f"{g.x[0]:,.0f} to {g.x[-1]:,.0f}"
         times = [f"{1000 * s[0]:.1f} to {1000 * s[-1]:.1f}" for s in (g.seconds, g.fixed)]
-        table.add_row(g.name, g.quantity, grown, *times, f"{g.slope:.2f}", f"{g.expected:g}")
+        table.add_row(
+            g.name,
+            g.quantity,
+            grown,
+            *times,
+            "lost in noise" if np.isnan(g.slope) else f"{g.slope:.2f}",
+            f"{g.expected:g}",
+        )
     console.print(table)
     return growths
 

@@ -11,7 +11,7 @@ from sdt_ref.kernels.policy import kernel
 from sdt_ref.kernels.vector import add_panel_rows
 
 LEVELS = {"L1": 16 << 10, "L2": 256 << 10}  # bytes of weights: half of a common cache of that level
-EVENTS = 1 << 18
+EVENTS = 1 << 21  # some milliseconds: threads begin and end within a fraction of one
 LIST = 256  # events of one list: so long that what stands around the additions does not count
 REPEATS = 15
 

@@ -4,6 +4,7 @@ import statistics
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 
 from .compare import Row
@@ -64,8 +65,9 @@ def draw_sweep(ax: Axes, sweep: list[Point]) -> None:
 def draw_growth(ax: Axes, growths: list[Growth]) -> None:
     """Every growth from its smallest case on."""
     for growth in growths:
-        x = [value / growth.x[0] for value in growth.x]
-        y = [value / growth.above[0] for value in growth.above]
+        if not growth.points:
+            continue
+        x, y = (np.array(values) / values[0] for values in zip(*growth.points, strict=True))
         ax.plot(x, y, "o-", label=f"{growth.name}: {growth.quantity}, slope {growth.slope:.2f}")
     ax.set_xscale("log")
     ax.set_yscale("log")

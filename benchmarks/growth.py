@@ -1,5 +1,6 @@
 """What the cost grows with: events, tokens, channels. The slope of a line through the logarithms is the exponent."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -40,14 +41,18 @@ class Growth:
     fixed: list[float]
 
     @property
-    def above(self) -> list[float]:
-        """Seconds above the fixed ones: those that spikes cost."""
-        return [seconds - fixed for seconds, fixed in zip(self.seconds, self.fixed, strict=True)]
+    def points(self) -> list[tuple[float, float]]:
+        """The quantity, and the seconds that spikes cost, above the fixed ones; without points hidden by noise."""
+        above = [seconds - fixed for seconds, fixed in zip(self.seconds, self.fixed, strict=True)]
+        return [(x, seconds) for x, seconds in zip(self.x, above, strict=True) if seconds > 0]
 
     @property
     def slope(self) -> float:
-        """Exponent of the power law that fits what spikes cost."""
-        return float(np.polyfit(np.log(self.x), np.log(self.above), 1)[0])
+        """Exponent of the power law that fits what spikes cost; NaN where less than two points show it."""
+        if len(self.points) < 2:
+            return math.nan
+        x, seconds = np.log(self.points).T
+        return float(np.polyfit(x, seconds, 1)[0])
 
 
 def median_time(action: Callable[[], object], runs: int = RUNS) -> float:
@@ -79,7 +84,7 @@ def network_growth(
         weights = calibrated(dim, DEPTH, size, rates=uniform(rate), seed=seed)
         model, x = SpikeDrivenTransformer(weights, threads=threads), photo(size)
         additions = sum(int(count.ac.sum()) for count in model(x).counts.values())
-        points.append({"tokens": (size / 16) ** 2, "channels": dim}.get(quantity, additions))
+        points.append({"additions": additions, "tokens": (size / 16) ** 2, "channels": dim}[quantity])
         seconds.append(median_time(lambda model=model, x=x: model(x)))
         model = SpikeDrivenTransformer(silent(weights), threads=threads)
         fixed.append(median_time(lambda model=model, x=x: model(x)))

@@ -4,8 +4,9 @@ Channels stand in panels, as in the kernels: [P, T, positions, PANEL], channel c
 padded with zeros. So the same channels of many positions lie together, and stay in the cache with their weights.
 """
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 import numpy as np
@@ -135,6 +136,33 @@ class Stream:
     def from_array(cls, grid: tuple[int, ...], array: np.ndarray) -> Self:
         """Take currents [T, positions, C]."""
         return cls(grid, array.shape[-1], in_panels(array))
+
+    def split(self, n: int) -> "list[Stream]":
+        """Cut the tokens of each sample into n shares: [T, B, H, W, C] -> n times [T, B, 1, tokens, C]."""
+        T, B, H, W = self.grid
+        tokens = self.panels.reshape(len(self.panels), T, B, H * W, -1)
+        cuts = np.linspace(0, H * W, n + 1).astype(int)
+        shares = []
+        for start, stop in itertools.pairwise(cuts.tolist()):
+            panels = kernels.aligned((*tokens.shape[:3], stop - start, kernels.PANEL), self.dtype)
+            panels[:] = tokens[:, :, :, start:stop]
+            shares.append(
+                Stream((T, B, 1, stop - start), self.n_channels, panels.reshape(len(panels), T, -1, kernels.PANEL))
+            )
+        return shares
+
+    @classmethod
+    def join(cls, shares: "Sequence[Stream]", grid: tuple[int, ...]) -> Self:
+        """The inverse of `split`: n times [T, B, 1, tokens, C] -> [T, B, H, W, C]."""
+        T, B = grid[:2]
+        first = shares[0].panels
+        whole = kernels.aligned((len(first), T, positions(grid), kernels.PANEL), first.dtype)
+        np.concatenate(
+            [share.panels.reshape(len(first), T, B, -1, kernels.PANEL) for share in shares],
+            axis=3,
+            out=whole.reshape(len(first), T, B, -1, kernels.PANEL),
+        )
+        return cls(grid, shares[0].n_channels, whole)
 
     @property
     def array(self) -> np.ndarray:

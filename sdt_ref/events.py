@@ -63,9 +63,11 @@ class SpikeEvents:
         per_row = np.concatenate([tile.per_row for tile in tiles], axis=1)  # [T, positions]
         offsets = np.zeros(per_row.size + 1, OFFSET)
         np.cumsum(per_row.ravel(), out=offsets[1:])
-        channels = np.concatenate(
-            [step for same_step in zip(*(t.channels for t in tiles), strict=True) for step in same_step]
-        )
+        if len(tiles) == 1:
+            channels = tiles[0].channels
+        else:
+            steps = [np.split(tile.channels, np.cumsum(tile.per_row.sum(axis=1))[:-1]) for tile in tiles]
+            channels = np.concatenate([step for same_step in zip(*steps, strict=True) for step in same_step])
         events = object.__new__(cls)
         fields = {"grid": grid, "n_channels": n_channels, "offsets": offsets, "channels": channels, "heads": None}
         for name, value in fields.items():
@@ -73,6 +75,19 @@ class SpikeEvents:
         offsets.setflags(write=False)
         channels.setflags(write=False)
         return events
+
+    @classmethod
+    def join(cls, shares: "Sequence[SpikeEvents]", grid: tuple[int, ...]) -> Self:
+        """Join events of shares [T, B, 1, tokens] of the tokens of each sample."""
+        T, B = grid[:2]
+        per_row = np.concatenate([np.diff(share.offsets).reshape(T * B, -1) for share in shares], axis=1)
+        channels = [
+            share.channels[share.offsets[k * share.n_tokens] : share.offsets[(k + 1) * share.n_tokens]]
+            for k in range(T * B)
+            for share in shares
+        ]
+        joined = cls.from_kernel(grid, shares[0].n_channels, [Tile(per_row.reshape(1, -1), np.concatenate(channels))])
+        return joined if shares[0].heads is None else joined.in_heads(shares[0].heads)
 
     @classmethod
     def from_dense(cls, spikes: Any, *, heads: bool = False) -> Self:
@@ -213,11 +228,11 @@ class Tile:
     Attributes
     ----------
     per_row : int64[T, n], events of each row
-    channels : for each time step uint16[n_events], in order of (position, channel)
+    channels : uint16[n_events], in order of (time step, position, channel)
     """
 
     per_row: np.ndarray
-    channels: Sequence[np.ndarray]
+    channels: np.ndarray
 
 
 def _frozen(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

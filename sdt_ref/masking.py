@@ -66,6 +66,7 @@ def intersect(events: SpikeEvents, mask: SpikeEvents, run: Run) -> SpikeEvents:
                 rows_per_mask,
                 first,
                 count,
+                bits,
                 channels,
                 per_row,
             )
@@ -91,12 +92,12 @@ def _by_rows(grid: tuple[int, ...], n_channels: int, scan: Callable[..., Any], r
     def worker() -> Callable[[int, int], Tile]:
         bits = kernels.aligned((n_channels + 63) // 64, np.uint64)
         bits[:] = 0
-        channels = np.empty(size * n_channels, CHANNEL)
+        channels = np.empty(size * n_channels + kernels.SLACK, CHANNEL)
         per_row = np.empty(size, OFFSET)
 
         def piece(first: int, count: int) -> Tile:
             n_events = scan(first, count, bits, channels, per_row)
-            return Tile(per_row[None, :count].copy(), [channels[:n_events].copy()])
+            return Tile(per_row[None, :count].copy(), channels[:n_events].copy())
 
         return piece
 

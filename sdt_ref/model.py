@@ -14,6 +14,7 @@ from . import image as pictures
 from . import weights as weights_file
 from .block import Block
 from .config import is_int
+from .current import Stream
 from .errors import ConfigError, InputError, WeightsError
 from .folding import Parameters, fold
 from .head import Head, mean_steps
@@ -22,6 +23,7 @@ from .result import Result
 from .run import MAX_THREADS, Run, available_cores
 from .sps import SpikingPatchSplitting
 from .synapse import PanelledLayer
+from .team import by_tokens
 from .weights import Weights
 
 
@@ -73,12 +75,17 @@ class SpikeDrivenTransformer:
         run = Run(time_steps, self.threads, record)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the logits
             u = self.patch_embed(image, run)  # [T, B, H', W', C]
-            for block in self.blocks:
-                u = block(u, run)
+            # the pools of dvs mode reach into neighbouring tokens
+            u = self._blocks(u, run) if self.config.dvs_mode else by_tokens(self._blocks, u, run)
             logits = self.head(u, run)  # [T, B, K]
         if not np.isfinite(logits).all():
             raise WeightsError(f"the logits overflow {self.arithmetic.name}; use arithmetic float64, or other weights")
         return Result(mean_steps(logits, run), logits, run.spikes, run.currents, run.counts, run.other_counts)
+
+    def _blocks(self, u: Stream, run: Run) -> Stream:
+        for block in self.blocks:
+            u = block(u, run)
+        return u
 
     @property
     def parameters(self) -> Parameters:

@@ -35,7 +35,7 @@ class Neuron:
         T, n, C = current.grid[0], positions(current.grid), current.n_channels
         size = tile_size(current, run)
         P, kept = n_panels(C), None
-        if run.record_currents:
+        if run.recording == "currents":
             kept = np.empty((P, T, n, kernels.PANEL), current.dtype)
 
         def worker() -> Callable[[int, int], Tile]:
@@ -43,8 +43,8 @@ class Neuron:
             scratch = kernels.aligned(scratch_shape(current, size), current.dtype)
             membrane = kernels.aligned(kernels.PANEL, current.dtype)
             fired = kernels.aligned((P, T, size), np.uint64)
-            channels = np.empty((T, size * C), CHANNEL)
-            n_spikes, per_row = kernels.aligned(T, OFFSET), np.empty((T, size), OFFSET)
+            channels = np.empty(T * size * C + kernels.SLACK, CHANNEL)
+            per_row = np.empty((T, size), OFFSET)
 
             def fire(first: int, count: int) -> Tile:
                 for p in range(0, P, len(scratch)):
@@ -54,9 +54,8 @@ class Neuron:
                     if kept is not None:
                         kept[panels, :, first : first + count] = x[:, :, :count]
                     kernels.fire(x, count, self.decay, self.threshold, membrane, fired[panels])
-                kernels.list_events(fired, count, channels, n_spikes, per_row)
-                steps = [step[:m].copy() for step, m in zip(channels, n_spikes, strict=True)]
-                return Tile(per_row[:, :count].copy(), steps)
+                n_events = kernels.list_events(fired, count, channels, per_row)
+                return Tile(per_row[:, :count].copy(), channels[:n_events].copy())
 
             return fire
 

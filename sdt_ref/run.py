@@ -1,12 +1,13 @@
 """One forward pass: its threads, its operation counts, its recordings."""
 
+import contextvars
 import dataclasses
 import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,9 +15,9 @@ from .events import SpikeEvents
 from .result import OperationCount
 
 MAX_THREADS = 256
-TILES_PER_THREAD = 2  # if there is work: tiles have unequal numbers of events, and cores unequal luck
+TILES_PER_THREAD = 1  # more would even out the threads, but each tile reads all weights of its layer
 
-_COUNTED = tuple(field.name for field in dataclasses.fields(OperationCount))
+COUNTED = tuple(field.name for field in dataclasses.fields(OperationCount))
 
 Piece = TypeVar("Piece")
 TileWorker = Callable[[int, int], Piece]
@@ -44,15 +45,20 @@ class Run:
     Attributes
     ----------
     time_steps : T
-    record_currents : whether neurons keep their input currents
+    threads : of `tiles`
+    recording : False; True, for all spikes; "currents", also for the input currents of the neurons
+    meet : meet(part, act) adds the parts of all threads that run the same stages on different tokens, lets one of them
+        act on the sum, and returns what act returned to all of them; one that runs alone acts on its part
     spikes, currents, counts, other_counts : see Result
     """
 
-    def __init__(self, time_steps: int, threads: int, record: bool | str = False) -> None:
+    def __init__(
+        self, time_steps: int, threads: int, recording: bool | str = False, meet: Callable[..., Any] | None = None
+    ) -> None:
         self.time_steps = time_steps
         self.threads = threads
-        self.record_spikes = bool(record)
-        self.record_currents = record == "currents"
+        self.recording = recording
+        self.meet = meet or (lambda part, act: act(part))
         self.spikes: dict[str, SpikeEvents] = {}
         self.currents: dict[str, np.ndarray] = {}
         self.counts: dict[str, OperationCount] = {}
@@ -87,7 +93,8 @@ class Run:
             while not stopped and (ticket := next(tickets)) < len(firsts):
                 pieces[ticket] = worker(firsts[ticket], min(size, total - firsts[ticket]))
 
-        helpers = [_pool(self.threads).submit(work) for _ in range(min(self.threads, len(firsts)) - 1)]
+        n_helpers = min(self.threads, len(firsts)) - 1
+        helpers = [_pool(self.threads).submit(contextvars.copy_context().run, work) for _ in range(n_helpers)]
         try:
             work()
             for helper in helpers:
@@ -99,25 +106,21 @@ class Run:
 
     def record(self, hook: str, events: SpikeEvents) -> SpikeEvents:
         """Keep the events under their official hook name, if this run records; hand them on."""
-        if self.record_spikes:
+        if self.recording:
             self.spikes[hook] = events
         return events
 
     def count_layer(self, name: str, **operations: np.ndarray | int) -> None:
         """Enter the operations of a weight layer: fields of OperationCount, per time step."""
-        self.counts[name] = self._count(operations)
+        self.counts[name] = count = self._no_operations()
+        for field, value in operations.items():
+            getattr(count, field)[:] = value
 
     def count_other(self, name: str, **operations: np.ndarray | int) -> None:
         """Add operations outside the weight layers under their own name: fields of OperationCount, per time step."""
-        more = self._count(operations)
-        have = self.other_counts.get(name)
-        if have is None:
-            self.other_counts[name] = more
-        else:
-            self.other_counts[name] = OperationCount(*(getattr(have, f) + getattr(more, f) for f in _COUNTED))
-
-    def _count(self, operations: dict[str, np.ndarray | int]) -> OperationCount:
-        steps = {f: np.zeros(self.time_steps, np.int64) for f in _COUNTED}
+        count = self.other_counts.setdefault(name, self._no_operations())
         for field, value in operations.items():
-            steps[field] += value
-        return OperationCount(**steps)
+            getattr(count, field)[:] += value
+
+    def _no_operations(self) -> OperationCount:
+        return OperationCount(*np.zeros((len(COUNTED), self.time_steps), np.int64))

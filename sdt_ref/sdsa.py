@@ -1,7 +1,10 @@
 """Spike-driven self-attention: mask and add (official module MS_SSA_Conv)."""
 
+import numpy as np
+
 from .config import ModelConfig
 from .current import Stream
+from .events import SpikeEvents
 from .folding import Parameters
 from .masking import intersect, pool, pool_tokens, sum_tokens
 from .neuron import Neuron
@@ -46,13 +49,17 @@ class SpikeDrivenSelfAttention:
         run.record(f"{self.hook}_kv_before", kv.in_heads(self.heads))
         if self.dvs_mode:
             kv = pool_tokens(kv, self.heads, run)
-        count = sum_tokens(kv, u.dtype)  # [T, B, C] whole numbers, 0 to N
         run.count_other("attention", ac=kv.events_per_step(), events=kv.events_per_step())
-        mask = self.talking_heads_lif(Stream.from_array(count.shape[:2], count), run)  # [T, B, h, 1, d]
-        run.record(f"{self.hook}_kv", mask.in_heads(self.heads))
+        mask = run.meet(sum_tokens(kv, u.dtype), lambda count: self._attend(count, run))
 
         z = intersect(q, mask, run)  # [T, B, h, N, d]
         if self.dvs_mode:
             z = pool_tokens(z, self.heads, run)
         run.record(f"{self.hook}_x_after_qkv", z.in_heads(self.heads))
         return Stream.of(self.proj_conv(z), run, residual=u)
+
+    def _attend(self, count: np.ndarray, run: Run) -> SpikeEvents:
+        """[T, B, C] spikes of each channel over all tokens, 0 to N -> [T, B, h, 1, d] spikes."""
+        mask = self.talking_heads_lif(Stream.from_array(count.shape[:2], count), run)
+        run.record(f"{self.hook}_kv", mask.in_heads(self.heads))
+        return mask

@@ -42,9 +42,10 @@ def assert_same_results(engine: Any, oracle: Any) -> None:
 
 @contextmanager
 def small_tiles(nbytes: int, package: ModuleType = sdt_ref) -> Any:
-    """Cut even small networks into many tiles."""
+    """Cut even small networks into many tiles, and give each thread some."""
     with (
         mock.patch.object(package.current, "PANELS_BYTES", nbytes),
+        mock.patch.object(package.current, "WORTH_A_THREAD", nbytes // 4),
         mock.patch.object(package.masking, "TILE_EVENTS", nbytes),
     ):
         yield

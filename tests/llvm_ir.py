@@ -14,11 +14,12 @@ from typing import Any
 FLOAT_MULTIPLY = re.compile(r"\b(fmul|fdiv|frem|llvm\.fma|llvm\.fmuladd|llvm\.powi?|llvm\.vector\.reduce\.f?mul)\b")
 FUNCTION = re.compile(r"^define [^\n]*?@\"?([^\"(]+)\"?\(([^\n]*)\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 ASSIGNMENT = re.compile(r"^\s*(%[\w.\"$-]+) = (.*)$")
+MEMORY = re.compile(r"(tail )?(load\b|call\b[^@]*@llvm\.masked\.(gather|load))")
 NAME = re.compile(r"%[\w.$-]+|%\"[^\"]+\"")
 CALLED = re.compile(r"\b(?:call|invoke)\b[^@\n]*@\"?([\w.$%<>*, ]+?)\"?\(")
 KERNEL = r"_ZN\d+sdt_copy_\d+7kernels"  # mangled name of any kernel: each is read as a function of its own
 HARMLESS = re.compile(
-    r"llvm\.(mem(set|cpy|move)|cttz|ctlz|ctpop|[us](min|max)|assume|lifetime|experimental\.noalias|[us]sub\.sat|[us](add|sub)\.with\.overflow|vector\.reduce\.add)"
+    r"llvm\.(mem(set|cpy|move)|cttz|ctlz|ctpop|[us](min|max)|assume|prefetch|masked\.(gather|scatter|load|store)|lifetime|experimental\.noalias|[us]sub\.sat|[us](add|sub)\.with\.overflow|vector\.reduce\.add)"
     rf"|NRT_(incref|decref)|{KERNEL}"
 )
 
@@ -84,7 +85,7 @@ def _is_data(factor: str, function: Function) -> bool:
         if name in seen:
             continue
         seen.add(name)
-        if name in function.parameters or re.match(r"(tail )?load\b", function.definitions.get(name, "")):
+        if name in function.parameters or MEMORY.match(function.definitions.get(name, "")):
             return True
         todo += NAME.findall(function.definitions.get(name, ""))
     return False

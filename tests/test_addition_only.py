@@ -26,14 +26,14 @@ def accumulate(kernels: ModuleType, dtype: type) -> list[Any]:
 
 
 def pooling(kernels: ModuleType, _: type) -> list[Any]:
-    bits, out, per_row = np.zeros(1, np.uint64), np.empty(8, np.uint16), np.empty(4, np.int64)
+    bits, out, per_row = np.zeros(1, np.uint64), np.empty(8 + kernels.SLACK, np.uint16), np.empty(4, np.int64)
     kernels.pool3x3(OFFSETS, CHANNELS, 2, 2, 1, 0, 4, bits, out, per_row)
     return [kernels.pool3x3, kernels.bitset.insert, kernels.bitset.drain]
 
 
 def attention(kernels: ModuleType, dtype: type) -> list[Any]:
-    bits, out, per_row = np.zeros(1, np.uint64), np.empty(8, np.uint16), np.empty(4, np.int64)
-    kernels.intersect(OFFSETS, CHANNELS, OFFSETS, CHANNELS, 1, 0, 4, out, per_row)
+    bits, out, per_row = np.zeros(1, np.uint64), np.empty(8 + kernels.SLACK, np.uint16), np.empty(4, np.int64)
+    kernels.intersect(OFFSETS, CHANNELS, OFFSETS, CHANNELS, 1, 0, 4, bits, out, per_row)
     kernels.sum_tokens(OFFSETS, CHANNELS, 4, np.empty((1, 2), dtype))
     low = high = np.arange(2)
     kernels.spread_tokens(OFFSETS, CHANNELS, 4, low, high, 0, 4, bits, out, per_row)
@@ -62,15 +62,15 @@ def test_no_multiplication_on_data(tmp_path: Path) -> None:
 PLANTED: dict[str, tuple[Compile, str, str, str]] = {
     "spike times weight": (accumulate, "vector.py", "builder.fadd(total, weights.load(element, k))", "builder.fadd(total, builder.fmul(total, weights.load(element, k)))"),
     "scaled row number": (accumulate, "vector.py", "element = builder.add(builder.mul(row, INDEX(PANEL)), base)", "element = builder.add(builder.mul(row, row), base)"),
-    "scaled bias": (accumulate, "accumulate.py", "current[p, t, at + i, o] = bias[p, o]", "current[p, t, at + i, o] = bias[p, o] * bias[p, o]"),
+    "scaled bias": (accumulate, "accumulate.py", "copy_panel(bias, p", "copy_panel(bias * bias, p"),
     "scaled current": (accumulate, "accumulate.py", "cursors[t * count + i] = stop", "cursors[t * count + i] = stop\n                            current[p, t, at + i, 0] *= bias[p, 0]"),
     "scaled by a shift": (accumulate, "accumulate.py", "cursors[t * count + i] = stop", "cursors[t * count + i] = channels[e] * 4"),
     "a library's product": (accumulate, "accumulate.py", "n_events = 0\n", "n_events = int(np.dot(bias[0], bias[0]))\n"),
     "shifted channel": (pooling, "pooling.py", "insert(bits, channels[e])", "insert(bits, channels[e] << 1)"),
-    "product in a callee": (pooling, "bitset.py", "channels[n_events] = base + lowest_bit(word)", "channels[n_events] = (base + 1) * lowest_bit(word)"),
-    "shifted event": (attention, "attention.py", "common[n_events] = a_channels[a]", "common[n_events] = a_channels[a] << 3"),
+    "product in a callee": (pooling, "bitset.py", "builder.add(builder.load(entry, align=2), repeated)", "builder.mul(builder.load(entry, align=2), repeated)"),
+    "shifted event": (attention, "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] << 3"),
     "scaled channel": (pooling, "pooling.py", "insert(bits, channels[e])", "insert(bits, channels[e] * channels[e])"),
-    "scaled event": (attention, "attention.py", "common[n_events] = a_channels[a]", "common[n_events] = a_channels[a] * b_channels[b]"),
+    "scaled event": (attention, "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] * b_channels[0]"),
     "scaled count": (attention, "attention.py", "sums[pair, channels[e]] += 1", "sums[pair, channels[e]] *= 3"),
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import __main__ as benchmark
 from benchmarks import compare as comparison
 from benchmarks.ceiling import LIST, load_and_add
 from benchmarks.compare import compare
@@ -113,6 +114,47 @@ def test_an_engine_without_its_library_says_what_to_install(monkeypatch: pytest.
 
 def test_a_growth_is_fitted_by_its_exponent() -> None:
     assert Growth("network", "tokens", 2, [1, 2, 4], [4, 14, 51], [1, 2, 3]).slope == pytest.approx(2)
+
+
+def test_points_below_the_noise_are_left_out() -> None:
+    assert Growth("network", "tokens", 1, [1, 2, 4, 8], [1, 5, 7, 11], [2, 3, 3, 3]).slope == pytest.approx(1)
+    assert np.isnan(Growth("network", "tokens", 1, [1, 2], [1, 5], [2, 3]).slope)
+
+
+BAD_OPTIONS = {
+    "part": (["engine"], "expected one of engines, sweep, growth, startup, memory; found 'engine'"),
+    "network": (["--network", "sdt-9-512"], "found 'sdt-9-512'"),
+    "batch": (["--batch", "0"], "expected 1 to 1024, found '0'"),
+    "threads": (["--threads", "257"], "expected 1 to 256, found '257'"),
+    "runs": (["--runs", "-1"], "expected 1 to 10000, found '-1'"),
+    "seed": (["--seed", "x"], "found 'x'"),
+    "figure": (["--figure", "figure.bmp"], "ends in .png, .pdf, .svg"),
+    "folder": (["--figure", "nowhere/figure.png"], "cannot be written"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_OPTIONS)
+def test_bad_options_are_told_before_anything_is_measured(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options, message = BAD_OPTIONS[name]
+    if "--figure" in options:
+        pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'sdt_ref[bench]'")
+    try:
+        code = benchmark.main(options)
+    except SystemExit as stopped:
+        code = stopped.code  # type: ignore[assignment]
+    assert code == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert message in told.err
+
+
+def test_without_options_everything_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    done: list[str] = []
+    for part in ("_show_ceilings", "_engines", "_sweep", "_growth", "_startup", "_memory"):
+        monkeypatch.setattr(benchmark, part, lambda *_, part=part: done.append(part) or [])
+    monkeypatch.setattr(benchmark, "_can_draw", lambda *_: False)
+    assert benchmark.main([]) == 0
+    assert done == ["_show_ceilings", *["_engines"] * 10, "_sweep", "_growth", "_startup", "_memory"]
 
 
 def test_the_ceiling_adds_rows() -> None:

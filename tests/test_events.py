@@ -63,8 +63,7 @@ def test_joining_tiles_is_the_same_as_one_tile(dense: np.ndarray, size: int) -> 
     rows = np.moveaxis(dense, 2, -1).reshape(T, -1, C)
     cuts = range(0, rows.shape[1], size)
     tiles = [
-        Tile(part.sum(axis=2, dtype=np.int64), [np.nonzero(step)[1] for step in part])
-        for part in (rows[:, p : p + size] for p in cuts)
+        Tile(part.sum(axis=2, dtype=np.int64), np.nonzero(part)[2]) for part in (rows[:, p : p + size] for p in cuts)
     ]
     events = SpikeEvents.from_dense(dense)
     assert SpikeEvents.from_kernel(events.grid, C, tiles) == events

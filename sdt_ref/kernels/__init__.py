@@ -9,12 +9,14 @@ Bodies index base arrays instead of slicing, because a slice costs a reference c
 from .accumulate import add_rows
 from .analog import conv3x3_analog, max_pool3x3
 from .attention import intersect, spread_tokens, sum_tokens
+from .bitset import SLACK
 from .fire import fire, list_events
 from .pooling import pool3x3
 from .vector import PANEL, aligned
 
 __all__ = [
     "PANEL",
+    "SLACK",
     "add_rows",
     "aligned",
     "conv3x3_analog",

@@ -1,7 +1,7 @@
 """The two stages that read real numbers instead of spikes: the first convolution, and the pool before LIF3."""
 
 from .policy import kernel
-from .vector import PANEL
+from .vector import PANEL, add_scaled_panel_rows, copy_panel
 
 
 @kernel
@@ -20,24 +20,22 @@ def conv3x3_analog(image, batch, height, width, first, count, panels, bias, curr
 
     Source: official module, proj_conv of MS_SPS. It is exempt from "addition only" by name: its input is analog.
     """
-    n_frames, _, n_inputs = image.shape
+    n_frames, n_rows, n_inputs = image.shape
     for p in range(current.shape[0]):
         for frame in range(n_frames):
             for i in range(count):
                 position = first + i
                 x = position % width
                 y = position // width % height
-                for o in range(PANEL):
-                    current[p, frame, at + i, o] = bias[p, o]
-                for ky in range(3):
-                    for kx in range(3):
-                        if 0 <= y + ky - 1 < height and 0 <= x + kx - 1 < width:
-                            taps[p, frame] += 1
-                            source = position + (ky - 1) * width + kx - 1
-                            for c in range(n_inputs):
-                                value = image[frame, source, c]
-                                for o in range(PANEL):
-                                    current[p, frame, at + i, o] += value * panels[p, (ky * 3 + kx) * n_inputs + c, o]
+                place = ((p * n_frames + frame) * current.shape[2] + at + i) * PANEL
+                copy_panel(bias, p * PANEL, current, place)
+                left = max(0, 1 - x)
+                columns = min(3, width + 1 - x) - left
+                for ky in range(max(0, 1 - y), min(3, height + 1 - y)):  # the pixels of a window's row lie together
+                    pixel = (frame * n_rows + position + (ky - 1) * width + left - 1) * n_inputs
+                    weight = (p * 9 + ky * 3 + left) * n_inputs * PANEL
+                    add_scaled_panel_rows(image, pixel, columns * n_inputs, panels, weight, current, place)
+                    taps[p, frame] += columns
 
 
 @kernel

@@ -1,11 +1,11 @@
 """Spike-driven self-attention: mask, add, mask. Integers and comparisons only."""
 
-from .bitset import drain, insert
+from .bitset import contains, drain, insert
 from .policy import kernel
 
 
 @kernel
-def intersect(a_offsets, a_channels, b_offsets, b_channels, rows_per_b, first, count, common, per_row):
+def intersect(a_offsets, a_channels, b_offsets, b_channels, rows_per_b, first, count, bits, common, per_row):
     """Events that stand in both lists: the elementwise AND of two binary tensors.
 
     Row r of a meets row r // rows_per_b of b: 1 for K AND V, the number of tokens for Q AND the attention mask.
@@ -14,6 +14,8 @@ def intersect(a_offsets, a_channels, b_offsets, b_channels, rows_per_b, first, c
     ----------
     first, count
         the tile, in rows of a
+    bits : uint64[(C + 63) // 64]
+        scratch, zero on entry and on exit: the channels of a row of b, so that no branch depends on what spikes
     common : uint16[at least the events of a in the tile]
         written: channels of the common events
     per_row : int64[count]
@@ -30,19 +32,17 @@ def intersect(a_offsets, a_channels, b_offsets, b_channels, rows_per_b, first, c
     for i in range(count):
         before = n_events
         row = first + i
-        a, a_end = a_offsets[row], a_offsets[row + 1]
-        b, b_end = b_offsets[row // rows_per_b], b_offsets[row // rows_per_b + 1]
-        while a < a_end and b < b_end:
-            if a_channels[a] < b_channels[b]:
-                a += 1
-            elif a_channels[a] > b_channels[b]:
-                b += 1
-            else:
-                common[n_events] = a_channels[a]
-                n_events += 1
-                a += 1
-                b += 1
+        b = row // rows_per_b
+        if i == 0 or row % rows_per_b == 0:
+            for e in range(b_offsets[b], b_offsets[b + 1]):
+                insert(bits, b_channels[e])
+        for e in range(a_offsets[row], a_offsets[row + 1]):
+            common[n_events] = a_channels[e]
+            n_events += contains(bits, a_channels[e])
         per_row[i] = n_events - before
+        if i == count - 1 or (row + 1) % rows_per_b == 0:
+            for w in range(bits.shape[0]):
+                bits[w] = 0
     return n_events
 
 

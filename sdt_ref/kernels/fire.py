@@ -1,6 +1,6 @@
 """Currents in, events out: leaky integrate-and-fire neurons with a hard reset."""
 
-from .bitset import ONE, lowest_bit
+from .bitset import BITS_OF_BYTE, append
 from .policy import kernel
 from .vector import PANEL, charge
 
@@ -39,29 +39,28 @@ def fire(current, count, decay, threshold, membrane, fired):
 
 
 @kernel
-def list_events(fired, count, channels, n_spikes, per_row):
+def list_events(fired, count, channels, per_row):
     """Turn bit masks of spikes into event lists.
 
     Parameters
     ----------
     fired : uint64[P, T, n]
         read at [:, :, :count]
-    channels : uint16[T, at least P * PANEL * count]
-        written: for each time step the spiking channels, in order of (position, channel)
-    n_spikes : int64[T]
-        written: spikes of each time step
+    channels : uint16[at least T * count * P * PANEL + SLACK]
+        written: the spiking channels, in order of (time step, position, channel)
     per_row : int64[T, n]
         written at [:, :count]: spikes of each row
+
+    Returns
+    -------
+    int64
+        number of spikes
     """
+    n_events = 0
     for t in range(fired.shape[1]):
-        n = 0
         for i in range(count):
-            before = n
+            before = n_events
             for p in range(fired.shape[0]):
-                word = fired[p, t, i]
-                while word != 0:
-                    channels[t, n] = p * PANEL + lowest_bit(word)
-                    n += 1
-                    word &= word - ONE
-            per_row[t, i] = n - before
-        n_spikes[t] = n
+                n_events = append(fired[p, t, i], p * PANEL, channels, n_events, BITS_OF_BYTE)
+            per_row[t, i] = n_events - before
+    return n_events

@@ -1,0 +1,101 @@
+"""Threads that keep their own tokens through all the blocks, and meet only where tokens meet: in the attention's sum.
+
+Every other layer of a block treats each token alone, so nobody need wait for anybody there.
+"""
+
+import contextvars
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from . import current as currents
+from .current import Stream
+from .events import SpikeEvents
+from .result import OperationCount
+from .run import COUNTED, Run
+
+Stages = Callable[[Stream, Run], Stream]
+
+
+def by_tokens(stages: Stages, u: Stream, run: Run) -> Stream:
+    """Run stages that treat each token alone, except for what they do in `Run.meet`.
+
+    Each thread takes a share of the tokens of every sample: the stages see [T, B, 1, tokens, C].
+
+    Parameters
+    ----------
+    u : [T, B, H, W, C] stream
+    run : gets the counts and the recordings of all threads
+    """
+    tokens = u.grid[2] * u.grid[3]
+    size = max(1, min(run.threads, tokens, u.panels.nbytes // currents.WORTH_A_THREAD))
+    if size == 1:
+        return stages(u, run)
+    meeting = _Meeting(size)
+    runs = [Run(run.time_steps, 1, run.recording, partial(meeting, member)) for member in range(size)]
+    shares = u.split(size)
+
+    def work(member: int) -> Stream:
+        try:
+            return stages(shares[member], runs[member])
+        except BaseException:
+            meeting.call_off()
+            raise
+
+    with ThreadPoolExecutor(size - 1, thread_name_prefix="sdt_ref") as pool:
+        helpers = [pool.submit(contextvars.copy_context().run, work, member) for member in range(1, size)]
+        try:
+            done = [work(0)]
+        except threading.BrokenBarrierError:  # somebody else failed: that error is the one to show
+            errors = [helper.exception() for helper in helpers]
+            raise next(e for e in errors if e and not isinstance(e, threading.BrokenBarrierError)) from None
+        done += [helper.result() for helper in helpers]
+    _hand_over(runs, run, u.grid)
+    return Stream.join(done, u.grid)
+
+
+class _Meeting:
+    """Where all threads wait for each other; see `Run.meet`."""
+
+    def __init__(self, size: int) -> None:
+        self._barrier = threading.Barrier(size)
+        self._parts = [np.zeros(0)] * size
+        self._answer: Any = None
+
+    def __call__(self, member: int, part: np.ndarray, act: Callable[[np.ndarray], Any]) -> Any:
+        self._parts[member] = part
+        self._barrier.wait()
+        if member == 0:
+            self._answer = act(sum(self._parts[1:], self._parts[0]))
+        self._barrier.wait()
+        return self._answer
+
+    def call_off(self) -> None:
+        """Let nobody wait for one who failed: BrokenBarrierError for those who wait, and for those who will come."""
+        self._barrier.abort()
+
+
+def _hand_over(members: Sequence[Run], run: Run, grid: tuple[int, ...]) -> None:
+    """Enter into a run what all members counted and recorded; what the first one did alone is taken as it is."""
+    first = members[0]
+    for name in first.counts:
+        run.count_layer(name, **_total([member.counts[name] for member in members]))
+    for name in first.other_counts:
+        run.count_other(
+            name, **_total([member.other_counts[name] for member in members if name in member.other_counts])
+        )
+    for hook, events in first.spikes.items():
+        shares = [member.spikes[hook] for member in members if hook in member.spikes]
+        run.spikes[hook] = events if len(shares) == 1 else SpikeEvents.join(shares, grid)
+    for module, current in first.currents.items():
+        arrays = [member.currents[module] for member in members if module in member.currents]
+        whole = current if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+        run.currents[module] = whole if len(arrays) == 1 else whole.reshape(*whole.shape[:3], *grid[2:])
+
+
+def _total(counts: Sequence[OperationCount]) -> dict[str, np.ndarray]:
+    return {field: sum(getattr(count, field) for count in counts) for field in COUNTED}

@@ -12,6 +12,7 @@ the patch embedding. Only the head's neurons, which read a mean over tokens, lie
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
@@ -33,18 +34,6 @@ from sdt_ref.sps import max_pool
 from sdt_ref.synapse import Synapse
 from sdt_ref.weights import Weights
 
-# first-image rates of SDT-8-768 as far as they are published; .15 where they are not
-PUBLISHED = {
-    "stem": (0.13, 0.06, 0.04, 0.14),
-    "block": 0.33,
-    "q": 0.22,
-    "k": 0.02,
-    "v": 0.03,
-    "attention": 0.10,
-    "mlp": 0.15,
-    "head": 0.15,
-}
-
 PIXEL_STEP = 2.0**-6
 FIRST_WEIGHT_STEP = 2.0**-6  # of the layer that reads pixels
 WEIGHT_STEP = 2.0**-10  # of the layers that read spikes
@@ -55,9 +44,34 @@ SMALLEST_VARIANCE = 1e-3  # of a channel that hardly moves
 UNIT_VARIANCE = 1 - BATCH_NORM_EPSILON  # with it a BatchNorm multiplies by 1
 
 
-def uniform(rate: float) -> dict[str, object]:
+@dataclass(frozen=True)
+class Rates:
+    """Firing rates: by default those of SDT-8-768 on its first image as far as they are published, and else .15.
+
+    Attributes
+    ----------
+    stem : of the four neuron layers of the patch embedding, before pooling
+    block : of the neurons that read the residual stream
+    attention : behind the attention, Q AND mask
+    mlp : of the neurons between the two layers of an MLP
+    """
+
+    stem: tuple[float, float, float, float] = (0.13, 0.06, 0.04, 0.14)
+    block: float = 0.33
+    q: float = 0.22
+    k: float = 0.02
+    v: float = 0.03
+    attention: float = 0.10
+    mlp: float = 0.15
+    head: float = 0.15
+
+
+PUBLISHED = Rates()
+
+
+def uniform(rate: float) -> Rates:
     """One rate for all layers."""
-    return {"stem": (rate,) * 4, **dict.fromkeys(("block", "q", "k", "v", "attention", "mlp", "head"), rate)}
+    return Rates((rate, rate, rate, rate), *[rate] * 7)
 
 
 def photo(size: int, batch: int = 1) -> np.ndarray:
@@ -153,46 +167,44 @@ def bisect(rate_at: Callable[[float], float], rate: float) -> float:
     return (low + high) / 2
 
 
-def attend(c: Calibration, module: str, s: SpikeEvents, wanted: dict[str, float]) -> SpikeEvents:
+def attend(c: Calibration, module: str, s: SpikeEvents, rates: Rates) -> SpikeEvents:
     """Fit q, k and v, and give v as much of k's weights as it takes to let spikes pass at the wanted rate.
 
     Independent k and v would hardly ever spike at the same token and channel; those of trained networks do.
     """
     alike, own = c.tensors[f"{module}.k_conv.weight"], c.tensors[f"{module}.v_conv.weight"]
-    q, k = (c.fit(f"{module}.{p}_conv", s, wanted[p])[1] for p in "qk")
+    _, q = c.fit(f"{module}.q_conv", s, rates.q)
+    _, k = c.fit(f"{module}.k_conv", s, rates.k)
     low, high = 0.0, 1.0
     for _ in range(LIKENESSES):
         likeness = (low + high) / 2
         c.tensors[f"{module}.v_conv.weight"] = np.float32(likeness) * alike + np.float32(1 - likeness) * own
-        _, v = c.fit(f"{module}.v_conv", s, wanted["v"])
+        _, v = c.fit(f"{module}.v_conv", s, rates.v)
         count = sum_tokens(intersect(k, v, c.run), np.dtype(np.float32))
         current = Stream.from_array(count.shape[:2], count)
         z = intersect(q, Neuron("mask", NeuronParameters(np.float32(0.5), np.float32(0.5)))(current, c.run), c.run)
-        low, high = (likeness, high) if z.firing_rate < wanted["attention"] else (low, likeness)
+        low, high = (likeness, high) if z.firing_rate < rates.attention else (low, likeness)
     return z
 
 
 def calibrated(dim: int, depth: int, size: int, pooling_stat: str = "1111", num_classes: int = 1000,
-               rates: dict[str, object] | None = None, seed: int = 0) -> Weights:  # fmt: skip
+               rates: Rates = PUBLISHED, seed: int = 0) -> Weights:  # fmt: skip
     """Draw and calibrate the weights of one network; the same seed gives the same weights."""
-    wanted = dict(rates or PUBLISHED)
     architecture = Architecture(dim, depth, 3, num_classes, 4 * dim, "lif")
     config = ModelConfig(4, pooling_stat, 8, dvs_mode=False, TET=False)
     c, run_pools = Calibration(architecture, config, seed), config.pools
-    stem: tuple[float, ...] = wanted["stem"]  # type: ignore[assignment]
-    mlp, block, head = (float(wanted[k]) for k in ("mlp", "block", "head"))  # type: ignore[arg-type]
     source: SpikeEvents | np.ndarray = photo(size)[None]
     for stage, number in enumerate(("", "1", "2")):
-        _, spikes = c.fit(f"patch_embed.proj_conv{number}", source, stem[stage])
+        _, spikes = c.fit(f"patch_embed.proj_conv{number}", source, rates.stem[stage])
         source = pool(spikes, 2, c.run) if run_pools[stage] else spikes
-    u, s = c.fit("patch_embed.proj_conv3", source, stem[3], pooled=run_pools[3])
-    u, s = c.fit("patch_embed.rpe_conv", s, block, residual=u)
+    u, s = c.fit("patch_embed.proj_conv3", source, rates.stem[3], pooled=run_pools[3])
+    u, s = c.fit("patch_embed.rpe_conv", s, rates.block, residual=u)
     for j in range(depth):
         attention, layers = f"block.{j}.attn", f"block.{j}.mlp"
-        z = attend(c, attention, s, {name: float(wanted[name]) for name in ("q", "k", "v", "attention")})  # type: ignore[arg-type]
-        u, s = c.fit(f"{attention}.proj_conv", z, block, residual=u)
-        _, hidden = c.fit(f"{layers}.fc1_conv", s, mlp)
+        z = attend(c, attention, s, rates)
+        u, s = c.fit(f"{attention}.proj_conv", z, rates.block, residual=u)
+        _, hidden = c.fit(f"{layers}.fc1_conv", s, rates.mlp)
         last = j + 1 == depth
-        u, s = c.fit(f"{layers}.fc2_conv", hidden, head if last else block, residual=u, last=last)
+        u, s = c.fit(f"{layers}.fc2_conv", hidden, rates.head if last else rates.block, residual=u, last=last)
     names = tuple(f"class {k}" for k in range(num_classes))
     return Weights(c.tensors, config, Preprocessing(size), names, {"source": "benchmarks.networks", "seed": seed})

@@ -26,8 +26,7 @@ SMALL = {"dim": 64, "depth": 2, "size": 32, "pooling_stat": "0011", "num_classes
 def test_layers_fire_at_the_wanted_rates() -> None:
     weights = calibrated(**SMALL)  # type: ignore[arg-type]
     spikes = SpikeDrivenTransformer(weights)(photo(32), record=True).spikes
-    stem = PUBLISHED["stem"]
-    assert isinstance(stem, tuple)
+    stem = PUBLISHED.stem
     wanted = {"MS_SPS_lif": stem[0], "MS_SPS_lif1": stem[1], "MS_SPS_lif3": stem[3], "MS_SSA_Conv0_first_lif": 0.33,
               "MS_SSA_Conv1_q_lif": 0.22, "MS_SSA_Conv1_k_lif": 0.02, "MS_MLP_Conv1_fc2_lif": 0.15,
               "head_lif": 0.15}  # fmt: skip

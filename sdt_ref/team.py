@@ -6,7 +6,7 @@ Every other layer of a block treats each token alone, so nobody need wait for an
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -46,14 +46,18 @@ def by_tokens(stages: Stages, u: Stream, run: Run) -> Stream:
             meeting.call_off()
             raise
 
-    with ThreadPoolExecutor(size - 1, thread_name_prefix="sdt_ref") as pool:
-        helpers = [pool.submit(contextvars.copy_context().run, work, member) for member in range(1, size)]
+    with ThreadPoolExecutor(size - 1, thread_name_prefix="sdt_ref_team") as pool:
+        helpers: list[Future[Stream]] = []
         try:
-            done = [work(0)]
-        except threading.BrokenBarrierError:  # somebody else failed: that error is the one to show
+            for member in range(1, size):
+                helpers.append(pool.submit(contextvars.copy_context().run, work, member))
+            done = [work(0), *(helper.result() for helper in helpers)]
+        except threading.BrokenBarrierError as broken:  # somebody else failed: that error is the one to show
             errors = [helper.exception() for helper in helpers]
-            raise next(e for e in errors if e and not isinstance(e, threading.BrokenBarrierError)) from None
-        done += [helper.result() for helper in helpers]
+            raise next((e for e in errors if e and not isinstance(e, threading.BrokenBarrierError)), broken) from None
+        except BaseException:  # also where no thread could be started: nobody shall wait for it
+            meeting.call_off()
+            raise
     _hand_over(runs, run, u.grid)
     return Stream.join(done, u.grid)
 

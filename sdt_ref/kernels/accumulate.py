@@ -47,6 +47,7 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
     for t in range(n_steps):
         n_events += offsets[t * n_rows + first + count] - offsets[t * n_rows + first]
     piece = max(PIECE_BYTES // (PANEL * panels.itemsize), PIECE_EVENTS * n_steps * count * n_inputs // (n_events + 1))
+    piece = min(piece, n_inputs)
     line = VECTOR_BYTES // panels.itemsize
     lines = piece * PANEL // line
     share = lines // count + 1  # to fetch with each position
@@ -59,7 +60,7 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
             dx = tap % window - window // 2
             weights = (p * window**2 + tap) * n_inputs * PANEL  # the element where those of this tap begin
             for limit in range(piece, n_inputs + piece, piece):
-                ahead = weights + min(limit, n_inputs) * PANEL  # the element where the next piece begins
+                ahead = weights + limit * PANEL  # the element where the next piece begins
                 x = first % width
                 y = first // width % height
                 for i in range(count):

@@ -1,0 +1,109 @@
+"""A team of threads: whatever one of them meets, nobody waits for ever, and the error shown is the first one."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sdt_ref.block import Block
+from sdt_ref.run import Run
+
+from .equality import assert_same, assert_same_results, small_tiles
+from .networks import Network, input_of, model_of
+
+NETWORK = Network(depth=2, height=8, width=8, pooling_stat="0000")
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5, 7])
+@pytest.mark.parametrize(
+    "n", [Network(batch=3, depth=2), Network(height=4, width=4), Network(hidden=16, spike_mode="plif")]
+)
+def test_everything_recorded_and_counted_is_that_of_one_thread(n: Network, threads: int) -> None:
+    """Also operations outside the weight layers, which the oracle does not count; and 1 token, fewer than threads."""
+    x = input_of(n)
+    one = model_of(n)(x, record="currents")
+    with small_tiles(64):
+        team = model_of(n, threads=threads)(x, record="currents")
+    assert_same_results(team, one)
+    assert list(team.other_counts) == list(one.other_counts)
+    for name, count in one.other_counts.items():
+        for kind in ("ac", "mac", "events", "neurons"):
+            assert_same(getattr(team.other_counts[name], kind), getattr(count, kind), f"{kind} of {name}")
+
+
+@pytest.mark.parametrize("in_main", [True, False])
+def test_an_error_of_one_thread_is_the_one_that_is_shown(monkeypatch: pytest.MonkeyPatch, in_main: bool) -> None:
+    model, x = model_of(NETWORK, threads=3), input_of(NETWORK)
+    call = Block.__call__
+
+    def fail(block: Block, u: Any, run: Run) -> Any:
+        if block is model.blocks[1] and (threading.current_thread() is threading.main_thread()) == in_main:
+            raise MemoryError("full")
+        return call(block, u, run)
+
+    with small_tiles(64):
+        expected = model(x).logits
+        monkeypatch.setattr(Block, "__call__", fail)
+        with pytest.raises(MemoryError, match="full"):
+            model(x)
+        monkeypatch.undo()
+        assert_same(model(x).logits, expected, "logits of the next call")
+    assert [t.name for t in threading.enumerate() if t.name.startswith("sdt_ref_team")] == []
+
+
+def test_a_thread_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And those that were started do not wait for it."""
+    model, x = model_of(NETWORK, threads=3), input_of(NETWORK)
+    start, started = threading.Thread.start, list[str]()
+
+    def refuse_the_second(thread: threading.Thread) -> None:
+        if thread.name.startswith("sdt_ref_team"):
+            started.append(thread.name)
+            if len(started) == 2:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with small_tiles(64):
+        model(x)
+        monkeypatch.setattr(threading.Thread, "start", refuse_the_second)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            model(x)
+
+
+def test_many_callers_at_a_time() -> None:
+    model, x = model_of(NETWORK, threads=3), input_of(NETWORK)
+    with small_tiles(64), ThreadPoolExecutor(6) as callers:
+        expected = model(x).logits
+        for logits in callers.map(lambda _: model(x).logits, range(24)):
+            assert_same(logits, expected, "logits")
+
+
+def test_a_silent_network_takes_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetching ahead ends with the weights, also where no event says how many rows are worth a piece."""
+    from sdt_ref import kernels
+
+    fetched: list[int] = []
+    accumulate = kernels.add_rows.py_func
+    monkeypatch.setitem(accumulate.__globals__, "prefetch", lambda array, element: fetched.append(element))
+    offsets, channels = np.zeros(4 * 98 + 1, np.int64), np.zeros(0, np.uint16)
+    panels, bias = kernels.aligned((1, 80, kernels.PANEL), np.float32), kernels.aligned((1, kernels.PANEL), np.float32)
+    current = kernels.aligned((1, 4, 98, kernels.PANEL), np.float32)
+    accumulate(
+        offsets,
+        channels,
+        1,
+        1,
+        98,
+        1,
+        0,
+        98,
+        panels,
+        bias,
+        np.zeros(4 * 98, np.int64),
+        current,
+        0,
+        np.zeros((1, 4), np.int64),
+    )
+    assert 0 < len(fetched) <= 80 * kernels.PANEL * 4 // 64 + 98

@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", nargs="+", type=_number(1, 1024), default=[1, 16], metavar="B",
                         help="for the engines; default: 1 16")  # fmt: skip
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), type=_one_of(ENGINES), metavar="NAME",
-                        help=f"default: {', '.join(ENGINES)}")  # fmt: skip
+                        help=f"default: {quoted(ENGINES)}")  # fmt: skip
     parser.add_argument("--threads", type=_number(1, MAX_THREADS), default=2, metavar="N", help="default: 2")
     parser.add_argument("--runs", type=_number(1, 10_000), default=7, metavar="N",
                         help="timed runs; medians are printed (default: 7)")  # fmt: skip
@@ -100,10 +100,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def quoted(names: Collection[str]) -> str:
+    """Names in a row; one of an engine may have a comma in it."""
+    return ", ".join(f"'{name}'" if " " in name else name for name in names)
+
+
 def _one_of(names: Collection[str]) -> Callable[[str], str]:
     def chosen(text: str) -> str:
         if text not in names:
-            raise argparse.ArgumentTypeError(f"expected one of {', '.join(names)}; found '{text}'")
+            raise argparse.ArgumentTypeError(f"expected one of {quoted(names)}; found '{text}'")
         return text
 
     return chosen
@@ -111,7 +116,7 @@ def _one_of(names: Collection[str]) -> Callable[[str], str]:
 
 def _number(least: int, most: int) -> Callable[[str], int]:
     def chosen(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
+        if not (text.isascii() and text.isdecimal()) or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"expected {least} to {most}, found '{text}'")
         return int(text)
 

@@ -13,6 +13,7 @@ from .growth import Growth
 from .sweep import Point
 
 OURS_COLOUR = "#c0392b"
+TICKS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
 def draw(path: Path, engines: dict[str, list[Row]], sweep: list[Point], growths: list[Growth]) -> None:
@@ -31,18 +32,24 @@ def draw_engines(ax: Axes, engines: dict[str, list[Row]]) -> None:
     """How many times as long as the event engine each float32 engine takes, network by network."""
     names = list(dict.fromkeys(row.name for rows in engines.values() for row in rows if row.kind == "float32"))
     names.remove(OURS)
+    largest = 1.0
     for name in names:
         at = [
             (j, row.ratio) for j, rows in enumerate(engines.values()) for row in rows if row.name == name and row.ours
         ]
         ax.plot([ratio for _, ratio in at], [j for j, _ in at], "o", markersize=9, alpha=0.8, label=name)
+        for j, ratio in at:
+            ax.annotate(f"{ratio:.1f}", (ratio, j), (0, 8), textcoords="offset points", ha="center", fontsize=7)
+            largest = max(largest, ratio)
     ax.axvline(1, color=OURS_COLOUR, label=OURS)
     ax.set_yticks(range(len(engines)), engines)
     ax.set_ylim(len(engines) - 0.5, -0.5)
     ax.set_xscale("log", base=2)
+    ax.set_xlim(0.8, 1.3 * largest)
+    ax.set_xticks([tick for tick in TICKS if tick <= 1.3 * largest])
     ax.xaxis.set_major_formatter("{x:g}")
     ax.grid(axis="x", alpha=0.3)
-    ax.set_xlabel("times as long as sdt_ref")
+    ax.set_xlabel("times as long as sdt_ref (logarithmic)")
     ax.set_title("Engines on the same cores, float32")
     ax.legend(fontsize=8)
 

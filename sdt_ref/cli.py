@@ -108,6 +108,10 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
             return _fail(f"error: {' '.join(str(error).split())}; check the path, its permissions and the disk")
         except MemoryError:
             return _fail("error: not enough memory; use a smaller picture, --size or weights")
+        except RuntimeError as error:
+            if "start new thread" not in str(error):
+                raise
+            return _fail("error: no more threads can be started here; use fewer, such as --threads 1")
 
     main.__doc__ = command.__doc__
     return main

@@ -51,7 +51,7 @@ def as_frames(x: Any, architecture: Architecture, config: ModelConfig, dtype: np
             f"input: expected height and width divisible by {divisor} (pooling_stat {config.pooling_stat}), "
             f"found {height}x{width}"
         )
-    with np.errstate(over="ignore"):  # what overflows is refused below
+    with np.errstate(over="ignore", under="ignore"):  # what overflows is refused below
         image = array.astype(dtype)
     bad = image.size - int(np.count_nonzero(np.isfinite(image)))
     if bad:

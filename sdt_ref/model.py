@@ -69,7 +69,7 @@ class SpikeDrivenTransformer:
         WeightsError
             the logits overflow
         """
-        if record not in (True, False, "currents"):
+        if not (isinstance(record, bool) or (isinstance(record, str) and record == "currents")):
             raise ConfigError(f"record: expected True, False or 'currents', found {record!r}")
         image, time_steps = as_frames(x, self.architecture, self.config, self.arithmetic.dtype)
         run = Run(time_steps, self.threads, record)

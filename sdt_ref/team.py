@@ -37,11 +37,11 @@ def by_tokens(stages: Stages, u: Stream, run: Run) -> Stream:
         return stages(u, run)
     meeting = _Meeting(size)
     runs = [Run(run.time_steps, 1, run.recording, partial(meeting, member)) for member in range(size)]
-    shares = u.split(size)
+    shares = dict(enumerate(u.split(size)))
 
     def work(member: int) -> Stream:
         try:
-            return stages(shares[member], runs[member])
+            return stages(shares.pop(member), runs[member])
         except BaseException:
             meeting.call_off()
             raise

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from sdt_ref.block import Block
+from sdt_ref.current import Stream
 from sdt_ref.run import Run
+from sdt_ref.team import by_tokens
 
 from .equality import assert_same, assert_same_results, small_tiles
 from .networks import Network, input_of, model_of
@@ -51,6 +53,22 @@ def test_an_error_of_one_thread_is_the_one_that_is_shown(monkeypatch: pytest.Mon
         monkeypatch.undo()
         assert_same(model(x).logits, expected, "logits of the next call")
     assert [t.name for t in threading.enumerate() if t.name.startswith("sdt_ref_team")] == []
+
+
+def test_an_error_after_the_last_meeting_is_shown_too() -> None:
+    """One who still leaves the meeting must not make it look like a broken one."""
+    u = Stream((1, 1, 2, 4), 64, np.zeros((1, 1, 8, 64), np.float32))
+
+    def stages(share: Stream, run: Run) -> Stream:
+        member = run.meet(np.ones(1), lambda size: size[0])
+        if share.grid[3] == 2 and threading.current_thread().name.endswith("_2"):
+            raise MemoryError(member)
+        return share
+
+    with small_tiles(4):
+        for _ in range(300):
+            with pytest.raises(MemoryError):
+                by_tokens(stages, u, Run(1, 4))
 
 
 def test_a_thread_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

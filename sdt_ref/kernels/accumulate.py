@@ -60,7 +60,7 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
             dx = tap % window - window // 2
             weights = (p * window**2 + tap) * n_inputs * PANEL  # the element where those of this tap begin
             for limit in range(piece, n_inputs + piece, piece):
-                ahead = weights + limit * PANEL  # the element where the next piece begins
+                ahead = weights + limit * PANEL  # the element behind this piece, or a few rows further
                 x = first % width
                 y = first // width % height
                 for i in range(count):

@@ -46,8 +46,8 @@ def list_events(fired, count, channels, per_row):
     ----------
     fired : uint64[P, T, n]
         read at [:, :, :count]
-    channels : uint16[at least T * count * P * PANEL + SLACK]
-        written: the spiking channels, in order of (time step, position, channel)
+    channels : uint16[at least T * count * C + SLACK]
+        written: the spiking channels, in order of (time step, position, channel); lanes that pad a panel never spike
     per_row : int64[T, n]
         written at [:, :count]: spikes of each row
 

@@ -18,7 +18,7 @@ def pool3x3(offsets, channels, height, width, stride, first, count, bits, pooled
         the tile, in output rows
     bits : uint64[(C + 63) // 64]
         scratch, zero on entry and on exit
-    pooled : uint16[at least count * C]
+    pooled : uint16[at least count * C + SLACK]
         written: the channels of the output events
     per_row : int64[count]
         written: events of each output row

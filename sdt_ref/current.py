@@ -71,7 +71,8 @@ def scratch_shape(current: Current, size: int) -> tuple[int, int, int, int]:
 
 def tile_size(current: Current, run: Run) -> int:
     """Positions of a tile: one panel of them fits into PANELS_BYTES, and all panels are WORTH_A_THREAD."""
-    position_bytes = current.grid[0] * kernels.PANEL * current.dtype.itemsize  # of one panel
+    frames = 1 if current.static else current.grid[0]
+    position_bytes = frames * kernels.PANEL * current.dtype.itemsize  # of one panel
     most = max(1, PANELS_BYTES // position_bytes)
     least = -(-WORTH_A_THREAD // (position_bytes * n_panels(current.n_channels)))
     return run.tile_size(positions(current.grid), most, least)

@@ -60,14 +60,14 @@ class SpikeEvents:
         ----------
         tiles : each covers a range of positions, for all time steps
         """
-        per_row = np.concatenate([tile.per_row for tile in tiles], axis=1)  # [T, positions]
-        offsets = np.zeros(per_row.size + 1, OFFSET)
-        np.cumsum(per_row.ravel(), out=offsets[1:])
         if len(tiles) == 1:
-            channels = tiles[0].channels
+            per_row, channels = tiles[0].per_row, tiles[0].channels
         else:
+            per_row = np.concatenate([tile.per_row for tile in tiles], axis=1)  # [T, positions]
             steps = [np.split(tile.channels, np.cumsum(tile.per_row.sum(axis=1))[:-1]) for tile in tiles]
             channels = np.concatenate([step for same_step in zip(*steps, strict=True) for step in same_step])
+        offsets = np.zeros(per_row.size + 1, OFFSET)
+        np.cumsum(per_row, out=offsets[1:])
         events = object.__new__(cls)
         fields = {"grid": grid, "n_channels": n_channels, "offsets": offsets, "channels": channels, "heads": None}
         for name, value in fields.items():
@@ -155,7 +155,8 @@ class SpikeEvents:
 
     def events_per_step(self) -> np.ndarray:
         """Spikes of each time step, int64[T]."""
-        return np.diff(self.offsets[:: self.n_rows // self.grid[0]])
+        ends = self.offsets[:: self.n_rows // self.grid[0]]
+        return ends[1:] - ends[:-1]
 
     def in_heads(self, heads: int) -> Self:
         """The same events, seen as the official code's [T, B, heads, N, d]; nothing is copied.

@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatter
 
 from .compare import Row
 from .engines import OURS
@@ -63,6 +64,9 @@ def draw_sweep(ax: Axes, sweep: list[Point]) -> None:
         ax.plot(x, y, "o-", color=colour, label=name)
     ax.set_xscale("log")
     ax.set_yscale("log")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
     ax.set_xlabel("firing rate of all layers")
     ax.set_ylabel("ms per image")
     ax.set_title("Where dense would win")

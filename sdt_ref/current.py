@@ -15,7 +15,7 @@ from . import kernels
 from .run import Run
 
 PANELS_BYTES = 1 << 19  # currents that are computed at a time: they stay in a core's L2 cache until they are read
-WORTH_A_THREAD = 1 << 16  # bytes of currents
+WORTH_A_THREAD = 1 << 18  # bytes of currents: a thread takes a tenth of a millisecond to wake
 
 Fill = Callable[[slice, int, int, np.ndarray, int], None]
 

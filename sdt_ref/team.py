@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from . import current as currents
 from .current import Stream
 from .events import SpikeEvents
 from .result import OperationCount
 from .run import COUNTED, Run
+
+WORTH_A_MEMBER = 1 << 24  # values of the stream times channels; with less, threads wait for Python's lock in turns
 
 Stages = Callable[[Stream, Run], Stream]
 
@@ -32,7 +33,7 @@ def by_tokens(stages: Stages, u: Stream, run: Run) -> Stream:
     run : gets the counts and the recordings of all threads
     """
     tokens = u.grid[2] * u.grid[3]
-    size = max(1, min(run.threads, tokens, u.panels.nbytes // currents.WORTH_A_THREAD))
+    size = max(1, min(run.threads, tokens, u.panels.size * u.n_channels // WORTH_A_MEMBER))
     if size == 1:
         return stages(u, run)
     meeting = _Meeting(size)

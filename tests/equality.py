@@ -46,6 +46,7 @@ def small_tiles(nbytes: int, package: ModuleType = sdt_ref) -> Any:
     with (
         mock.patch.object(package.current, "PANELS_BYTES", nbytes),
         mock.patch.object(package.current, "WORTH_A_THREAD", nbytes // 4),
+        mock.patch.object(package.team, "WORTH_A_MEMBER", nbytes // 4),
         mock.patch.object(package.masking, "TILE_EVENTS", nbytes),
     ):
         yield

@@ -6,14 +6,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, NullLocator
 
 from .compare import Row
-from .engines import OURS
+from .engines import ENGINES, OURS
 from .growth import Growth
 from .sweep import Point
 
-OURS_COLOUR = "#c0392b"
+COLOURS = dict(zip(ENGINES, ("tab:red", "C0", "C1", "C2", "C4", "C5", "C6", "C7", "C8"), strict=True))
 TICKS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
@@ -38,11 +38,12 @@ def draw_engines(ax: Axes, engines: dict[str, list[Row]]) -> None:
         at = [
             (j, row.ratio) for j, rows in enumerate(engines.values()) for row in rows if row.name == name and row.ours
         ]
-        ax.plot([ratio for _, ratio in at], [j for j, _ in at], "o", markersize=9, alpha=0.8, label=name)
+        x, y = [ratio for _, ratio in at], [j for j, _ in at]
+        ax.plot(x, y, "o", color=COLOURS[name], markersize=9, alpha=0.8, label=name)
         for j, ratio in at:
             ax.annotate(f"{ratio:.1f}", (ratio, j), (0, 8), textcoords="offset points", ha="center", fontsize=7)
             largest = max(largest, ratio)
-    ax.axvline(1, color=OURS_COLOUR, label=OURS)
+    ax.axvline(1, color=COLOURS[OURS], label=OURS)
     ax.set_yticks(range(len(engines)), engines)
     ax.set_ylim(len(engines) - 0.5, -0.5)
     ax.set_xscale("log", base=2)
@@ -60,13 +61,14 @@ def draw_sweep(ax: Axes, sweep: list[Point]) -> None:
     for name in dict.fromkeys(name for point in sweep for name in point.seconds):
         x = [point.rate for point in sweep]
         y = [1000 * statistics.median(point.seconds[name]) for point in sweep]
-        colour = OURS_COLOUR if name == OURS else None
-        ax.plot(x, y, "o-", color=colour, label=name)
+        ax.plot(x, y, "o-", color=COLOURS[name], label=name)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks([point.rate for point in sweep])
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
     ax.set_xlabel("firing rate of all layers")
     ax.set_ylabel("ms per image")
     ax.set_title("Where dense would win")

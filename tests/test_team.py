@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sdt_ref import infer, run
 from sdt_ref.block import Block
 from sdt_ref.current import Stream
+from sdt_ref.errors import ConfigError
 from sdt_ref.run import Run
 from sdt_ref.team import by_tokens
 
@@ -88,6 +90,26 @@ def test_a_thread_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(threading.Thread, "start", refuse_the_second)
         with pytest.raises(RuntimeError, match="can't start new thread"):
             model(x)
+
+
+def test_the_command_says_so_when_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(run, "_pool", ThreadPoolExecutor)
+    assert infer.main(["--json", "--threads", "2"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "error: no more threads can be started here; use fewer, such as --threads 1\n"
+
+
+@pytest.mark.parametrize("record", [np.array([1, 2]), 1, "spikes", None])
+def test_record_takes_its_three_values_only(record: Any) -> None:
+    with pytest.raises(ConfigError, match="record: expected True, False or 'currents'"):
+        model_of(NETWORK)(input_of(NETWORK), record=record)
 
 
 def test_many_callers_at_a_time() -> None:

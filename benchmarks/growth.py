@@ -109,7 +109,7 @@ def attention_growth(quantity: str, cases: list[tuple[int, int]], seed: int, rat
 
         def attend(q: SpikeEvents = q, k: SpikeEvents = k, v: SpikeEvents = v, mask: SpikeEvents = mask) -> None:
             run = Run(4, 1)
-            sum_tokens(intersect(k, v, run), np.dtype(np.float32))
+            sum_tokens(intersect(k, v, run))
             intersect(q, mask, run)
 
         points.append(n if quantity == "tokens" else d)

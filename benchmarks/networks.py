@@ -180,7 +180,7 @@ def attend(c: Calibration, module: str, s: SpikeEvents, rates: Rates) -> SpikeEv
         likeness = (low + high) / 2
         c.tensors[f"{module}.v_conv.weight"] = np.float32(likeness) * alike + np.float32(1 - likeness) * own
         _, v = c.fit(f"{module}.v_conv", s, rates.v)
-        count = sum_tokens(intersect(k, v, c.run), np.dtype(np.float32))
+        count = sum_tokens(intersect(k, v, c.run)).astype(np.float32)
         current = Stream.from_array(count.shape[:2], count)
         z = intersect(q, Neuron("mask", NeuronParameters(np.float32(0.5), np.float32(0.5)))(current, c.run), c.run)
         low, high = (likeness, high) if z.firing_rate < rates.attention else (low, likeness)

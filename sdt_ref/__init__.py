@@ -5,7 +5,7 @@ spikingjelly 0.0.0.0.12 (torch backend) and timm 0.6.12.
 """
 
 from . import dense
-from .errors import ConfigError, EventsError, ImageError, InputError, SdtError, WeightsError
+from .errors import ConfigError, EventsError, FormatError, ImageError, InputError, SdtError, WeightsError
 from .events import SpikeEvents
 from .model import SpikeDrivenTransformer, load
 from .result import OperationCount, Result
@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConfigError",
     "EventsError",
+    "FormatError",
     "ImageError",
     "InputError",
     "OperationCount",

@@ -15,7 +15,7 @@ class Arithmetic:
     Attributes
     ----------
     name : as in `sdt_ref.load(arithmetic=name)`
-    dtype : element type of weights, currents and membranes
+    dtype : element type of weights, currents and membranes; for 'fixed', of the input before it is quantised
     """
 
     name: str
@@ -43,7 +43,8 @@ class Arithmetic:
 
 FLOAT32 = Arithmetic("float32", np.dtype(np.float32))
 FLOAT64 = Arithmetic("float64", np.dtype(np.float64))
-ARITHMETICS = {a.name: a for a in (FLOAT32, FLOAT64)}
+FIXED = Arithmetic("fixed", np.dtype(np.float64))
+ARITHMETICS = {a.name: a for a in (FLOAT32, FLOAT64, FIXED)}
 
 
 def arithmetic(name: str) -> Arithmetic:

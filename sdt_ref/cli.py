@@ -9,13 +9,16 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from rich.console import Console
 from rich.markup import escape
 
 from .errors import ConfigError, SdtError
 from .kernels.policy import cache_folder
+
+if TYPE_CHECKING:
+    from .model import SpikeDrivenTransformer
 
 
 class Command(Protocol):
@@ -75,9 +78,18 @@ def parser(command: str, example: str) -> Parser:
 def add_model_options(to: Parser) -> None:
     """Add the options of every command that runs the network."""
     to.add_argument("--weights", metavar="W.h5", help="weights file (default: the shipped CIFAR-10 weights)")
-    to.add_argument("--arithmetic", default="float32", metavar="A", help="float32 (default) or float64")
+    to.add_argument("--arithmetic", metavar="A", help="float32 (default), float64, or fixed for whole numbers")
+    to.add_argument("--formats", metavar="F.toml", help="registers of --arithmetic fixed (default: built in)")
     to.add_argument("--size", type=int, metavar="N", help="evaluate at N x N pixels instead of the weights' own size")
     to.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")
+
+
+def load_model(options: argparse.Namespace) -> "SpikeDrivenTransformer":
+    """Load the network that the model options ask for; --formats alone means fixed point."""
+    from .model import load
+
+    arithmetic = options.arithmetic or ("float32" if options.formats is None else "fixed")
+    return load(options.weights, arithmetic, options.threads, options.formats)
 
 
 def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:

@@ -12,6 +12,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from . import kernels
+from .registers import Fraction, Register
 from .run import Run
 
 PANELS_BYTES = 1 << 19  # currents that are computed at a time: they stay in a core's L2 cache until they are read
@@ -29,6 +30,11 @@ class Current(Protocol):
     n_channels : C
     dtype : element type
     static : whether it is the same at every time step, and therefore comes once
+    fraction : None; in fixed point, of its whole numbers
+    stream : None; in fixed point, the register that it enters when it is held in memory, unless it stays as it is
+    tokens : over so many tokens each number is a sum; in fixed point, that widens the register of who reads it
+    mean : whether that sum stands for the mean: its units are so many times finer
+    module : official path of the weight layer that it comes from; '' for one held in memory
     """
 
     @property
@@ -39,6 +45,16 @@ class Current(Protocol):
     def dtype(self) -> np.dtype: ...
     @property
     def static(self) -> bool: ...
+    @property
+    def fraction(self) -> Fraction | None: ...
+    @property
+    def stream(self) -> Register | None: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def mean(self) -> bool: ...
+    @property
+    def module(self) -> str: ...
 
     def filler(self, size: int) -> Fill:
         """Make fill(panels, first, count, out, at), with scratch of its own for `size` positions.
@@ -103,22 +119,48 @@ class Stream:
     """
 
     static = False
+    stream = None
+    module = ""
 
-    def __init__(self, grid: tuple[int, ...], n_channels: int, panels: np.ndarray) -> None:
+    def __init__(
+        self,
+        grid: tuple[int, ...],
+        n_channels: int,
+        panels: np.ndarray,
+        fraction: Fraction | None = None,
+        tokens: int = 1,
+        mean: bool = False,
+    ) -> None:
         self.grid = grid
         self.n_channels = n_channels
         self.panels = panels
         self.dtype = panels.dtype
+        self.fraction = fraction
+        self.tokens = tokens
+        self.mean = mean
 
     @classmethod
     def of(cls, current: Current, run: Run, residual: "Stream | None" = None) -> Self:
         """Compute all of a current, and add a residual: after all inputs, as the canonical order demands."""
         n, size = positions(current.grid), tile_size(current, run)
         frames = 1 if current.static else current.grid[0]
-        out = kernels.aligned((n_panels(current.n_channels), frames, n, kernels.PANEL), current.dtype)
+        register = current.stream
+        out = kernels.aligned(
+            (n_panels(current.n_channels), frames, n, kernels.PANEL), register.dtype if register else current.dtype
+        )
+        settlers: list[Settler] = []  # one per thread
 
         def worker() -> Callable[[int, int], None]:
             fill = current.filler(size)
+            if register is not None:
+                settlers.append(settler := Settler(register, current, residual, out))
+                scratch = kernels.aligned((*out.shape[:2], size, kernels.PANEL), current.dtype)
+
+                def settled(first: int, count: int) -> None:
+                    fill(slice(None), first, count, scratch, 0)
+                    settler(scratch, first, count)
+
+                return settled
 
             def piece(first: int, count: int) -> None:
                 fill(slice(None), first, count, out, first)
@@ -131,12 +173,24 @@ class Stream:
         current.finish(run)
         if residual is not None:
             run.count_other("residual", ac=n * current.n_channels)
-        return cls(current.grid, current.n_channels, np.repeat(out, current.grid[0], axis=1) if current.static else out)
+        fraction = current.fraction
+        if register is not None:
+            fraction = Fraction.uniform(register.format.fraction, n_panels(current.n_channels))
+            run.count_overflows(f"{current.module}.stream", np.sum([settler.beyond for settler in settlers], axis=0))
+        return cls(current.grid, current.n_channels, out, fraction)
 
     @classmethod
     def from_array(cls, grid: tuple[int, ...], array: np.ndarray) -> Self:
         """Take currents [T, positions, C]."""
         return cls(grid, array.shape[-1], in_panels(array))
+
+    @classmethod
+    def of_counts(cls, counts: np.ndarray, tokens: int, like: "Stream") -> Self:
+        """Take int64[T, B, C], each the number of spikes over so many tokens, into the arithmetic of another stream."""
+        grid, n_channels = counts.shape[:2], counts.shape[2]
+        if like.fraction is None:
+            return cls(grid, n_channels, in_panels(counts.astype(like.dtype)))
+        return cls(grid, n_channels, in_panels(counts), Fraction.uniform(0, n_panels(n_channels)), tokens)
 
     def split(self, n: int) -> "list[Stream]":
         """Cut the tokens of each sample into n shares: [T, B, H, W, C] -> n times [T, B, 1, tokens, C]."""
@@ -148,7 +202,12 @@ class Stream:
             panels = kernels.aligned((*tokens.shape[:3], stop - start, kernels.PANEL), self.dtype)
             panels[:] = tokens[:, :, :, start:stop]
             shares.append(
-                Stream((T, B, 1, stop - start), self.n_channels, panels.reshape(len(panels), T, -1, kernels.PANEL))
+                Stream(
+                    (T, B, 1, stop - start),
+                    self.n_channels,
+                    panels.reshape(len(panels), T, -1, kernels.PANEL),
+                    self.fraction,
+                )
             )
         return shares
 
@@ -163,7 +222,12 @@ class Stream:
             axis=3,
             out=whole.reshape(len(first), T, B, -1, kernels.PANEL),
         )
-        return cls(grid, shares[0].n_channels, whole)
+        return cls(grid, shares[0].n_channels, whole, shares[0].fraction)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of each sample."""
+        return math.prod(self.grid[2:])
 
     @property
     def array(self) -> np.ndarray:
@@ -180,3 +244,35 @@ class Stream:
 
     def finish(self, run: Run) -> None:
         """Nothing was computed."""
+
+
+class Settler:
+    """Brings sums, and a residual, into the registers of a stream; one for each thread.
+
+    Attributes
+    ----------
+    beyond : numbers that did not fit, int64[T]
+    """
+
+    def __init__(self, register: Register, current: Current, residual: Stream | None, out: np.ndarray) -> None:
+        assert current.fraction is not None
+        self._out = out
+        sums = register.conversion(current.fraction, current.dtype)
+        if residual is None:
+            self._residual = out[:, :, :0]
+            own = register.conversion(Fraction.uniform(register.format.fraction, len(out)), out.dtype)
+        else:
+            assert residual.fraction is not None
+            self._residual, own = residual.panels, register.conversion(residual.fraction, residual.dtype)
+        self._arguments = (
+            sums.shifts,
+            self._residual,
+            own.shifts,
+            *sums.limits,
+            kernels.aligned(kernels.PANEL, out.dtype),
+        )
+        self.beyond = np.zeros(out.shape[1], np.int64)
+
+    def __call__(self, sums: np.ndarray, first: int, count: int) -> None:
+        """Write the positions first .. first+count-1 from sums[:, :, :count]."""
+        kernels.settle(sums, count, *self._arguments, self._out, first, self.beyond)

@@ -1,11 +1,19 @@
-"""The first convolution: the one weight layer that reads real numbers, and therefore multiplies."""
+"""The first convolution: the one weight layer that reads real numbers.
+
+In floating point it multiplies. In fixed point a pixel is a register, and each of its bits that is set an event: the
+events of a bit plane add their weights shifted to the place of that bit, so nothing is multiplied either.
+"""
 
 import numpy as np
 
 from . import kernels
-from .current import Current, Fill, positions
+from .current import Current, Fill, n_panels, positions
+from .events import CHANNEL, OFFSET, SpikeEvents, Tile
+from .folding import Layer, Parameters
+from .formats import Format
+from .quantising import WholeParameters
 from .run import Run
-from .synapse import PanelledLayer
+from .synapse import PanelledLayer, Synapse, SynapticCurrent
 
 
 class Encoder(PanelledLayer):
@@ -19,8 +27,63 @@ class Encoder(PanelledLayer):
         return AnalogCurrent(self, image, time_steps)
 
 
+class BitPlaneEncoder(Synapse):
+    """3x3 convolution over the bit planes of an image: input channel p * C + c is bit p of channel c.
+
+    Parameters
+    ----------
+    name, layer : see PanelledLayer; the weights of each plane are shifted to its place, the sign's negated
+    pixels : register of the input
+    """
+
+    def __init__(self, name: str, layer: Layer, pixels: Format) -> None:
+        super().__init__(name, layer)
+        self.pixels = pixels
+
+    def __call__(self, image: np.ndarray, time_steps: int) -> Current:  # type: ignore[override]  # it reads an image
+        """See Encoder."""
+        whole = self.pixels.quantise(image)  # [1 or T, B, C_in, H, W]
+        inside = self.pixels.holds(whole)
+        return PlaneCurrent(self, bit_planes(self.pixels.fit(whole), self.pixels.bits), time_steps, ~inside)
+
+
+class PlaneCurrent(SynapticCurrent):
+    """What the bit planes of an image deliver to the first neurons."""
+
+    def __init__(self, encoder: BitPlaneEncoder, planes: SpikeEvents, time_steps: int, beyond: np.ndarray) -> None:
+        super().__init__(encoder, planes)
+        self.grid = (time_steps, *planes.grid[1:])
+        self.static = planes.grid[0] == 1 < time_steps
+        self._pixels_beyond = beyond
+
+    def finish(self, run: Run) -> None:
+        """See Current."""
+        beyond = np.zeros(run.time_steps, np.int64)
+        beyond[: len(self._pixels_beyond)] = np.count_nonzero(self._pixels_beyond, axis=(1, 2, 3, 4))
+        run.count_overflows("input", beyond)
+        super().finish(run)
+
+
+def bit_planes(image: np.ndarray, bits: int) -> SpikeEvents:
+    """The set bits of two's-complement numbers as events: [T, B, C, H, W] -> spikes [T, B, bits * C, H, W]."""
+    T, B, C, H, W = image.shape
+    numbers = np.arange(bits * C)
+    words = np.zeros((n_panels(bits * C), T, B * H * W), np.uint64)
+    for number in numbers:
+        plane, channel = divmod(int(number), C)
+        bit = (image[:, :, channel] >> plane) & 1
+        words[number // 64] |= bit.reshape(T, -1).astype(np.uint64) << np.uint64(number % 64)
+    per_row = np.empty((T, B * H * W), OFFSET)
+    channels = np.empty(per_row.size * bits * C + kernels.SLACK, CHANNEL)
+    n_events = kernels.list_events(words, B * H * W, channels, per_row)
+    return SpikeEvents.from_kernel((T, B, H, W), bits * C, [Tile(per_row, channels[:n_events].copy())])
+
+
 class AnalogCurrent:
     """What the encoder delivers to the first neurons."""
+
+    fraction = stream = None
+    tokens, mean, module = 1, False, ""
 
     def __init__(self, encoder: Encoder, image: np.ndarray, time_steps: int) -> None:
         frames, B, C, H, W = image.shape
@@ -65,3 +128,13 @@ class AnalogCurrent:
         run.count_other(
             "bias", ac=np.where(np.arange(run.time_steps) < self._frames, positions(self.grid) * self.n_channels, 0)
         )
+
+
+def encoder(name: str, parameters: Parameters) -> Encoder | BitPlaneEncoder:
+    """Make the first convolution, as the arithmetic of its parameters demands."""
+    layer = parameters.layers["patch_embed.proj_conv"]
+    return (
+        BitPlaneEncoder(name, layer, parameters.input)
+        if isinstance(parameters, WholeParameters)
+        else Encoder(name, layer)
+    )

@@ -23,6 +23,10 @@ class InputError(SdtError):
     """An array that the network cannot take: rank, channels, size, type or values."""
 
 
+class FormatError(SdtError):
+    """A fixed-point format that is unknown, out of range, or does not hold what it must."""
+
+
 class EventsError(SdtError):
     """An event list that is not canonical."""
 

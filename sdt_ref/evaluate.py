@@ -12,7 +12,6 @@ from . import cli
 from .accuracy import Accuracy, measure
 from .datasets import open_pictures
 from .errors import ConfigError
-from .model import load
 
 LISTED = 20  # unreadable pictures named on the screen; --json names all
 
@@ -23,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     if options.limit is not None and options.limit < 1:
         raise ConfigError(f"--limit: expected 1 or more, found {options.limit}")
-    model = load(options.weights, options.arithmetic, options.threads)
+    model = cli.load_model(options)
     pictures = open_pictures(options.data, model.classes, options.split)
     total = min(len(pictures), options.limit or len(pictures))
     against = _read_labels(options.against, total) if options.against is not None else None

@@ -5,6 +5,7 @@ import numpy as np
 from .current import Stream
 from .folding import Parameters
 from .neuron import Neuron
+from .registers import WIDE
 from .run import Run
 from .synapse import Synapse
 
@@ -19,18 +20,24 @@ class Head:
     def __call__(self, u: Stream, run: Run) -> np.ndarray:
         """[T, B, H, W, C] stream -> [T, B, K] logits of each time step."""
         s = run.record("head_lif", self.head_lif(mean_tokens(u, run), run))  # [T, B, C] spikes
-        return Stream.of(self.head(s), run).array
+        logits = Stream.of(self.head(s), run)
+        if logits.fraction is None:
+            return logits.array
+        return np.ldexp(logits.array.astype(np.float64), -int(logits.fraction.bits[0, 0]))  # the head has one scale
 
 
 def mean_tokens(u: Stream, run: Run) -> Stream:
-    """Mean over the tokens, summed in token order: [T, B, H, W, C] -> [T, B, C]."""
+    """Mean over the tokens, summed in token order: [T, B, H, W, C] -> [T, B, C]; in fixed point not divided."""
     T, B, H, W = u.grid
     tokens = u.panels.reshape(-1, T, B, H * W, u.panels.shape[-1])
-    total = tokens[:, :, :, 0].copy()
+    total = tokens[:, :, :, 0].astype(u.dtype if u.fraction is None else WIDE)
     for n in range(1, H * W):
         total += tokens[:, :, :, n]
-    run.count_other("token_mean", ac=B * H * W * u.n_channels, mac=B * u.n_channels)
-    return Stream((T, B), u.n_channels, total / u.dtype.type(H * W))
+    divisions = B * u.n_channels if u.fraction is None else 0
+    run.count_other("token_mean", ac=B * H * W * u.n_channels, mac=divisions)
+    if u.fraction is None:
+        return Stream((T, B), u.n_channels, total / u.dtype.type(H * W))
+    return Stream((T, B), u.n_channels, total, u.fraction, tokens=H * W, mean=True)
 
 
 def mean_steps(logits: np.ndarray, run: Run) -> np.ndarray:

@@ -14,7 +14,7 @@ from rich.table import Table
 from . import cli
 from .errors import ConfigError
 from .image import open_picture, preprocess
-from .model import SpikeDrivenTransformer, load
+from .model import SpikeDrivenTransformer
 from .result import OperationCount, Result
 
 BAR = 32  # characters of a full bar
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     if options.top < 1:
         raise ConfigError(f"--top: expected 1 or more, found {options.top}")
-    model = load(options.weights, options.arithmetic, options.threads)
+    model = cli.load_model(options)
     how = model.preprocessing.at(options.size)
     with as_file(files(__package__) / "data" / "cat.jpg") as sample:
         source = Path(options.image) if options.image is not None else sample

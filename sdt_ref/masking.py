@@ -75,10 +75,10 @@ def intersect(events: SpikeEvents, mask: SpikeEvents, run: Run) -> SpikeEvents:
     return _by_rows(events.grid, events.n_channels, scan, run)
 
 
-def sum_tokens(events: SpikeEvents, dtype: np.dtype) -> np.ndarray:
-    """Count the spikes of each channel over the tokens: [T, B, C, H, W] -> [T, B, C], whole numbers."""
+def sum_tokens(events: SpikeEvents) -> np.ndarray:
+    """Count the spikes of each channel over the tokens: [T, B, C, H, W] -> int64[T, B, C]."""
     T, B = events.grid[:2]
-    sums = np.empty((T * B, events.n_channels), dtype)
+    sums = np.empty((T * B, events.n_channels), np.int64)
 
     kernels.sum_tokens(events.offsets, events.channels, events.n_tokens, sums)
     return sums.reshape(T, B, -1)

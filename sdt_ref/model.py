@@ -4,21 +4,26 @@ image -> patch splitting -> L x (attention, MLP) -> head -> logits
 pixels       spikes         events in, membrane out    mean over T
 """
 
+import dataclasses
 import os
 from typing import Any
 
 import numpy as np
 
 from . import arithmetic as number_systems
+from . import formats as formats_file
 from . import image as pictures
 from . import weights as weights_file
+from .arithmetic import FIXED
 from .block import Block
 from .config import is_int
 from .current import Stream
 from .errors import ConfigError, InputError, WeightsError
 from .folding import Parameters, fold
+from .formats import DEFAULT, Formats
 from .head import Head, mean_steps
 from .inputs import as_frames
+from .quantising import quantise, refuse_overflows
 from .result import Result
 from .run import MAX_THREADS, Run, available_cores
 from .sps import SpikingPatchSplitting
@@ -33,13 +38,22 @@ class SpikeDrivenTransformer:
     Parameters
     ----------
     weights : as read by `sdt_ref.weights.load`
-    arithmetic : 'float32' or 'float64'
+    arithmetic : 'float32', 'float64', or 'fixed' for whole numbers in registers
     threads : cores to use; None takes all that this process may use. The result does not depend on it, bit for bit.
 
-    Raises ConfigError for an unknown arithmetic or number of threads, WeightsError when folding overflows.
+    formats : of the registers, with 'fixed'; None takes `formats.DEFAULT`
+
+    Raises ConfigError for an unknown arithmetic or number of threads, WeightsError when folding overflows, FormatError
+    when a register does not hold its parameters or may overflow undeclared.
     """
 
-    def __init__(self, weights: Weights, arithmetic: str = "float32", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        arithmetic: str = "float32",
+        threads: int | None = None,
+        formats: Formats | None = None,
+    ) -> None:
         if threads is not None and not (is_int(threads) and 1 <= threads <= MAX_THREADS):
             raise ConfigError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
         self.config = weights.config
@@ -48,11 +62,17 @@ class SpikeDrivenTransformer:
         self.classes = weights.classes
         self.threads = threads or available_cores()
         self.arithmetic = number_systems.arithmetic(arithmetic)
-        parameters = fold(weights, self.arithmetic)
+        if formats is not None and self.arithmetic is not FIXED:
+            raise ConfigError(f"formats: expected arithmetic 'fixed' with them, found {self.arithmetic.name!r}")
+        self.formats = formats
+        if self.arithmetic is FIXED:
+            parameters: Parameters = quantise(weights, formats or DEFAULT)
+        else:
+            parameters = fold(weights, self.arithmetic)
         self.patch_embed = SpikingPatchSplitting(parameters, self.config)
         self.blocks = [Block(j, parameters, self.config) for j in range(self.architecture.depth)]
         self.head = Head(parameters)
-        self._neurons = parameters.neurons
+        self._parameters = dataclasses.replace(parameters, layers={})
 
     def __call__(self, x: Any, record: bool | str = False) -> Result:
         """Run the network.
@@ -78,9 +98,11 @@ class SpikeDrivenTransformer:
             # the pools of dvs mode reach into neighbouring tokens
             u = self._blocks(u, run) if self.config.dvs_mode else by_tokens(self._blocks, u, run)
             logits = self.head(u, run)  # [T, B, K]
+        refuse_overflows(run.overflows, self.formats or DEFAULT)
         if not np.isfinite(logits).all():
             raise WeightsError(f"the logits overflow {self.arithmetic.name}; use arithmetic float64, or other weights")
-        return Result(mean_steps(logits, run), logits, run.spikes, run.currents, run.counts, run.other_counts)
+        mean = mean_steps(logits, run)
+        return Result(mean, logits, run.spikes, run.currents, run.counts, run.other_counts, run.overflows)
 
     def _blocks(self, u: Stream, run: Run) -> Stream:
         for block in self.blocks:
@@ -99,7 +121,7 @@ class SpikeDrivenTransformer:
             for name, part in vars(stage).items()
             if isinstance(part, PanelledLayer)
         }
-        return Parameters({**layers, "head": self.head.head.layer()}, self._neurons)
+        return dataclasses.replace(self._parameters, layers={**layers, "head": self.head.head.layer()})
 
     def warm_up(self) -> None:
         """Load or compile the kernels, by running the smallest image that the pools allow."""
@@ -137,10 +159,19 @@ class SpikeDrivenTransformer:
 
 
 def load(
-    path: str | os.PathLike[str] | None = None, arithmetic: str = "float32", threads: int | None = None
+    path: str | os.PathLike[str] | None = None,
+    arithmetic: str = "float32",
+    threads: int | None = None,
+    formats: str | os.PathLike[str] | None = None,
 ) -> SpikeDrivenTransformer:
     """Load a network from a weights file; None loads the weights that ship with the package.
 
-    Raises WeightsError for a file that is not one, ConfigError for an unknown arithmetic.
+    Parameters
+    ----------
+    formats : a formats file, for arithmetic 'fixed'; None takes the default formats
+
+    Raises WeightsError for a file that is not one, ConfigError for an unknown arithmetic, FormatError for formats that
+    cannot be read or do not hold the weights.
     """
-    return SpikeDrivenTransformer(weights_file.load(path), arithmetic, threads)
+    registers = None if formats is None else formats_file.load(formats)
+    return SpikeDrivenTransformer(weights_file.load(path), arithmetic, threads, registers)

@@ -5,10 +5,14 @@ from collections.abc import Callable
 import numpy as np
 
 from . import kernels
-from .current import Current, Stream, n_panels, positions, scratch_shape, tile_size
+from .current import Current, n_panels, out_of_panels, positions, scratch_shape, tile_size
 from .events import CHANNEL, OFFSET, SpikeEvents, Tile
 from .folding import NeuronParameters
+from .quantising import WholeNeuron
+from .registers import WIDE, Register, leak_steps
 from .run import Run
+
+Step = Callable[[np.ndarray, int, slice, np.ndarray], None]
 
 
 class Neuron:
@@ -23,9 +27,11 @@ class Neuron:
 
     def __init__(self, module: str, parameters: NeuronParameters, heads: int | None = None) -> None:
         self.module = module
-        self.decay = parameters.decay
-        self.threshold = parameters.threshold
+        self.parameters = parameters
         self.heads = heads
+        self._dynamics: FloatingPoint | FixedPoint = (
+            FixedPoint(parameters) if isinstance(parameters, WholeNeuron) else FloatingPoint(parameters)
+        )
 
     def __call__(self, current: Current, run: Run) -> SpikeEvents:
         """Step all neurons through all time steps: [T, B, H, W, C] current -> [T, B, C, H, W] spikes.
@@ -35,13 +41,15 @@ class Neuron:
         T, n, C = current.grid[0], positions(current.grid), current.n_channels
         size = tile_size(current, run)
         P, kept = n_panels(C), None
+        beyond: list[np.ndarray] = []  # one per thread
         if run.recording == "currents":
             kept = np.empty((P, T, n, kernels.PANEL), current.dtype)
 
         def worker() -> Callable[[int, int], Tile]:
             fill = current.filler(size)
             scratch = kernels.aligned(scratch_shape(current, size), current.dtype)
-            membrane = kernels.aligned(kernels.PANEL, current.dtype)
+            beyond.append(np.zeros(T, np.int64))
+            step = self._dynamics.stepper(current, beyond[-1])
             fired = kernels.aligned((P, T, size), np.uint64)
             channels = np.empty(T * size * C + kernels.SLACK, CHANNEL)
             per_row = np.empty((T, size), OFFSET)
@@ -53,7 +61,7 @@ class Neuron:
                     fill(panels, first, count, x, 0)
                     if kept is not None:
                         kept[panels, :, first : first + count] = x[:, :, :count]
-                    kernels.fire(x, count, self.decay, self.threshold, membrane, fired[panels])
+                    step(x, count, panels, fired[panels])
                 n_events = kernels.list_events(fired, count, channels, per_row)
                 return Tile(per_row[:, :count].copy(), channels[:n_events].copy())
 
@@ -61,9 +69,9 @@ class Neuron:
 
         tiles = run.tiles(n, size, worker)
         current.finish(run)
-        run.count_other("leak", ac=n * C, mac=n * C)
+        self._dynamics.count(self.module, n * C, np.sum(beyond, axis=0), run)
         if kept is not None:
-            kept_rows = Stream(current.grid, C, kept).array
+            kept_rows = self._dynamics.inputs(current, kept)
             run.currents[self.module] = self._official_axes(kept_rows.reshape(*current.grid, C))
         return SpikeEvents.from_kernel(current.grid, C, tiles)
 
@@ -72,3 +80,71 @@ class Neuron:
             return np.moveaxis(current, -1, 2)
         T, B, C = current.shape
         return current.reshape(T, B, self.heads, 1, C // self.heads)
+
+
+class FloatingPoint:
+    """Membranes in floating point: h = v + (x - v) * decay."""
+
+    def __init__(self, parameters: NeuronParameters) -> None:
+        self.decay = parameters.decay
+        self.threshold = parameters.threshold
+
+    def stepper(self, current: Current, beyond: np.ndarray) -> Step:
+        """Make step(x, count, panels, fired), with scratch of its own; see `kernels.fire`."""
+        membrane = kernels.aligned(kernels.PANEL, current.dtype)
+
+        def step(x: np.ndarray, count: int, panels: slice, fired: np.ndarray) -> None:
+            kernels.fire(x, count, self.decay, self.threshold, membrane, fired)
+
+        return step
+
+    def inputs(self, current: Current, panels: np.ndarray) -> np.ndarray:
+        """[P, T, n, PANEL] currents as the neurons see them, [T, n, C]."""
+        return out_of_panels(panels, current.n_channels)
+
+    def count(self, module: str, updates: int, beyond: np.ndarray, run: Run) -> None:
+        """Enter the operations of so many updates in each time step."""
+        run.count_other("leak", ac=updates, mac=updates)
+
+
+class FixedPoint:
+    """Membranes in registers: h = v + (x - v) shifted and rounded."""
+
+    def __init__(self, parameters: WholeNeuron) -> None:
+        self.threshold = int(parameters.threshold)
+        self.register = Register(parameters.membrane, parameters.dtype)
+        self._leak = parameters.leak, parameters.leak_rounding
+
+    def stepper(self, current: Current, beyond: np.ndarray) -> Step:
+        """Make step(x, count, panels, fired), with scratch of its own; see `kernels.fire_whole`."""
+        assert current.fraction is not None
+        dtype = WIDE if current.tokens > 1 else self.register.dtype
+        conversion = self.register.conversion(current.fraction, current.dtype, wider_by(current.tokens))
+        terms, rounding = leak_steps(*self._leak, dtype)
+        threshold = self.threshold * current.tokens if current.mean else self.threshold
+        input_, membrane = kernels.aligned((2, kernels.PANEL), dtype)
+
+        def step(x: np.ndarray, count: int, panels: slice, fired: np.ndarray) -> None:
+            shifts = conversion.shifts[panels]
+            kernels.fire_whole(
+                x, count, shifts, *conversion.limits, terms, rounding, threshold, input_, membrane, fired, beyond
+            )
+
+        return step
+
+    def inputs(self, current: Current, panels: np.ndarray) -> np.ndarray:
+        """[P, T, n, PANEL] numbers as the neurons see them, in units of the membrane: int64[T, n, C]."""
+        assert current.fraction is not None
+        format = self.register.format.wider(wider_by(current.tokens))
+        fraction = out_of_panels(current.fraction.bits, current.n_channels)
+        return format.fit(format.align(out_of_panels(panels, current.n_channels), fraction))
+
+    def count(self, module: str, updates: int, beyond: np.ndarray, run: Run) -> None:
+        """Enter the operations of so many updates in each time step: for each a subtraction, and the leak's terms."""
+        run.count_other("leak", ac=updates * (1 + len(self._leak[0])))
+        run.count_overflows(f"{module}.membrane", beyond)
+
+
+def wider_by(tokens: int) -> int:
+    """The bits that a register grows by when it takes a sum over so many tokens: ceil(log2(tokens))."""
+    return (tokens - 1).bit_length()

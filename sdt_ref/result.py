@@ -1,7 +1,7 @@
 """What a forward pass returns, from the engine and from the oracle alike."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -54,6 +54,7 @@ class Result:
     currents : by official neuron path ('block.0.attn.q_lif'), [T, B, C, H, W]; empty unless record="currents"
     counts : by weight layer ('MS_SSA_Conv0_q_conv')
     other_counts : 'bias', 'residual', 'leak', 'attention', 'token_mean', 'time_mean'
+    overflows : in fixed point, by register ('block.0.attn.q_lif.membrane'): the numbers that did not fit, int64[T]
     """
 
     logits: np.ndarray
@@ -62,3 +63,4 @@ class Result:
     currents: Mapping[str, np.ndarray]
     counts: Mapping[str, OperationCount]
     other_counts: Mapping[str, OperationCount]
+    overflows: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -48,20 +48,28 @@ class Run:
     recording : False; True, for all spikes; "currents", also for the input currents of the neurons
     meet : meet(part, act) adds the parts of all threads that run the same stages on different tokens, lets one of them
         act on the sum, and returns what act returned to all of them; one that runs alone acts on its part
-    spikes, currents, counts, other_counts : see Result
+    n_tokens : of each sample, where a thread has but a share of them; or None
+    spikes, currents, counts, other_counts, overflows : see Result
     """
 
     def __init__(
-        self, time_steps: int, threads: int, recording: bool | str = False, meet: Callable[..., Any] | None = None
+        self,
+        time_steps: int,
+        threads: int,
+        recording: bool | str = False,
+        meet: Callable[..., Any] | None = None,
+        n_tokens: int | None = None,
     ) -> None:
         self.time_steps = time_steps
         self.threads = threads
         self.recording = recording
         self.meet = meet or (lambda part, act: act(part))
+        self.n_tokens = n_tokens
         self.spikes: dict[str, SpikeEvents] = {}
         self.currents: dict[str, np.ndarray] = {}
         self.counts: dict[str, OperationCount] = {}
         self.other_counts: dict[str, OperationCount] = {}
+        self.overflows: dict[str, np.ndarray] = {}
 
     def tile_size(self, total: int, most: int, least: int) -> int:
         """Positions per tile, so that `total` of them make equal tiles, one for each thread if there is work.
@@ -122,6 +130,10 @@ class Run:
         count = self.other_counts.setdefault(name, self._no_operations())
         for field, value in operations.items():
             getattr(count, field)[:] += value
+
+    def count_overflows(self, register: str, per_step: np.ndarray) -> None:
+        """Add the numbers that did not fit into a register, int64[T]."""
+        self.overflows[register] = self.overflows.get(register, 0) + per_step
 
     def _no_operations(self) -> OperationCount:
         return OperationCount(*np.zeros((len(COUNTED), self.time_steps), np.int64))

@@ -50,7 +50,7 @@ class SpikeDrivenSelfAttention:
         if self.dvs_mode:
             kv = pool_tokens(kv, self.heads, run)
         run.count_other("attention", ac=kv.events_per_step(), events=kv.events_per_step())
-        mask = run.meet(sum_tokens(kv, u.dtype), lambda count: self._attend(count, run))
+        mask = run.meet(sum_tokens(kv), lambda count: self._attend(count, u, run))
 
         z = intersect(q, mask, run)  # [T, B, h, N, d]
         if self.dvs_mode:
@@ -58,8 +58,8 @@ class SpikeDrivenSelfAttention:
         run.record(f"{self.hook}_x_after_qkv", z.in_heads(self.heads))
         return Stream.of(self.proj_conv(z), run, residual=u)
 
-    def _attend(self, count: np.ndarray, run: Run) -> SpikeEvents:
+    def _attend(self, count: np.ndarray, u: Stream, run: Run) -> SpikeEvents:
         """[T, B, C] spikes of each channel over all tokens, 0 to N -> [T, B, h, 1, d] spikes."""
-        mask = self.talking_heads_lif(Stream.from_array(count.shape[:2], count), run)
+        mask = self.talking_heads_lif(Stream.of_counts(count, run.n_tokens or u.n_tokens, like=u), run)
         run.record(f"{self.hook}_kv", mask.in_heads(self.heads))
         return mask

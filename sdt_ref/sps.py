@@ -7,7 +7,7 @@ import numpy as np
 from . import kernels
 from .config import ModelConfig
 from .current import Stream
-from .encoder import Encoder
+from .encoder import encoder
 from .folding import Parameters
 from .masking import pool
 from .neuron import Neuron
@@ -21,7 +21,7 @@ class SpikingPatchSplitting:
     def __init__(self, parameters: Parameters, config: ModelConfig) -> None:
         synapse = synapse_maker("MS_SPS", "patch_embed", parameters.layers)
         neurons = [f"patch_embed.proj_lif{n}" for n in ("", "1", "2", "3")]
-        self.proj_conv = Encoder("MS_SPS_proj_conv", parameters.layers["patch_embed.proj_conv"])
+        self.proj_conv = encoder("MS_SPS_proj_conv", parameters)
         self.proj_conv1, self.proj_conv2, self.proj_conv3, self.rpe_conv = map(
             synapse, ("proj_conv1", "proj_conv2", "proj_conv3", "rpe_conv")
         )
@@ -60,4 +60,4 @@ def max_pool(current: Stream, run: Run) -> Stream:
         return lambda first, count: kernels.max_pool3x3(images, H, W, first, count, pooled)
 
     run.tiles(P * T * B, 1, worker)
-    return Stream((T, B, H // 2, W // 2), current.n_channels, pooled.reshape(P, T, -1, lanes))
+    return Stream((T, B, H // 2, W // 2), current.n_channels, pooled.reshape(P, T, -1, lanes), current.fraction)

@@ -1,5 +1,6 @@
 """Weight layers that read spikes: linear (1x1 convolution) and 3x3 convolution. They only ever add weight rows."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -8,6 +9,9 @@ from . import kernels
 from .current import Current, Fill, in_panels, out_of_panels, positions
 from .events import SpikeEvents
 from .folding import Layer
+from .formats import WRAP
+from .quantising import WholeLayer
+from .registers import Fraction, Register
 from .run import Run
 
 
@@ -24,23 +28,47 @@ class PanelledLayer:
     panels : [P, k * k * C_in, PANEL]
     bias : [P, PANEL]
     panel_widths : [P], outputs in each panel
+    dtype : of the sums
+    fraction : of the sums, in fixed point
+    stream : register that the sums enter, in fixed point and where they do
+    module : official path, in fixed point
     """
+
+    module = ""
+    fraction: Fraction | None = None
+    stream: Register | None = None
 
     def __init__(self, name: str, layer: Layer) -> None:
         self.name = name
         self.n_outputs, self.n_inputs, self.window, _ = layer.weight.shape
-        self.panels = in_panels(layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs))
-        self.bias = in_panels(layer.bias)
+        rows = layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs)
+        self.dtype = layer.bias.dtype
+        self._whole: WholeLayer | None = None
+        if isinstance(layer, WholeLayer):
+            rows, self.dtype = rows.astype(layer.weight_dtype), layer.dtype
+            self.module, self.fraction = layer.module, Fraction(in_panels(layer.fraction))
+            self.stream = None if layer.stream is None else Register(layer.stream, layer.stream_dtype)
+            self._whole = dataclasses.replace(layer, weight=rows[:0], bias=rows[:0])  # all but the arrays
+        self.panels = in_panels(rows)
+        self.bias = in_panels(layer.bias.astype(self.dtype))
         self.panel_widths = np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])
 
     def layer(self) -> Layer:
         """The folded weights, read back."""
         rows = out_of_panels(self.panels, self.n_outputs).reshape(self.window, self.window, self.n_inputs, -1)
-        return Layer(np.ascontiguousarray(rows.transpose(3, 2, 0, 1)), out_of_panels(self.bias, self.n_outputs))
+        weight, bias = np.ascontiguousarray(rows.transpose(3, 2, 0, 1)), out_of_panels(self.bias, self.n_outputs)
+        if self._whole is None:
+            return Layer(weight, bias)
+        return dataclasses.replace(self._whole, weight=weight.astype(np.int64), bias=bias.astype(np.int64))
 
 
 class Synapse(PanelledLayer):
     """A weight layer that reads spikes, and only ever adds."""
+
+    @property
+    def checked(self) -> WholeLayer | None:
+        """The layer without its arrays, where each addition must be checked."""
+        return self._whole if self._whole is not None and self._whole.checked else None
 
     def __call__(self, events: SpikeEvents) -> Current:
         """The current that these events cause: [T, B, C_in, H, W] spikes -> [T, B, H, W, C_out] current."""
@@ -51,22 +79,29 @@ class SynapticCurrent:
     """What a weight layer delivers to its neurons."""
 
     static = False
+    tokens, mean = 1, False
 
     def __init__(self, synapse: Synapse, events: SpikeEvents) -> None:
         self.synapse = synapse
         self.events = events
         self.grid = events.grid
+        self.module = synapse.module
         self.n_channels = synapse.n_outputs
-        self.dtype = synapse.panels.dtype
+        self.dtype = synapse.dtype
+        self.fraction = synapse.fraction
+        self.stream = synapse.stream
         self._rows_added: list[np.ndarray] = []  # one per thread
+        self._beyond: list[np.ndarray] = []
 
     def filler(self, size: int) -> Fill:
         """See Current."""
         events, synapse = self.events, self.synapse
-        steps, batch, height, width = (*self.grid, 1, 1)[:4]
+        steps, batch, height, width = (*events.grid, 1, 1)[:4]
         added = kernels.aligned((len(synapse.panels), steps), np.int64)
         added[:] = 0
         self._rows_added.append(added)
+        if synapse.checked is not None:
+            return self._checked_filler(synapse.checked, added)
         cursors = np.empty(steps * size, np.int64)
 
         def fill(panels: slice, first: int, count: int, out: np.ndarray, at: int) -> None:
@@ -89,15 +124,56 @@ class SynapticCurrent:
 
         return fill
 
+    def _checked_filler(self, whole: WholeLayer, added: np.ndarray) -> Fill:
+        """As `filler`, for sums that may leave their register."""
+        events, synapse, register = self.events, self.synapse, whole.accumulator
+        _, batch, height, width = (*events.grid, 1, 1)[:4]
+        limits = register.low, register.high, register.overflow == WRAP
+        beyond = np.zeros_like(added)
+        self._beyond.append(beyond)
+
+        def fill(panels: slice, first: int, count: int, out: np.ndarray, at: int) -> None:
+            kernels.add_rows_checked(
+                events.offsets,
+                events.channels,
+                batch,
+                height,
+                width,
+                synapse.window,
+                whole.planes,
+                first,
+                count,
+                synapse.panels[panels],
+                synapse.bias[panels],
+                *limits,
+                out,
+                at,
+                added[panels],
+                beyond[panels],
+            )
+
+        return fill
+
     def finish(self, run: Run) -> None:
-        """See Current. Each row that was added is one addition for each output of its panel."""
+        """See Current. Each row that was added is one addition for each output of its panel.
+
+        An image that is the same at every step is read, and its bias added, at the first one.
+        """
+
+        def per_step(values: np.ndarray | int) -> np.ndarray:
+            steps = np.zeros(run.time_steps, np.int64)
+            steps[: self.events.grid[0]] = values
+            return steps
+
         run.count_layer(
             self.synapse.name,
-            ac=self.synapse.panel_widths @ sum(self._rows_added),
-            events=self.events.events_per_step(),
-            neurons=positions(self.grid) * self.synapse.n_inputs,
+            ac=per_step(self.synapse.panel_widths @ sum(self._rows_added)),
+            events=per_step(self.events.events_per_step()),
+            neurons=per_step(positions(self.grid) * self.synapse.n_inputs),
         )
-        run.count_other("bias", ac=positions(self.grid) * self.n_channels)
+        run.count_other("bias", ac=per_step(positions(self.grid) * self.n_channels))
+        if self._beyond:
+            run.count_overflows(f"{self.synapse.module}.accumulator", per_step(np.sum(self._beyond, axis=(0, 1))))
 
 
 def synapse_maker(prefix: str, module: str, layers: Mapping[str, Layer]) -> Callable[[str], Synapse]:

@@ -37,7 +37,7 @@ def by_tokens(stages: Stages, u: Stream, run: Run) -> Stream:
     if size == 1:
         return stages(u, run)
     meeting = _Meeting(size)
-    runs = [Run(run.time_steps, 1, run.recording, partial(meeting, member)) for member in range(size)]
+    runs = [Run(run.time_steps, 1, run.recording, partial(meeting, member), tokens) for member in range(size)]
     shares = dict(enumerate(u.split(size)))
 
     def work(member: int) -> Stream:
@@ -93,6 +93,9 @@ def _hand_over(members: Sequence[Run], run: Run, grid: tuple[int, ...]) -> None:
         run.count_other(
             name, **_total([member.other_counts[name] for member in members if name in member.other_counts])
         )
+    for member in members:
+        for register, per_step in member.overflows.items():
+            run.count_overflows(register, per_step)
     for hook, events in first.spikes.items():
         shares = [member.spikes[hook] for member in members if hook in member.spikes]
         run.spikes[hook] = events if len(shares) == 1 else SpikeEvents.join(shares, grid)

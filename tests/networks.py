@@ -84,7 +84,8 @@ def input_of(n: Network) -> np.ndarray:
     return np.rint(x * 4) / 4 if n.dyadic else x
 
 
-def model_of(n: Network, arithmetic: str = "float32", threads: int = 1,
-             package: ModuleType = sdt_ref) -> sdt_ref.SpikeDrivenTransformer:  # fmt: skip
-    """Build the network, with this package or with a changed copy of it."""
-    return package.SpikeDrivenTransformer(weights_of(n), arithmetic, threads)
+def model_of(n: Network, arithmetic: str = "float32", threads: int = 1, package: ModuleType = sdt_ref,
+             formats: str | None = None) -> sdt_ref.SpikeDrivenTransformer:  # fmt: skip
+    """Build the network, with this package or with a changed copy of it; `formats` is the text of a formats file."""
+    registers = None if formats is None else package.formats.Formats.from_toml(formats)
+    return package.SpikeDrivenTransformer(weights_of(n), arithmetic, threads, registers)

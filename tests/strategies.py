@@ -3,6 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from sdt_ref.formats import OVERFLOWS, ROUNDINGS, SCALES
+
 from .networks import Network
 
 
@@ -33,6 +35,47 @@ def networks(draw: st.DrawFn) -> Network:
         dyadic=draw(st.booleans()),
         seed=draw(st.integers(0, 2**32 - 1)),
     )
+
+
+@st.composite
+def formats_files(draw: st.DrawFn) -> str:
+    """Formats of any width, rounding and overflow, as the text of a file; narrow ones overflow often."""
+    roundings, overflows = st.sampled_from(ROUNDINGS), st.sampled_from(OVERFLOWS[:2])
+
+    def register(bits: int, fraction: int | None, **others: str) -> str:
+        keys = {"bits": str(bits), **({} if fraction is None else {"fraction": str(fraction)})}
+        return ", ".join(f"{k} = {v}" for k, v in keys.items()) + "".join(f', {k} = "{v}"' for k, v in others.items())
+
+    def integrating(name: str, most: int) -> str:  # holds 1 and 0.5
+        bits = draw(st.integers(3, most))
+        fraction = draw(st.integers(1, bits - 2))
+        leak = {"leak_rounding": draw(roundings)} if name == "membrane" else {}
+        if leak and draw(st.booleans()):
+            leak["leak"] = draw(st.sampled_from(["2^-1", "2^0 - 2^-3", "2^-2 + 2^-5 - 2^-8", "0", "2^0"]))
+        return f"{name} = {{ {register(bits, fraction, rounding=draw(roundings), overflow=draw(overflows), **leak)} }}"
+
+    most = draw(st.sampled_from([8, 20, 34]))
+    bias = draw(st.integers(6, 20))
+    how = {} if draw(st.booleans()) else {"fraction": draw(st.integers(0, 4))}
+    image = draw(st.integers(2, 12))
+    pixels = register(image, draw(st.integers(0, image)), rounding=draw(roundings), overflow=draw(overflows))
+    lines = [
+        "schema_version = 1",
+        f"input = {{ {pixels} }}",
+        "[default]",
+        f"weight = {{ {register(draw(st.integers(2, 16)), None, rounding=draw(roundings), scale=draw(st.sampled_from(SCALES)))} }}",
+        f"bias = {{ {register(bias + 12 * bool(how), how.get('fraction'), rounding=draw(roundings))} }}",
+        f"accumulator = {{ {register(draw(st.integers(max(bias, 36 * bool(how)), 40)), None, overflow=draw(st.sampled_from(OVERFLOWS)))} }}",
+        integrating("membrane", most),
+        integrating("stream", most),
+        '[stage."block.0.attn.q_lif"]',
+        integrating("membrane", most),
+        '[stage."patch_embed.rpe_conv"]',
+        integrating("stream", most),
+        '[stage."block.0.mlp.fc1_conv"]',
+        f"accumulator = {{ bits = {draw(st.integers(36, 48))} }}",
+    ]
+    return "\n".join(lines)
 
 
 @st.composite

@@ -130,7 +130,7 @@ def test_infer_at_another_size(capsys: Capture) -> None:
         (["--size", "33"], "expected height and width divisible by 4 (pooling_stat 0011), found 33x33"),
         (["--size", "0"], "setting 'size': expected 1 to 8192 pixels, found 0"),
         (["--threads", "0"], "threads: expected 1 to 256"),
-        (["--arithmetic", "int4"], "arithmetic: expected one of float32, float64, found 'int4'"),
+        (["--arithmetic", "int4"], "arithmetic: expected one of float32, float64, fixed, found 'int4'"),
         (["--weights", "absent.h5"], "weights file 'absent.h5' does not exist"),
         (["--weights", str(CAT)], "expected HDF5 written by sdt_ref.convert"),
     ],

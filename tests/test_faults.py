@@ -143,7 +143,7 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "channels cross heads": (ENGINE, "masking.py", "low = channel - (channel % depth > 0)", "low = channel - (channel > 0)"),
     "tokens cross images": (ENGINE, SDSA, "stop = row + min(n_tokens - token, 2)", "stop = min(row + 2, len(offsets) - 1)"),
     "tokens in columns": (ENGINE, SDSA, "start = row - min(token, 1)", "start = row"),
-    "slow PLIF mask made an OR": (ENGINE, "sdsa.py", "Stream.from_array(count.shape[:2], count)", "Stream.from_array(count.shape[:2], (count > 0) * count.dtype.type(9))"),
+    "slow PLIF mask made an OR": (ENGINE, "sdsa.py", "Stream.of_counts(count,", "Stream.of_counts((count > 0) * 9,"),
     # shortcuts, head, data flow
     "RPE without its residual": (ENGINE, "sps.py", ", residual=x_feat)", ")"),
     "attention without its shortcut": (ENGINE, "sdsa.py", ", residual=u)", ")"),

@@ -78,7 +78,7 @@ def test_masks_allocate_for_their_events_only(rate: float) -> None:
     assert peak_of(lambda: intersect(spikes, spikes, Run(1, 2))) < SCRATCH + ROW_BYTES + 2 * 2 * spikes.n_events
     spread = pool_tokens(spikes, 8, Run(1, 2)).n_events
     assert peak_of(lambda: pool_tokens(spikes, 8, Run(1, 2))) < SCRATCH + ROW_BYTES + 2 * 2 * spread
-    assert peak_of(lambda: sum_tokens(spikes, np.dtype(np.float32))) < SCRATCH
+    assert peak_of(lambda: sum_tokens(spikes)) < SCRATCH
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.1])

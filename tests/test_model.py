@@ -177,7 +177,9 @@ def test_a_misspelt_record_is_refused() -> None:
 
 
 def test_unknown_arithmetic_and_threads_are_refused() -> None:
-    with pytest.raises(sdt_ref.ConfigError, match="arithmetic: expected one of float32, float64, found 'float8'"):
+    with pytest.raises(
+        sdt_ref.ConfigError, match="arithmetic: expected one of float32, float64, fixed, found 'float8'"
+    ):
         sdt_ref.load(arithmetic="float8")
     for threads in (0, 257, 1.5, "2", True):
         with pytest.raises(sdt_ref.ConfigError, match=f"threads: expected 1 to 256, found {threads!r}"):

@@ -5,6 +5,6 @@ have the official axes, [T, B, C, H, W]. Sums are loops over inputs in the canon
 the engine's, bit for bit: no `@`, `einsum` or `np.sum`, whose order is the library's own.
 """
 
-from .network import forward
+from .forward import forward
 
 __all__ = ["forward"]

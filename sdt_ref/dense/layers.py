@@ -38,7 +38,7 @@ def neurons(x: np.ndarray, parameters: NeuronParameters) -> np.ndarray:
 def max_pool(x: np.ndarray, stride: int) -> np.ndarray:
     """Maximum over 3x3 windows of the last two axes; nothing beyond the border counts."""
     H, W = x.shape[-2:]
-    lowest = -np.inf if x.dtype.kind == "f" else 0
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(1, 1), (1, 1)], constant_values=lowest)
     windows = [padded[..., ky : ky + H : stride, kx : kx + W : stride] for ky in range(3) for kx in range(3)]
     return np.maximum.reduce(windows)

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inputs import as_frames
-from ..result import OperationCount, Result
+from ..result import OperationCount
 from .layers import conv, fan_out, max_pool, neurons, sequential_sum
 
 
@@ -31,34 +30,68 @@ class Oracle:
         self.spikes: dict[str, DenseSpikes] = {}
         self.currents: dict[str, np.ndarray] = {}
         self.counts: dict[str, OperationCount] = {}
+        self.overflows: dict[str, np.ndarray] = {}
 
     def record(self, hook: str, spikes: np.ndarray) -> np.ndarray:
         """Keep a hook's spikes; hand them on."""
         self.spikes[hook] = DenseSpikes(spikes)
         return spikes
 
-    def fire(self, module: str, current: np.ndarray) -> np.ndarray:
-        """Neurons: [T, ...] current -> uint8 spikes of the same shape."""
-        self.currents[module] = current
-        return neurons(current, self.parameters.neurons[module])
-
-    def weigh(self, prefix: str, module: str, name: str, spikes: np.ndarray) -> np.ndarray:
+    def weigh(self, prefix: str, module: str, name: str, spikes: np.ndarray) -> Any:
         """A weight layer that reads spikes: [T, B, C_in, H, W] -> [T, B, C_out, H, W] current."""
         layer = self.parameters.layers[f"{module}.{name}"]
         events = spikes.sum(axis=(1, 2, 3, 4), dtype=np.int64)
         self.counts[f"{prefix}_{name}"] = OperationCount(
             fan_out(spikes, layer), np.zeros_like(events), events, np.full_like(events, spikes[0].size)
         )
-        return conv(spikes, layer)
+        return self.conv(f"{module}.{name}", spikes)
 
-    def patch_embed(self, image: np.ndarray) -> np.ndarray:
-        """[1 or T, B, C_in, H, W] image -> [T, B, C, H', W'] stream."""
+    # what depends on the arithmetic
+
+    def conv(self, module: str, spikes: np.ndarray) -> Any:
+        """Sums of a weight layer: [T, B, C_in, H, W] -> [T, B, C_out, H, W]."""
+        return conv(spikes, self.parameters.layers[module])
+
+    def encode(self, image: np.ndarray) -> Any:
+        """The first convolution: [1 or T, B, C_in, H, W] image -> [T, B, C_out, H, W] current."""
         first = self.parameters.layers["patch_embed.proj_conv"]
         none = np.zeros(self.time_steps, np.int64)
         macs = none.copy()
         macs[: len(image)] = fan_out(np.ones_like(image), first)  # every pixel counts, a zero one too
         self.counts["MS_SPS_proj_conv"] = OperationCount(none, macs, none, none)
-        u = np.repeat(conv(image, first), self.time_steps // len(image), axis=0)
+        return np.repeat(conv(image, first), self.time_steps // len(image), axis=0)
+
+    def stream(self, module: str, sums: Any, residual: Any = None) -> Any:
+        """Sums of a layer as part of the residual stream."""
+        return sums if residual is None else sums + residual
+
+    def pool(self, u: Any) -> Any:
+        """Maximum of the stream over 3x3 pixels, stride 2."""
+        return max_pool(u, 2)
+
+    def fire(self, module: str, current: Any) -> np.ndarray:
+        """Neurons: [T, ...] current -> uint8 spikes of the same shape."""
+        self.currents[module] = current
+        return neurons(current, self.parameters.neurons[module])
+
+    def attend(self, module: str, count: np.ndarray, u: Any) -> np.ndarray:
+        """The attention's neurons: int64[T, B, h, 1, d] counts over the tokens of u -> uint8 spikes."""
+        return self.fire(module, count.astype(u.dtype))
+
+    def fire_mean(self, module: str, u: Any) -> np.ndarray:
+        """Neurons that read the mean over tokens: [T, B, C, H, W] stream -> [T, B, C] spikes."""
+        T, B, C, H, W = u.shape
+        return self.fire(module, sequential_sum(u.reshape(T, B, C, H * W), axis=3) / u.dtype.type(H * W))
+
+    def logits(self, sums: Any) -> np.ndarray:
+        """Sums of the head, [T, B, K, 1, 1] -> [T, B, K]."""
+        return sums[..., 0, 0]
+
+    # the network
+
+    def patch_embed(self, image: np.ndarray) -> np.ndarray:
+        """[1 or T, B, C_in, H, W] image -> [T, B, C, H', W'] stream."""
+        u = self.encode(image)
         s = self.record("MS_SPS_lif", self.fire("patch_embed.proj_lif", u))
         s = max_pool(s, 2) if self.config.pools[0] else s
         u = self.weigh("MS_SPS", "patch_embed", "proj_conv1", s)
@@ -67,12 +100,12 @@ class Oracle:
         u = self.weigh("MS_SPS", "patch_embed", "proj_conv2", s)
         s = self.record("MS_SPS_lif2", self.fire("patch_embed.proj_lif2", u))
         s = max_pool(s, 2) if self.config.pools[2] else s
-        u = self.weigh("MS_SPS", "patch_embed", "proj_conv3", s)
-        u = max_pool(u, 2) if self.config.pools[3] else u  # the current itself, not the spikes
+        u = self.stream("patch_embed.proj_conv3", self.weigh("MS_SPS", "patch_embed", "proj_conv3", s))
+        u = self.pool(u) if self.config.pools[3] else u  # the current itself, not the spikes
         s = self.record("MS_SPS_lif3", self.fire("patch_embed.proj_lif3", u))
-        return self.weigh("MS_SPS", "patch_embed", "rpe_conv", s) + u
+        return self.stream("patch_embed.rpe_conv", self.weigh("MS_SPS", "patch_embed", "rpe_conv", s), u)
 
-    def attention(self, j: int, u: np.ndarray) -> np.ndarray:
+    def attention(self, j: int, u: Any) -> Any:
         """[T, B, C, H, W] stream -> the same."""
         module, hook = f"block.{j}.attn", f"MS_SSA_Conv{j}"
         T, B, C, H, W = u.shape
@@ -89,54 +122,29 @@ class Oracle:
         v = self.record(f"{hook}_v_lif", max_pool(v, 1) if dvs else v)
         kv = self.record(f"{hook}_kv_before", split(k) & split(v))  # [T, B, h, N, d]
         kv = max_pool(kv, 1) if dvs else kv  # over (N, d)
-        count = kv.sum(axis=3, keepdims=True, dtype=np.int64).astype(u.dtype)  # [T, B, h, 1, d]
-        mask = self.record(f"{hook}_kv", self.fire(f"{module}.talking_heads_lif", count))
+        count = kv.sum(axis=3, keepdims=True, dtype=np.int64)  # [T, B, h, 1, d]
+        mask = self.record(f"{hook}_kv", self.attend(f"{module}.talking_heads_lif", count, u))
         z = split(q) & mask
         z = self.record(f"{hook}_x_after_qkv", max_pool(z, 1) if dvs else z)
         z = z.swapaxes(-1, -2).reshape(T, B, C, H, W)
-        return self.weigh(hook, module, "proj_conv", z) + u
+        return self.stream(f"{module}.proj_conv", self.weigh(hook, module, "proj_conv", z), u)
 
-    def mlp(self, j: int, u: np.ndarray) -> np.ndarray:
+    def mlp(self, j: int, u: Any) -> Any:
         """[T, B, C, H, W] stream -> the same."""
         module, hook = f"block.{j}.mlp", f"MS_MLP_Conv{j}"
         s = self.record(f"{hook}_fc1_lif", self.fire(f"{module}.fc1_lif", u))
         y = self.weigh(hook, module, "fc1_conv", s)
         if y.shape == u.shape:
-            y = u = y + u
+            y = u = self.stream(f"{module}.fc1_conv", y, u)
         s = self.record(f"{hook}_fc2_lif", self.fire(f"{module}.fc2_lif", y))
-        return self.weigh(hook, module, "fc2_conv", s) + u
+        return self.stream(f"{module}.fc2_conv", self.weigh(hook, module, "fc2_conv", s), u)
 
-    def head(self, u: np.ndarray) -> np.ndarray:
+    def head(self, u: Any) -> np.ndarray:
         """[T, B, C, H, W] stream -> [T, B, K] logits per time step."""
-        T, B, C, H, W = u.shape
-        mean = sequential_sum(u.reshape(T, B, C, H * W), axis=3) / u.dtype.type(H * W)
-        s = self.record("head_lif", self.fire("head_lif", mean))
+        s = self.record("head_lif", self.fire_mean("head_lif", u))
         layer = self.parameters.layers["head"]
         events = s.sum(axis=(1, 2), dtype=np.int64)
         self.counts["head"] = OperationCount(
             events * len(layer.bias), np.zeros_like(events), events, np.full_like(events, s[0].size)
         )
-        return conv(s[..., None, None], layer)[..., 0, 0]
-
-
-def forward(model: Any, x: Any) -> Result:
-    """Run a model's network on dense tensors.
-
-    Parameters
-    ----------
-    model : SpikeDrivenTransformer; its folded parameters and settings are read, its engine is not
-    x : as the model takes it
-
-    Returns
-    -------
-    Result
-        every hook and current recorded; other_counts empty
-    """
-    image, time_steps = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
-    oracle = Oracle(model, time_steps)
-    u = oracle.patch_embed(image)
-    for j in range(model.architecture.depth):
-        u = oracle.mlp(j, oracle.attention(j, u))
-    logits = oracle.head(u)
-    mean = sequential_sum(logits, axis=0) / logits.dtype.type(time_steps)
-    return Result(mean, logits, oracle.spikes, oracle.currents, oracle.counts, {})
+        return self.logits(self.conv("head", s[..., None, None]))

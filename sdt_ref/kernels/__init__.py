@@ -13,18 +13,23 @@ from .bitset import SLACK
 from .fire import fire, list_events
 from .pooling import pool3x3
 from .vector import PANEL, aligned
+from .whole import STEPS, add_rows_checked, fire_whole, settle
 
 __all__ = [
     "PANEL",
     "SLACK",
+    "STEPS",
     "add_rows",
+    "add_rows_checked",
     "aligned",
     "conv3x3_analog",
     "fire",
+    "fire_whole",
     "intersect",
     "list_events",
     "max_pool3x3",
     "pool3x3",
+    "settle",
     "spread_tokens",
     "sum_tokens",
 ]

@@ -7,7 +7,7 @@ A 3x3 convolution is nine linear layers, one for each tap of the window, whose i
 """
 
 from .policy import kernel
-from .vector import PANEL, VECTOR_BYTES, add_panel_rows, copy_panel, prefetch
+from .vector import PANEL, ROWS_OF_BYTES, VECTOR_BYTES, add_panel_rows, copy_panel, prefetch
 
 PIECE_BYTES = 32_768  # of a panel: a small L1 data cache
 PIECE_EVENTS = 32  # events that a list should have in a piece, to be worth loading and storing its outputs
@@ -29,12 +29,12 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
         side of the kernel; stride 1, and what lies beyond the border is silent
     first, count : int
         the tile: positions first .. first+count-1 of (b, y, x)
-    panels : float[P, window**2 * C_in, PANEL], bias : float[P, PANEL]
-        BatchNorm folded; rows in canonical order, outputs padded with zeros to whole panels
+    panels : [P, window**2 * C_in, PANEL], bias : [P, PANEL]
+        BatchNorm folded; rows in canonical order, outputs padded with zeros to whole panels; float, or whole numbers
     cursors : int64[at least T * count]
         scratch
-    current : float[P, T, n, PANEL]
-        written at [:, :, at:at+count]
+    current : [P, T, n, PANEL]
+        written at [:, :, at:at+count]; of the type of the weights, or of a wider one of whole numbers
     added : int64[P, T]
         incremented by the number of weight rows added
 
@@ -47,6 +47,8 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
     for t in range(n_steps):
         n_events += offsets[t * n_rows + first + count] - offsets[t * n_rows + first]
     piece = max(PIECE_BYTES // (PANEL * panels.itemsize), PIECE_EVENTS * n_steps * count * n_inputs // (n_events + 1))
+    if panels.itemsize == 1:
+        piece = min(piece, ROWS_OF_BYTES)
     piece = min(piece, n_inputs)
     line = VECTOR_BYTES // panels.itemsize
     lines = piece * PANEL // line

@@ -20,6 +20,7 @@ from numba.extending import intrinsic, overload
 PANEL = (
     64  # channels: their spikes fill a machine word, their float32 sums eight AVX2 registers (enough to hide latency)
 )
+ROWS_OF_BYTES = 255  # rows of weights of -128 .. 127 whose sum 16 bits hold, whatever they are
 VECTOR_BYTES = 64  # one AVX-512 register, two of AVX2, four of SSE or NEON; also a cache line
 
 INDEX = ir.IntType(64)
@@ -47,10 +48,14 @@ def add_panel_rows(rows, first, last, limit, panels, base, current, at):
 
     for e in first .. last-1, while rows[e] < limit: current[at:at+PANEL] += panels[base + rows[e] * PANEL:][:PANEL]
 
+    Weights may be narrower integers than the outputs. Whole numbers that do not overflow have no order, so bytes are
+    summed in 16 bits and these sums added to outputs of 32 bits: that takes half as many vectors for each row.
+
     Parameters
     ----------
     rows : integer[n_events]
-    panels, current : float arrays, C-contiguous; `base` and `at` count elements from their starts
+    panels, current : arrays of one float type, or of integers, C-contiguous; `base` and `at` count elements from their
+        starts; for outputs of 32 bits, at most ROWS_OF_BYTES rows of bytes
 
     Returns
     -------
@@ -130,15 +135,18 @@ def _compiled_prefetch(array, element):
     return lambda array, element: _prefetch(array, element)
 
 
-class _Panel:
-    """Loads and stores of the vectors of a panel in an array that a kernel was given."""
+class Panel:
+    """Loads and stores of the vectors of a panel in an array that a kernel was given.
 
-    def __init__(self, context, builder, array_type, array):
+    Its vectors have so many lanes as those of another one; by default they are whole.
+    """
+
+    def __init__(self, context, builder, array_type, array, like=None):
         self.builder = builder
         self.data = context.make_array(array_type)(context, builder, array).data
         self.scalar = context.get_data_type(array_type.dtype)
         self.itemsize = context.get_abi_sizeof(self.scalar)
-        self.lanes = VECTOR_BYTES // self.itemsize
+        self.lanes = VECTOR_BYTES // self.itemsize if like is None else like.lanes
         self.type = ir.VectorType(self.scalar, self.lanes)
         self.vectors = range(PANEL // self.lanes)
 
@@ -154,13 +162,32 @@ class _Panel:
         """Store vector k of the panel that begins at an element."""
         self.builder.store(vector, self._pointer(element, k), align=self.itemsize)
 
+    def widened(self, vectors, k):
+        """Vector k of the same lanes as in vectors of narrower integers that have twice as many each."""
+        half = ir.Constant(
+            ir.VectorType(ir.IntType(32), self.lanes), [k % 2 * self.lanes + i for i in range(self.lanes)]
+        )
+        narrow = vectors[k // 2]
+        return self.builder.sext(
+            self.builder.shuffle_vector(narrow, ir.Constant(narrow.type, ir.Undefined), half), self.type
+        )
+
     def repeat(self, scalar):
         """A vector with the same number in all lanes."""
-        undefined = ir.Constant(self.type, ir.Undefined)
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.IntType(32)(0))
         return self.builder.shuffle_vector(
             first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         )
+
+
+class _Sums:
+    """Vectors of integers that live in registers only."""
+
+    def __init__(self, scalar):
+        self.lanes = VECTOR_BYTES * 8 // scalar.width
+        self.type = ir.VectorType(scalar, self.lanes)
+        self.zero = ir.Constant(self.type, [0] * self.lanes)
 
 
 @intrinsic
@@ -169,8 +196,8 @@ def _copy_panel(typing_context, source, start, target, at):
 
     def generate(context, builder, signature, arguments):
         source, start, target, at = arguments
-        read = _Panel(context, builder, signature.args[0], source)
-        written = _Panel(context, builder, signature.args[2], target)
+        read = Panel(context, builder, signature.args[0], source)
+        written = Panel(context, builder, signature.args[2], target)
         for k in read.vectors:
             written.store(read.load(start, k), at, k)
         return context.get_dummy_value()
@@ -187,28 +214,38 @@ def _add_panel_rows(typing_context, rows, first, last, limit, panels, base, curr
         rows, first, last, limit, panels, base, current, at = arguments
         rows_type, panels_type, current_type = (signature.args[k] for k in (0, 4, 6))
         row_numbers = context.make_array(rows_type)(context, builder, rows).data
-        weights = _Panel(context, builder, panels_type, panels)
-        outputs = _Panel(context, builder, current_type, current)
+        outputs = Panel(context, builder, current_type, current)
+        sums_type = outputs
+        in_two_steps = (panels_type.dtype, current_type.dtype) == (types.int8, types.int32)
+        if in_two_steps:
+            sums_type = _Sums(ir.IntType(16))
+        weights = Panel(context, builder, panels_type, panels, like=sums_type)
         widen = builder.sext if rows_type.dtype.signed else builder.zext
+        add = builder.fadd if isinstance(current_type.dtype, types.Float) else builder.add
         before = builder.block
-        starts = [outputs.load(at, k) for k in outputs.vectors]
+        starts = [sums_type.zero if in_two_steps else outputs.load(at, k) for k in weights.vectors]
         head, check, body, done = (builder.append_basic_block(n) for n in ("events", "check", "row", "done"))
         builder.branch(head)
         builder.position_at_end(head)
-        e, sums = builder.phi(INDEX), [builder.phi(outputs.type) for _ in outputs.vectors]
+        e, sums = builder.phi(INDEX), [builder.phi(sums_type.type) for _ in weights.vectors]
         builder.cbranch(builder.icmp_signed("<", e, last), check, done)
         builder.position_at_end(check)
         row = widen(builder.load(builder.gep(row_numbers, [e])), INDEX)
         builder.cbranch(builder.icmp_signed("<", row, limit), body, done)
         builder.position_at_end(body)
         element = builder.add(builder.mul(row, INDEX(PANEL)), base)
-        totals = [builder.fadd(total, weights.load(element, k)) for k, total in enumerate(sums)]
+        loaded = [weights.load(element, k) for k in weights.vectors]
+        if weights.type != sums_type.type:
+            loaded = [builder.sext(vector, sums_type.type) for vector in loaded]
+        totals = [add(total, row) for total, row in zip(sums, loaded, strict=True)]
         following = builder.add(e, INDEX(1))
         builder.branch(head)
         for phi, start, end in zip([e, *sums], [first, *starts], [following, *totals], strict=True):
             phi.add_incoming(start, before)
             phi.add_incoming(end, body)
         builder.position_at_end(done)
+        if in_two_steps:
+            sums = [builder.add(outputs.load(at, k), outputs.widened(sums, k)) for k in outputs.vectors]
         for k, total in enumerate(sums):
             outputs.store(total, at, k)
         return e
@@ -224,8 +261,8 @@ def _add_scaled_panel_rows(typing_context, values, first, count, panels, base, c
     def generate(context, builder, signature, arguments):
         values, first, count, panels, base, current, at = arguments
         numbers = context.make_array(signature.args[0])(context, builder, values).data
-        weights = _Panel(context, builder, signature.args[3], panels)
-        outputs = _Panel(context, builder, signature.args[5], current)
+        weights = Panel(context, builder, signature.args[3], panels)
+        outputs = Panel(context, builder, signature.args[5], current)
         sums = [cgutils.alloca_once_value(builder, outputs.load(at, k)) for k in outputs.vectors]  # become registers
         with cgutils.for_range(builder, count) as loop:
             value = outputs.repeat(builder.load(builder.gep(numbers, [builder.add(first, loop.index)])))
@@ -246,8 +283,8 @@ def _charge(typing_context, current, at, membrane, decay, threshold):
 
     def generate(context, builder, signature, arguments):
         current, at, membrane, decay, threshold = arguments
-        inputs = _Panel(context, builder, signature.args[0], current)
-        membranes = _Panel(context, builder, signature.args[2], membrane)
+        inputs = Panel(context, builder, signature.args[0], current)
+        membranes = Panel(context, builder, signature.args[2], membrane)
         word = INDEX(0)
         for k in inputs.vectors:
             v = membranes.load(INDEX(0), k)

@@ -1,0 +1,36 @@
+"""One pass of the oracle, in the arithmetic of the model."""
+
+from typing import Any
+
+from ..formats import DEFAULT
+from ..inputs import as_frames
+from ..quantising import WholeParameters, refuse_overflows
+from ..result import Result
+from .layers import sequential_sum
+from .network import Oracle
+from .whole import WholeOracle
+
+
+def forward(model: Any, x: Any) -> Result:
+    """Run a model's network on dense tensors.
+
+    Parameters
+    ----------
+    model : SpikeDrivenTransformer; its folded parameters and settings are read, its engine is not
+    x : as the model takes it
+
+    Returns
+    -------
+    Result
+        every hook and current recorded; other_counts empty
+    """
+    image, time_steps = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
+    whole = isinstance(model.parameters, WholeParameters)
+    oracle = WholeOracle(model, time_steps) if whole else Oracle(model, time_steps)
+    u = oracle.patch_embed(image)
+    for j in range(model.architecture.depth):
+        u = oracle.mlp(j, oracle.attention(j, u))
+    logits = oracle.head(u)
+    refuse_overflows(oracle.overflows, model.formats or DEFAULT)
+    mean = sequential_sum(logits, axis=0) / logits.dtype.type(time_steps)
+    return Result(mean, logits, oracle.spikes, oracle.currents, oracle.counts, {}, oracle.overflows)

@@ -12,7 +12,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from . import kernels
-from .registers import Fraction, Register
+from .registers import WIDE, Fraction, Register
 from .run import Run
 
 PANELS_BYTES = 1 << 19  # currents that are computed at a time: they stay in a core's L2 cache until they are read
@@ -177,7 +177,11 @@ class Stream:
         if register is not None:
             fraction = Fraction.uniform(register.format.fraction, n_panels(current.n_channels))
             run.count_overflows(f"{current.module}.stream", np.sum([settler.beyond for settler in settlers], axis=0))
-        return cls(current.grid, current.n_channels, out, fraction)
+        stream = cls(current.grid, current.n_channels, out, fraction)
+        if run.recording == "currents" and len(current.grid) == 4:
+            values = stream.array if fraction is None else stream.array.astype(WIDE)
+            run.streams[current.module] = np.moveaxis(values.reshape(*current.grid, -1), -1, 2)
+        return stream
 
     @classmethod
     def from_array(cls, grid: tuple[int, ...], array: np.ndarray) -> Self:

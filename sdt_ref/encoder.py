@@ -32,12 +32,12 @@ class BitPlaneEncoder(Synapse):
 
     Parameters
     ----------
-    name, layer : see PanelledLayer; the weights of each plane are shifted to its place, the sign's negated
+    name, layer, module : see PanelledLayer; the weights of each plane are shifted to its place, the sign's negated
     pixels : register of the input
     """
 
-    def __init__(self, name: str, layer: Layer, pixels: Format) -> None:
-        super().__init__(name, layer)
+    def __init__(self, name: str, layer: Layer, module: str, pixels: Format) -> None:
+        super().__init__(name, layer, module)
         self.pixels = pixels
 
     def __call__(self, image: np.ndarray, time_steps: int) -> Current:  # type: ignore[override]  # it reads an image
@@ -132,9 +132,8 @@ class AnalogCurrent:
 
 def encoder(name: str, parameters: Parameters) -> Encoder | BitPlaneEncoder:
     """Make the first convolution, as the arithmetic of its parameters demands."""
-    layer = parameters.layers["patch_embed.proj_conv"]
-    return (
-        BitPlaneEncoder(name, layer, parameters.input)
-        if isinstance(parameters, WholeParameters)
-        else Encoder(name, layer)
-    )
+    module = "patch_embed.proj_conv"
+    layer = parameters.layers[module]
+    if isinstance(parameters, WholeParameters):
+        return BitPlaneEncoder(name, layer, module, parameters.input)
+    return Encoder(name, layer, module)

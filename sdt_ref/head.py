@@ -15,7 +15,7 @@ class Head:
 
     def __init__(self, parameters: Parameters) -> None:
         self.head_lif = Neuron("head_lif", parameters.neurons["head_lif"])
-        self.head = Synapse("head", parameters.layers["head"])
+        self.head = Synapse("head", parameters.layers["head"], "head")
 
     def __call__(self, u: Stream, run: Run) -> np.ndarray:
         """[T, B, H, W, C] stream -> [T, B, K] logits of each time step."""

@@ -26,7 +26,6 @@ class WholeLayer(Layer):
 
     Attributes
     ----------
-    module : official path, such as 'block.0.attn.q_conv'
     weight : int64[C_out, C_in, k, k]
     bias : int64[C_out], in units of the accumulator
     fraction : int64[C_out], fraction bits of each output's accumulator
@@ -38,7 +37,6 @@ class WholeLayer(Layer):
     stream_dtype : of the stream in memory
     """
 
-    module: str
     fraction: np.ndarray
     accumulator: Format
     checked: bool
@@ -219,7 +217,7 @@ def _layer(
     if checked and accumulator["overflow"] is None:
         raise FormatError(
             f"layer '{module}': an accumulator of {register.bits} bits may overflow: its sums reach from {lowest:,} "
-            f"to {highest:,}; give it {bits_for(lowest, highest)} bits, or declare its overflow: saturate, wrap or error"
+            f"to {highest:,}; give it {bits_for(lowest, highest)} bits, or declare overflow: saturate, wrap or error"
         )
     bits = register.bits if checked else min(register.bits, bits_for(lowest, highest))
     most = max(bits + max(0, max(read_at) - int(units.min())), int(units.max()) - min(read_at))
@@ -230,7 +228,7 @@ def _layer(
         )
     dtype = np.dtype(np.int64) if most > NARROW_BITS else stream_dtype  # limits of registers have this type too
     planes = 1 if pixels is None else pixels.bits
-    return WholeLayer(whole, whole_bias, module, units, register, checked, planes, stream, dtype, stream_dtype)
+    return WholeLayer(whole, whole_bias, units, register, checked, planes, stream, dtype, stream_dtype)
 
 
 def sum_range(weight: np.ndarray, bias: np.ndarray) -> tuple[int, int]:

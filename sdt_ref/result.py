@@ -52,6 +52,7 @@ class Result:
     logits_per_step : [T, B, K]
     spikes : by official hook name, in the official order; empty unless recorded
     currents : by official neuron path ('block.0.attn.q_lif'), [T, B, C, H, W]; empty unless record="currents"
+    streams : the residual stream behind each layer that adds to it ('block.0.mlp.fc2_conv'), [T, B, C, H, W]; so, too
     counts : by weight layer ('MS_SSA_Conv0_q_conv')
     other_counts : 'bias', 'residual', 'leak', 'attention', 'token_mean', 'time_mean'
     overflows : in fixed point, by register ('block.0.attn.q_lif.membrane'): the numbers that did not fit, int64[T]
@@ -63,4 +64,5 @@ class Result:
     currents: Mapping[str, np.ndarray]
     counts: Mapping[str, OperationCount]
     other_counts: Mapping[str, OperationCount]
+    streams: Mapping[str, np.ndarray] = field(default_factory=dict)
     overflows: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -21,6 +21,7 @@ class PanelledLayer:
     Parameters
     ----------
     name : of the layer in Result.counts
+    module : official path, such as 'block.0.attn.q_conv'
     layer : folded weights [C_out, C_in, k, k], k = 1 or 3; they are copied, and not kept
 
     Attributes
@@ -31,22 +32,21 @@ class PanelledLayer:
     dtype : of the sums
     fraction : of the sums, in fixed point
     stream : register that the sums enter, in fixed point and where they do
-    module : official path, in fixed point
     """
 
-    module = ""
     fraction: Fraction | None = None
     stream: Register | None = None
 
-    def __init__(self, name: str, layer: Layer) -> None:
+    def __init__(self, name: str, layer: Layer, module: str = "") -> None:
         self.name = name
+        self.module = module
         self.n_outputs, self.n_inputs, self.window, _ = layer.weight.shape
         rows = layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs)
         self.dtype = layer.bias.dtype
         self._whole: WholeLayer | None = None
         if isinstance(layer, WholeLayer):
             rows, self.dtype = rows.astype(layer.weight_dtype), layer.dtype
-            self.module, self.fraction = layer.module, Fraction(in_panels(layer.fraction))
+            self.fraction = Fraction(in_panels(layer.fraction))
             self.stream = None if layer.stream is None else Register(layer.stream, layer.stream_dtype)
             self._whole = dataclasses.replace(layer, weight=rows[:0], bias=rows[:0])  # all but the arrays
         self.panels = in_panels(rows)
@@ -178,4 +178,4 @@ class SynapticCurrent:
 
 def synapse_maker(prefix: str, module: str, layers: Mapping[str, Layer]) -> Callable[[str], Synapse]:
     """Make layers by their official short name: 'q_conv' of block.0.attn is counted as MS_SSA_Conv0_q_conv."""
-    return lambda name: Synapse(f"{prefix}_{name}", layers[f"{module}.{name}"])
+    return lambda name: Synapse(f"{prefix}_{name}", layers[f"{module}.{name}"], f"{module}.{name}")

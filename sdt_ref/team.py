@@ -99,10 +99,11 @@ def _hand_over(members: Sequence[Run], run: Run, grid: tuple[int, ...]) -> None:
     for hook, events in first.spikes.items():
         shares = [member.spikes[hook] for member in members if hook in member.spikes]
         run.spikes[hook] = events if len(shares) == 1 else SpikeEvents.join(shares, grid)
-    for module, current in first.currents.items():
-        arrays = [member.currents[module] for member in members if module in member.currents]
-        whole = current if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
-        run.currents[module] = whole if len(arrays) == 1 else whole.reshape(*whole.shape[:3], *grid[2:])
+    for kind in ("currents", "streams"):
+        for module, part in getattr(first, kind).items():
+            arrays = [getattr(member, kind)[module] for member in members if module in getattr(member, kind)]
+            whole = part if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+            getattr(run, kind)[module] = whole if len(arrays) == 1 else whole.reshape(*whole.shape[:3], *grid[2:])
 
 
 def _total(counts: Sequence[OperationCount]) -> dict[str, np.ndarray]:

@@ -34,6 +34,9 @@ def assert_same_results(engine: Any, oracle: Any) -> None:
         assert_same(engine.spikes[hook].to_dense(), spikes.to_dense(), hook)
     for module, current in oracle.currents.items():
         assert_same(engine.currents[module], current, f"current of {module}")
+    assert list(engine.streams) == list(oracle.streams)
+    for module, stream in oracle.streams.items():
+        assert_same(engine.streams[module], stream, f"stream behind {module}")
     assert_same(engine.logits_per_step, oracle.logits_per_step, "logits per step")
     assert_same(engine.logits, oracle.logits, "logits")
     assert list(engine.overflows) == list(oracle.overflows)

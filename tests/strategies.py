@@ -65,7 +65,7 @@ def formats_files(draw: st.DrawFn) -> str:
         "[default]",
         f"weight = {{ {register(draw(st.integers(2, 16)), None, rounding=draw(roundings), scale=draw(st.sampled_from(SCALES)))} }}",
         f"bias = {{ {register(bias + 12 * bool(how), how.get('fraction'), rounding=draw(roundings))} }}",
-        f"accumulator = {{ {register(draw(st.integers(max(bias, 36 * bool(how)), 40)), None, overflow=draw(st.sampled_from(OVERFLOWS)))} }}",
+        f"accumulator = {{ {register(draw(st.integers(bias + 20 * bool(how), draw(st.sampled_from([bias + 20 * bool(how), 40])))), None, overflow=draw(st.sampled_from(OVERFLOWS)))} }}",
         integrating("membrane", most),
         integrating("stream", most),
         '[stage."block.0.attn.q_lif"]',

@@ -1,18 +1,19 @@
 """Fixed point: rounding, overflow and leak by hand and by exact fractions; event engine == dense integers on any format."""
 
 from fractions import Fraction
+from itertools import pairwise
 from math import floor
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 import sdt_ref
-from sdt_ref.formats import OVERFLOWS, ROUNDINGS, Format, Formats, leak_terms, leak_text, rounded, shifted_right
+from sdt_ref.formats import ROUNDINGS, Format, leak_terms, leak_text, rounded, shifted_right
 
-from .equality import assert_engine_equals_oracle, assert_same
-from .networks import Network, input_of, model_of
+from .equality import assert_engine_equals_oracle
+from .networks import Network, model_of
 from .strategies import formats_files, networks
 
 
@@ -64,7 +65,7 @@ def test_a_leak_is_the_nearest_sum_of_signed_shifts(factor: float) -> None:
     terms = leak_terms(leak_text(factor))
     assert abs(sum(sign * Fraction(1, 2**shift) for sign, shift in terms) - Fraction(factor)) <= Fraction(1, 512)
     shifts = [shift for _, shift in terms]
-    assert all(b - a >= 2 for a, b in zip(shifts, shifts[1:], strict=False))  # the non-adjacent form
+    assert all(b - a >= 2 for a, b in pairwise(shifts))  # the non-adjacent form
 
 
 def test_leaks_by_hand() -> None:
@@ -80,7 +81,6 @@ def test_leaks_by_hand() -> None:
 def test_events_equal_dense_integers(n: Network, formats: str, threads: int, tile_bytes: int) -> None:
     try:
         model_of(n, "fixed", formats=formats)
-    except sdt_ref.FormatError as error:  # few of them; a test below counts
-        assert "do not hold" in str(error) or "does not hold" in str(error) or "may overflow" in str(error), error
-        return
+    except sdt_ref.FormatError:  # seldom: weights that no scale holds
+        reject()
     assert_engine_equals_oracle(n, "fixed", threads, tile_bytes, formats=formats)

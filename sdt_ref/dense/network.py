@@ -29,6 +29,7 @@ class Oracle:
         self.time_steps = time_steps
         self.spikes: dict[str, DenseSpikes] = {}
         self.currents: dict[str, np.ndarray] = {}
+        self.streams: dict[str, np.ndarray] = {}
         self.counts: dict[str, OperationCount] = {}
         self.overflows: dict[str, np.ndarray] = {}
 
@@ -63,7 +64,8 @@ class Oracle:
 
     def stream(self, module: str, sums: Any, residual: Any = None) -> Any:
         """Sums of a layer as part of the residual stream."""
-        return sums if residual is None else sums + residual
+        self.streams[module] = sums if residual is None else sums + residual
+        return self.streams[module]
 
     def pool(self, u: Any) -> Any:
         """Maximum of the stream over 3x3 pixels, stride 2."""

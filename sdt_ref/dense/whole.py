@@ -80,6 +80,7 @@ class WholeOracle(Oracle):
         total = self.fit(name, register, sums.aligned(register))
         if residual is not None:
             total = self.fit(name, register, total + self.fit(name, register, residual.aligned(register)))
+        self.streams[module] = total
         return Numbers(total, register.fraction)
 
     def pool(self, u: Numbers) -> Numbers:

@@ -30,6 +30,7 @@ class Command(Protocol):
 
 COMMANDS = {
     "infer": "classify a picture, and show which spikes said so",
+    "calibrate": "choose the registers of fixed point from sample pictures",
     "evaluate": "measure the accuracy on a folder or pack of pictures",
     "convert": "turn an official PyTorch checkpoint into a weights file",
 }

@@ -25,6 +25,7 @@ import numpy as np
 
 from .config import is_int
 from .errors import FormatError, require_file
+from .files import written_whole
 
 SCHEMA_VERSION = 1
 MAX_BITS = 48  # of any register: sums, shifts and roundings of them fit into 64 bits
@@ -232,6 +233,12 @@ def load(path: str | os.PathLike[str]) -> Formats:
         raise FormatError(f"formats file '{file}': expected TOML in UTF-8 ({error})") from None
     except FormatError as error:
         raise FormatError(f"formats file '{file}': {error}") from None
+
+
+def save(path: str | os.PathLike[str], formats: Formats) -> None:
+    """Write a formats file; raises FormatError when the folder cannot be written."""
+    with written_whole(path, FormatError) as part:
+        part.write_text(formats.to_toml(), encoding="utf-8")
 
 
 def leak_terms(leak: str) -> tuple[tuple[int, int], ...]:

@@ -12,7 +12,6 @@ attributes of the root, texts in UTF-8 of fixed length (variable-length texts cr
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ import numpy as np
 from .architecture import Architecture, infer
 from .config import ModelConfig, Preprocessing
 from .errors import SdtError, WeightsError, require_file
+from .files import written_whole
 
 FORMAT = "sdt_ref weights"
 SCHEMA_VERSION = 1
@@ -94,34 +94,20 @@ def save(path: str | os.PathLike[str], weights: Weights) -> None:
 
     Raises WeightsError when the folder cannot be written.
     """
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name + ".", suffix=".part")
-    except OSError as error:
-        raise WeightsError(f"cannot write '{target}': {error.strerror}; choose a folder that can be written") from None
-    os.close(handle)
-    try:
-        with h5py.File(name, "w", libver="v108") as file:  # older layouts limit a text to 64 KB
-            file.attrs["schema_version"] = SCHEMA_VERSION
-            for attribute, text in (
-                ("format", FORMAT),
-                ("config", weights.config.to_json()),
-                ("preprocessing", weights.preprocessing.to_json()),
-                ("classes", json.dumps(weights.classes)),
-                ("provenance", json.dumps(dict(weights.provenance))),
-            ):
-                file.attrs[attribute] = np.bytes_(text.encode())
-            group = file.create_group("weights")
-            for tensor_name, tensor in weights.tensors.items():
-                group.create_dataset(tensor_name.replace(".", "/"), data=tensor)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(target)
-    except OSError as error:
-        raise WeightsError(f"cannot write '{target}': {error.strerror or error}") from None
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with written_whole(path, WeightsError) as part, h5py.File(part, "w", libver="v108") as file:
+        # layouts older than v108 limit a text to 64 KB
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        for attribute, text in (
+            ("format", FORMAT),
+            ("config", weights.config.to_json()),
+            ("preprocessing", weights.preprocessing.to_json()),
+            ("classes", json.dumps(weights.classes)),
+            ("provenance", json.dumps(dict(weights.provenance))),
+        ):
+            file.attrs[attribute] = np.bytes_(text.encode())
+        group = file.create_group("weights")
+        for tensor_name, tensor in weights.tensors.items():
+            group.create_dataset(tensor_name.replace(".", "/"), data=tensor)
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Weights:

@@ -1,0 +1,82 @@
+"""Command line: a formats file for fixed point, from sample pictures."""
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from . import cli, formats, weights
+from .calibration import Widths, calibrate
+from .datasets import open_pictures
+from .errors import ConfigError
+from .image import open_picture, preprocess
+
+
+@cli.guarded
+def main(argv: Sequence[str] | None = None) -> int:
+    """Calibrate; exit code 0, or 2 for bad input."""
+    options = _parser().parse_args(argv)
+    if options.limit < 1:
+        raise ConfigError(f"--limit: expected 1 or more, found {options.limit}")
+    network = weights.load(options.weights)
+    how = network.preprocessing.at(options.size)
+    if how.frames:
+        raise ConfigError(
+            "these weights read event-camera frames; calibrate them in Python, with sdt_ref.calibration.calibrate"
+        )
+    widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
+    formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
+    sources = _sources(options.data, network.classes, options.split)[: options.limit]
+    screen = cli.Screen(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (
+        cli.kernels_loading(screen),
+        Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar,
+    ):
+
+        def inputs() -> Iterator[np.ndarray]:
+            for source in bar.track(sources, description="calibrating"):
+                yield preprocess(open_picture(source, as_official=True), how)[None]
+
+        chosen = calibrate(network, inputs(), widths, options.threads)
+    formats.save(options.output, chosen)
+    if options.json:
+        cli.print_json({"formats": options.output, "pictures": len(sources), **dataclasses.asdict(chosen)})
+    else:
+        console = cli.Screen()
+        console.print(f"{cli.plain(options.output)}: formats from {len(sources)} pictures\n")
+        console.print(cli.plain(chosen.to_toml()))
+    return 0
+
+
+def _parser() -> cli.Parser:
+    parser = cli.parser("calibrate", "python -m sdt_ref.calibrate cifar10.h5 --split train -o formats.toml")
+    parser.add_argument("data", nargs="+", metavar="PICTURES_or_FOLDER_or_PACK.h5", help="what to calibrate on")
+    parser.add_argument("-o", "--output", required=True, metavar="F.toml", help="formats file to write")
+    parser.add_argument("--weights", metavar="W.h5", help="weights file (default: the shipped CIFAR-10 weights)")
+    parser.add_argument(
+        "--size", type=int, metavar="N", help="pictures of N x N pixels instead of the weights' own size"
+    )
+    parser.add_argument("--split", metavar="NAME", help="sub-folder or group to read (default: the validation part)")
+    parser.add_argument("--limit", type=int, default=64, metavar="N", help="pictures, at most (default: 64)")
+    for name, bits in vars(Widths()).items():
+        parser.add_argument(f"--{name}-bits", type=int, default=bits, metavar="N", help=f"width (default: {bits})")
+    parser.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")
+    return parser
+
+
+def _sources(data: list[str], classes: tuple[str, ...], split: str | None) -> list[Any]:
+    """The pictures of a folder or a pack, or the files that were named."""
+    if len(data) == 1 and (Path(data[0]).is_dir() or Path(data[0]).suffix in (".h5", ".hdf5")):
+        pictures = open_pictures(data[0], classes, split)
+        every = max(1, len(pictures) // 1024)
+        return [source for number, (_, source, _) in enumerate(pictures) if number % every == 0]
+    return list(data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Formats that fit a network and its data: fraction bits from sample inputs, widths as asked for."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import quantising
+from .errors import FormatError
+from .folding import NeuronParameters
+from .formats import MAX_BITS, Format, Formats, leak_terms, leak_text, shifted_right
+from .model import SpikeDrivenTransformer
+from .weights import Weights
+
+SAMPLED = 1 << 14  # neurons of a layer, and numbers of a stream, that are kept of each input
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Bits of the registers that calibration does not choose."""
+
+    weight: int = 8
+    input: int = 10
+    membrane: int = 16
+    stream: int = 16
+
+
+@dataclass
+class _Samples:
+    """What a network saw: inputs, and [T, n] currents and stream values by module."""
+
+    pixels: list[np.ndarray] = field(default_factory=list)
+    currents: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    streams: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+    def add(self, x: np.ndarray, currents: Mapping[str, np.ndarray], streams: Mapping[str, np.ndarray]) -> None:
+        self.pixels.append(_some(x.reshape(1, -1)))
+        for kept, values in ((self.currents, currents), (self.streams, streams)):
+            for module, value in values.items():
+                kept.setdefault(module, []).append(_some(value.reshape(len(value), -1)))
+
+
+def calibrate(weights: Weights, inputs: Iterable[np.ndarray], widths: Widths, threads: int | None = None) -> Formats:
+    """Choose the fraction bits of all registers.
+
+    The float32 network runs on the inputs. A membrane gets the fraction bits with which, on the currents seen there, the
+    fewest spikes differ from those of real numbers; the input and the streams get those with the least squared error;
+    of equals the fewest, which leave the most room. The accumulators get the width that no sum can leave.
+
+    Parameters
+    ----------
+    inputs : arrays as the network takes them, normalised
+
+    Raises FormatError when there is no input, or no width holds the weights.
+    """
+    model, samples = SpikeDrivenTransformer(weights, "float32", threads), _Samples()
+    for x in inputs:
+        result = model(x, record="currents")
+        samples.add(np.asarray(x, np.float64), result.currents, result.streams)
+    if not samples.pixels:
+        raise FormatError("calibrate: expected one input at least, found none")
+    pixels = Format(widths.input, _with_least_error(samples.pixels, widths.input), "half even")
+    membranes = {
+        module: _with_most_spikes_right(
+            np.concatenate(values, axis=1), model.parameters.neurons[module], widths.membrane
+        )
+        for module, values in samples.currents.items()
+    }
+    streams = {module: _with_least_error(values, widths.stream) for module, values in samples.streams.items()}
+    default: dict[str, dict[str, Any]] = {
+        "input": {"bits": widths.input, "fraction": pixels.fraction},
+        "weight": {"bits": widths.weight},
+        "accumulator": {"bits": MAX_BITS},
+        "membrane": {"bits": widths.membrane, "fraction": _most_common(membranes)},
+        "stream": {"bits": widths.stream, "fraction": _most_common(streams)},
+    }
+    stages: dict[str, dict[str, dict[str, Any]]] = {}
+    for register, fractions in (("membrane", membranes), ("stream", streams)):
+        for module, fraction in fractions.items():
+            if fraction != default[register]["fraction"]:
+                stages.setdefault(module, {})[register] = {"fraction": fraction}
+    whole = quantising.quantise(weights, Formats(default, stages))
+    ranges = [quantising.sum_range(layer.weight, layer.bias) for layer in whole.layers.values()]
+    default["accumulator"]["bits"] = max(quantising.bits_for(*sums) for sums in ranges)
+    return Formats(default, stages)
+
+
+def _some(values: np.ndarray) -> np.ndarray:
+    """SAMPLED columns, evenly spread: [T, n] -> [T, at most SAMPLED]."""
+    return values[:, :: -(-values.shape[1] // SAMPLED)].copy()
+
+
+def _most_common(fractions: Mapping[str, int]) -> int:
+    return Counter(fractions.values()).most_common(1)[0][0]
+
+
+def _with_least_error(values: list[np.ndarray], bits: int) -> int:
+    """The fraction bits at which registers come closest to these real numbers."""
+    numbers = np.concatenate(values, axis=1)
+
+    def error(fraction: int) -> float:
+        register = Format(bits, fraction, "half even")
+        return float(np.square(np.ldexp(register.fit(register.quantise(numbers)), -fraction) - numbers).sum())
+
+    return min(range(bits + 1), key=error)
+
+
+def _with_most_spikes_right(currents: np.ndarray, neuron: NeuronParameters, bits: int) -> int:
+    """The fraction bits at which the fewest spikes differ from those of a membrane in real numbers; currents [T, n]."""
+    exact = currents.astype(np.float64)
+    v = np.zeros_like(exact[0])
+    spikes = np.empty(exact.shape, bool)
+    for t, x in enumerate(exact):
+        h = v + (x - v) * float(neuron.decay)
+        spikes[t] = h >= float(neuron.threshold)
+        v = np.where(spikes[t], 0, h)
+    leak = leak_terms(leak_text(float(neuron.decay)))
+    finest = max((shift for _, shift in leak), default=0)
+
+    def wrong(fraction: int) -> int:
+        register, different = Format(bits, fraction, "half up"), 0
+        x_all, u = register.fit(register.quantise(exact)), np.zeros(exact.shape[1], np.int64)
+        for t, x in enumerate(x_all):
+            part = sum((sign * ((x - u) << (finest - shift)) for sign, shift in leak), np.zeros_like(u))
+            u = u + shifted_right(part, finest, "half up")
+            fired = u >= int(float(neuron.threshold) * 2**fraction)
+            different += int(np.count_nonzero(fired != spikes[t]))
+            u = np.where(fired, 0, u)
+        return different
+
+    return min(
+        range(1, bits - 1), key=wrong
+    )  # with 1 bit it holds the attention's threshold, with bits - 2 the other's

@@ -1,0 +1,34 @@
+"""Writing files so that no half-written one is ever seen."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import SdtError
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str], error: type[SdtError]) -> Iterator[Path]:
+    """Yield a path beside the target to write to; what was written there then becomes the target, or vanishes.
+
+    Raises `error` when the folder or the file cannot be written.
+    """
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name + ".", suffix=".part")
+    except OSError as reason:
+        raise error(f"cannot write '{target}': {reason.strerror}; choose a folder that can be written") from None
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
+        part.replace(target)
+    except OSError as reason:
+        raise error(f"cannot write '{target}': {reason.strerror or reason}") from None
+    finally:
+        part.unlink(missing_ok=True)

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
     formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
-    sources = _sources(options.data, network.classes, options.split)[: options.limit]
+    sources = _sources(options.data, network.classes, options.split, options.limit)
     screen = cli.Screen(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         console = cli.Screen()
         console.print(f"{cli.plain(options.output)}: formats from {len(sources)} pictures\n")
-        console.print(cli.plain(chosen.to_toml()))
+        for line in chosen.to_toml().splitlines():
+            console.print(cli.plain(line))
     return 0
 
 
@@ -59,7 +60,7 @@ def _parser() -> cli.Parser:
     parser.add_argument("-o", "--output", required=True, metavar="F.toml", help="formats file to write")
     parser.add_argument("--weights", metavar="W.h5", help="weights file (default: the shipped CIFAR-10 weights)")
     parser.add_argument(
-        "--size", type=int, metavar="N", help="pictures of N x N pixels instead of the weights' own size"
+        "--size", type=int, metavar="N", help="see pictures at N x N pixels instead of the weights' size"
     )
     parser.add_argument("--split", metavar="NAME", help="sub-folder or group to read (default: the validation part)")
     parser.add_argument("--limit", type=int, default=64, metavar="N", help="pictures, at most (default: 64)")
@@ -69,13 +70,13 @@ def _parser() -> cli.Parser:
     return parser
 
 
-def _sources(data: list[str], classes: tuple[str, ...], split: str | None) -> list[Any]:
-    """The pictures of a folder or a pack, or the files that were named."""
+def _sources(data: list[str], classes: tuple[str, ...], split: str | None, limit: int) -> list[Any]:
+    """So many pictures, evenly spread over a folder or a pack; or the first files that were named."""
     if len(data) == 1 and (Path(data[0]).is_dir() or Path(data[0]).suffix in (".h5", ".hdf5")):
         pictures = open_pictures(data[0], classes, split)
-        every = max(1, len(pictures) // 1024)
-        return [source for number, (_, source, _) in enumerate(pictures) if number % every == 0]
-    return list(data)
+        every = max(1, len(pictures) // limit)
+        return [source for number, (_, source, _) in enumerate(pictures) if number % every == 0][:limit]
+    return list(data[:limit])
 
 
 if __name__ == "__main__":

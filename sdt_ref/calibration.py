@@ -14,7 +14,7 @@ from .formats import MAX_BITS, Format, Formats, leak_terms, leak_text, shifted_r
 from .model import SpikeDrivenTransformer
 from .weights import Weights
 
-SAMPLED = 1 << 14  # neurons of a layer, and numbers of a stream, that are kept of each input
+SAMPLED = 1 << 12  # neurons of a layer, and numbers of a stream, that are kept of each input
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class _Samples:
 def calibrate(weights: Weights, inputs: Iterable[np.ndarray], widths: Widths, threads: int | None = None) -> Formats:
     """Choose the fraction bits of all registers.
 
-    The float32 network runs on the inputs. A membrane gets the fraction bits with which, on the currents seen there, the
-    fewest spikes differ from those of real numbers; the input and the streams get those with the least squared error;
-    of equals the fewest, which leave the most room. The accumulators get the width that no sum can leave.
+    The float32 network runs on the inputs. A membrane gets the fraction bits with which, on the currents seen there,
+    the fewest spikes differ from those of real numbers; the input and the streams get those with the least squared
+    error; of equals the fewest, which leave the most room. The accumulators get the width that no sum can leave.
 
     Parameters
     ----------
@@ -62,10 +62,9 @@ def calibrate(weights: Weights, inputs: Iterable[np.ndarray], widths: Widths, th
     if not samples.pixels:
         raise FormatError("calibrate: expected one input at least, found none")
     pixels = Format(widths.input, _with_least_error(samples.pixels, widths.input), "half even")
+    neurons = model.parameters.neurons
     membranes = {
-        module: _with_most_spikes_right(
-            np.concatenate(values, axis=1), model.parameters.neurons[module], widths.membrane
-        )
+        module: _with_most_spikes_right(np.concatenate(values, axis=1), neurons[module], widths.membrane)
         for module, values in samples.currents.items()
     }
     streams = {module: _with_least_error(values, widths.stream) for module, values in samples.streams.items()}
@@ -130,6 +129,5 @@ def _with_most_spikes_right(currents: np.ndarray, neuron: NeuronParameters, bits
             u = np.where(fired, 0, u)
         return different
 
-    return min(
-        range(1, bits - 1), key=wrong
-    )  # with 1 bit it holds the attention's threshold, with bits - 2 the other's
+    # 1 bit holds the attention's threshold, bits - 2 still hold the other
+    return min(range(1, bits - 1), key=wrong)

@@ -268,13 +268,8 @@ class Settler:
         else:
             assert residual.fraction is not None
             self._residual, own = residual.panels, register.conversion(residual.fraction, residual.dtype)
-        self._arguments = (
-            sums.shifts,
-            self._residual,
-            own.shifts,
-            *sums.limits,
-            kernels.aligned(kernels.PANEL, out.dtype),
-        )
+        scratch = kernels.aligned(kernels.PANEL, out.dtype)
+        self._arguments = (sums.shifts, sums.plain, self._residual, own.shifts, *sums.limits, scratch)
         self.beyond = np.zeros(out.shape[1], np.int64)
 
     def __call__(self, sums: np.ndarray, first: int, count: int) -> None:

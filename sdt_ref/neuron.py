@@ -120,14 +120,24 @@ class FixedPoint:
         assert current.fraction is not None
         dtype = WIDE if current.tokens > 1 else self.register.dtype
         conversion = self.register.conversion(current.fraction, current.dtype, wider_by(current.tokens))
-        terms, rounding = leak_steps(*self._leak, dtype)
+        leak = leak_steps(*self._leak, dtype)
         threshold = self.threshold * current.tokens if current.mean else self.threshold
         input_, membrane = kernels.aligned((2, kernels.PANEL), dtype)
 
         def step(x: np.ndarray, count: int, panels: slice, fired: np.ndarray) -> None:
             shifts = conversion.shifts[panels]
             kernels.fire_whole(
-                x, count, shifts, *conversion.limits, terms, rounding, threshold, input_, membrane, fired, beyond
+                x,
+                count,
+                shifts,
+                conversion.plain,
+                *conversion.limits,
+                *leak,
+                threshold,
+                input_,
+                membrane,
+                fired,
+                beyond,
             )
 
         return step
@@ -135,9 +145,24 @@ class FixedPoint:
     def inputs(self, current: Current, panels: np.ndarray) -> np.ndarray:
         """[P, T, n, PANEL] numbers as the neurons see them, in units of the membrane: int64[T, n, C]."""
         assert current.fraction is not None
-        format = self.register.format.wider(wider_by(current.tokens))
-        fraction = out_of_panels(current.fraction.bits, current.n_channels)
-        return format.fit(format.align(out_of_panels(panels, current.n_channels), fraction))
+        conversion = self.register.conversion(current.fraction, current.dtype, wider_by(current.tokens))
+        x, scratch = kernels.aligned(panels.shape, WIDE), kernels.aligned(kernels.PANEL, WIDE)
+        no_residual, none = x[:, :, :0], np.zeros((len(x), kernels.STEPS, kernels.PANEL), WIDE)
+        beyond = np.zeros(x.shape[1], np.int64)
+        kernels.settle(
+            panels,
+            x.shape[2],
+            conversion.shifts,
+            conversion.plain,
+            no_residual,
+            none,
+            *conversion.limits,
+            scratch,
+            x,
+            0,
+            beyond,
+        )
+        return out_of_panels(x, current.n_channels)
 
     def count(self, module: str, updates: int, beyond: np.ndarray, run: Run) -> None:
         """Enter the operations of so many updates in each time step: for each a subtraction, and the leak's terms."""

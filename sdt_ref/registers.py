@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from . import kernels
-from .formats import HALF_EVEN, HALF_UP, TOWARD_ZERO, WRAP, Format
+from .formats import FLOOR, HALF_EVEN, HALF_UP, TOWARD_ZERO, WRAP, Format
 
 WIDE = np.dtype(np.int64)  # of sums over all tokens
 
@@ -31,10 +31,12 @@ class Conversion:
     Attributes
     ----------
     shifts : [P, STEPS, PANEL], see `kernels.whole.shifted`; of the type of the numbers that are read
+    plain : whether it rounds by one addition and does not wrap around
     limits : least and greatest number that the register holds, and whether it wraps around
     """
 
     shifts: np.ndarray
+    plain: bool
     limits: tuple[int, int, bool]
 
 
@@ -72,11 +74,16 @@ def _conversion(fraction: Fraction, register: Format, dtype: np.dtype) -> Conver
         add[:], even[:] = np.maximum(half - 1, 0), shift > 0
     elif register.rounding == TOWARD_ZERO:
         negative[:] = np.maximum(2 * half - 1, 0)
-    return Conversion(steps, (register.low, register.high, register.overflow == WRAP))
+    wraps = register.overflow == WRAP
+    plain = register.rounding in (FLOOR, HALF_UP) and not wraps
+    return Conversion(steps, plain, (register.low, register.high, wraps))
 
 
-def leak_steps(leak: tuple[tuple[int, int], ...], rounding: str, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """The terms and the rounding of a leak, as `kernels.whole.charge_panel` reads them."""
+def leak_steps(
+    leak: tuple[tuple[int, int], ...], rounding: str, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The terms and the rounding of a leak, and whether it is plain, as `kernels.whole.charge_panel` reads them."""
     finest = max((shift for _, shift in leak), default=0)
     terms = np.array([(sign, finest - shift) for sign, shift in leak], np.int64).reshape(-1, 2)
-    return terms, _conversion(Fraction.uniform(finest, 1), Format(2, 0, rounding), dtype).shifts
+    steps = _conversion(Fraction.uniform(finest, 1), Format(2, 0, rounding), dtype)
+    return terms, steps.shifts, steps.plain and terms.tolist() == [[1, 0]]

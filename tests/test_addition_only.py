@@ -60,11 +60,11 @@ def test_no_multiplication_on_data(tmp_path: Path) -> None:
 
 
 PLANTED: dict[str, tuple[Compile, str, str, str]] = {
-    "spike times weight": (accumulate, "vector.py", "builder.fadd(total, weights.load(element, k))", "builder.fadd(total, builder.fmul(total, weights.load(element, k)))"),
+    "spike times weight": (accumulate, "vector.py", "totals = [add(total, row) for", "totals = [add(total, builder.fmul(total, row)) for"),
     "scaled row number": (accumulate, "vector.py", "element = builder.add(builder.mul(row, INDEX(PANEL)), base)", "element = builder.add(builder.mul(row, row), base)"),
     "scaled bias": (accumulate, "accumulate.py", "copy_panel(bias, p", "copy_panel(bias * bias, p"),
-    "scaled current": (accumulate, "accumulate.py", "cursors[t * count + i] = stop", "cursors[t * count + i] = stop\n                            current[p, t, at + i, 0] *= bias[p, 0]"),
-    "scaled by a shift": (accumulate, "accumulate.py", "cursors[t * count + i] = stop", "cursors[t * count + i] = channels[e] * 4"),
+    "scaled current": (accumulate, "accumulate.py", "cursors[t * count + i] = e", "cursors[t * count + i] = e\n                            current[p, t, at + i, 0] *= bias[p, 0]"),
+    "scaled by a shift": (accumulate, "accumulate.py", "cursors[t * count + i] = e", "cursors[t * count + i] = channels[e] * 4"),
     "a library's product": (accumulate, "accumulate.py", "n_events = 0\n", "n_events = int(np.dot(bias[0], bias[0]))\n"),
     "shifted channel": (pooling, "pooling.py", "insert(bits, channels[e])", "insert(bits, channels[e] << 1)"),
     "product in a callee": (pooling, "bitset.py", "builder.add(builder.load(entry, align=2), repeated)", "builder.mul(builder.load(entry, align=2), repeated)"),

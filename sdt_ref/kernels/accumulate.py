@@ -47,9 +47,8 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
     for t in range(n_steps):
         n_events += offsets[t * n_rows + first + count] - offsets[t * n_rows + first]
     piece = max(PIECE_BYTES // (PANEL * panels.itemsize), PIECE_EVENTS * n_steps * count * n_inputs // (n_events + 1))
-    if panels.itemsize == 1:
-        piece = min(piece, ROWS_OF_BYTES)
     piece = min(piece, n_inputs)
+    at_once = ROWS_OF_BYTES if panels.itemsize == 1 else n_inputs
     line = VECTOR_BYTES // panels.itemsize
     lines = piece * PANEL // line
     share = lines // count + 1  # to fetch with each position
@@ -73,9 +72,14 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
                             row = t * n_rows + first + i + dy * width + dx
                             e = offsets[row] if limit == piece else cursors[t * count + i]
                             place = ((p * n_steps + t) * n_places + at + i) * PANEL
-                            stop = add_panel_rows(channels, e, offsets[row + 1], limit, panels, weights, current, place)
-                            cursors[t * count + i] = stop
-                            added[p, t] += stop - e
+                            begin = e
+                            while True:
+                                last = min(offsets[row + 1], e + at_once)
+                                e = add_panel_rows(channels, e, last, limit, panels, weights, current, place)
+                                if e < last or e == offsets[row + 1]:
+                                    break
+                            cursors[t * count + i] = e
+                            added[p, t] += e - begin
                     x += 1
                     if x == width:
                         x = 0

@@ -33,8 +33,12 @@ def fitted(x, low, high, wrap):
     return fits, int(np.count_nonzero(x != inside))
 
 
-def convert_panel(source, start, shifts, base, low, high, wrap, target, at):
+def convert_panel(source, start, shifts, base, plain, low, high, wrap, target, at):
     """Bring PANEL numbers to another register: target[at:at+PANEL] = fitted(shifted(source[start:][:PANEL])).
+
+    Parameters
+    ----------
+    plain : whether EVEN and NEGATIVE are 0 in all lanes and nothing wraps around: then half the instructions will do
 
     Returns
     -------
@@ -56,7 +60,7 @@ def add_panel(source, start, low, high, wrap, target, at):
     return beyond
 
 
-def charge_panel(x, membrane, terms, rounding, threshold):
+def charge_panel(x, membrane, terms, rounding, plain, threshold):
     """Step PANEL neurons: h = v + rounded((x - v) * leak); v = 0 where h >= threshold, else h.
 
     Parameters
@@ -64,6 +68,7 @@ def charge_panel(x, membrane, terms, rounding, threshold):
     x, membrane : integer[PANEL], the input, and v, which is updated
     terms : int64[n, 2], sign and left shift of each term of the leak, in units of its last one
     rounding : as `shifts` of `shifted`: the right shift by which those units are too fine
+    plain : whether the leak is one term, not shifted, and EVEN and NEGATIVE are 0
 
     Returns
     -------
@@ -81,13 +86,13 @@ def charge_panel(x, membrane, terms, rounding, threshold):
 
 
 @kernel
-def settle(source, count, shifts, residual, residual_shifts, low, high, wrap, scratch, target, at, beyond):
+def settle(source, count, shifts, plain, residual, residual_shifts, low, high, wrap, scratch, target, at, beyond):
     """Sums of a weight layer, and a residual, into the registers of a stream.
 
     Parameters
     ----------
     source : integer[P, T, n, PANEL], accumulators, read at [:, :, :count]
-    shifts, residual_shifts : integer[P, STEPS, PANEL], from either to the stream
+    shifts, residual_shifts : integer[P, STEPS, PANEL], from either to the stream; plain : see `convert_panel`
     residual : integer[P, T, N, PANEL], added at [:, :, at:at+count]; with N = 0, none
     scratch : integer[PANEL]
     target : integer[P, T, N, PANEL], written at [:, :, at:at+count]
@@ -102,23 +107,27 @@ def settle(source, count, shifts, residual, residual_shifts, low, high, wrap, sc
             for i in range(count):
                 start = ((p * n_steps + t) * n_places + i) * PANEL
                 place = ((p * n_steps + t) * n_targets + at + i) * PANEL
-                beyond[t] += convert_panel(source, start, shifts, p * STEPS * PANEL, low, high, wrap, target, place)
+                beyond[t] += convert_panel(
+                    source, start, shifts, p * STEPS * PANEL, plain, low, high, wrap, target, place
+                )
                 if residual.shape[2] > 0:
                     beyond[t] += convert_panel(
-                        residual, place, residual_shifts, p * STEPS * PANEL, low, high, wrap, scratch, 0
+                        residual, place, residual_shifts, p * STEPS * PANEL, plain, low, high, wrap, scratch, 0
                     )
                     beyond[t] += add_panel(scratch, 0, low, high, wrap, target, place)
 
 
 @kernel
-def fire_whole(current, count, shifts, low, high, wrap, terms, rounding, threshold, x, membrane, fired, beyond):
+def fire_whole(
+    current, count, shifts, plain, low, high, wrap, terms, rounding, plain_leak, threshold, x, membrane, fired, beyond
+):
     """Step `count` positions of neurons in whole numbers through all time steps, from rest. See `fire`.
 
     Parameters
     ----------
     current : integer[P, T or 1, n, PANEL], accumulators or a stream
-    shifts : integer[P, STEPS, PANEL], from those to the membrane; low, high, wrap say what it holds
-    terms, rounding, threshold : see `charge_panel`
+    shifts, plain : integer[P, STEPS, PANEL], from those to the membrane; low, high, wrap say what it holds
+    terms, rounding, plain_leak, threshold : see `charge_panel`
     x, membrane : integer[PANEL], scratch
     fired : uint64[P, T, n]
     beyond : int64[T], incremented by the inputs that did not fit into the membrane
@@ -133,8 +142,8 @@ def fire_whole(current, count, shifts, low, high, wrap, terms, rounding, thresho
             for t in range(fired.shape[1]):
                 frame = t if n_frames > 1 else 0
                 start = ((p * n_frames + frame) * n_places + i) * PANEL
-                beyond[t] += convert_panel(current, start, shifts, p * STEPS * PANEL, low, high, wrap, x, 0)
-                fired[p, t, i] = charge_panel(x, membrane, terms, rounding, threshold)
+                beyond[t] += convert_panel(current, start, shifts, p * STEPS * PANEL, plain, low, high, wrap, x, 0)
+                fired[p, t, i] = charge_panel(x, membrane, terms, rounding, plain_leak, threshold)
 
 
 @kernel
@@ -196,48 +205,58 @@ class _Lanes:
             value = self.builder.trunc(value, self.panel.scalar)
         return self.panel.repeat(value)
 
-    def shifted(self, x, shifts, base, k):
+    def shifted(self, x, shifts, base, k, plain):
         """See `shifted`; vector k of the panel."""
         b = self.builder
         left, right, add, even, negative = (shifts.load(b.add(base, INDEX(step * PANEL)), k) for step in range(STEPS))
         y = b.shl(x, left)
+        if plain:
+            return b.ashr(b.add(y, add), right)
         sign = ir.Constant(x.type, [self.sign] * self.panel.lanes)
         total = b.add(b.add(y, add), b.and_(b.ashr(y, right), even))
         return b.ashr(b.add(total, b.and_(b.ashr(y, sign), negative)), right)
 
     def fitted(self, x, low, high, wrap):
-        """See `fitted`; low and high are vectors, wrap a bit. The second result is an integer of 64 bits."""
+        """See `fitted`; low and high are vectors, wrap a bit or None. The second result is an integer of 64 bits."""
         b = self.builder
         inside = b.select(b.icmp_signed("<", x, low), low, x)
         inside = b.select(b.icmp_signed(">", inside, high), high, inside)
-        around = b.add(b.and_(b.sub(x, low), b.sub(high, low)), low)
-        wraps = self.panel.repeat(wrap)
         mask = b.bitcast(b.icmp_signed("!=", x, inside), ir.IntType(self.panel.lanes))
         beyond = b.ctpop(b.zext(mask, INDEX))
-        return b.select(wraps, around, inside), beyond
+        if wrap is not None:
+            around = b.add(b.and_(b.sub(x, low), b.sub(high, low)), low)
+            inside = b.select(self.panel.repeat(wrap), around, inside)
+        return inside, beyond
 
 
-@intrinsic
-def _convert_panel(typing_context, source, start, shifts, base, low, high, wrap, target, at):
-    whole = types.int64
-    signature = whole(source, whole, shifts, whole, whole, whole, types.boolean, target, whole)
+def _converting(plain):
+    @intrinsic
+    def convert(typing_context, source, start, shifts, base, low, high, wrap, target, at):
+        whole = types.int64
+        signature = whole(source, whole, shifts, whole, whole, whole, types.boolean, target, whole)
 
-    def generate(context, builder, signature, arguments):
-        source, start, shifts, base, low, high, wrap, target, at = arguments
-        read = Panel(context, builder, signature.args[0], source)
-        steps = Panel(context, builder, signature.args[2], shifts)
-        written = Panel(context, builder, signature.args[7], target, like=read)
-        lanes, beyond = _Lanes(builder, read), INDEX(0)
-        low, high = lanes.same(low), lanes.same(high)
-        for k in read.vectors:
-            x, more = lanes.fitted(lanes.shifted(read.load(start, k), steps, base, k), low, high, wrap)
-            if written.itemsize != read.itemsize:
-                x = (builder.trunc if written.itemsize < read.itemsize else builder.sext)(x, written.type)
-            written.store(x, at, k)
-            beyond = builder.add(beyond, more)
-        return beyond
+        def generate(context, builder, signature, arguments):
+            source, start, shifts, base, low, high, wrap, target, at = arguments
+            read = Panel(context, builder, signature.args[0], source)
+            steps = Panel(context, builder, signature.args[2], shifts)
+            written = Panel(context, builder, signature.args[7], target, like=read)
+            lanes, beyond = _Lanes(builder, read), INDEX(0)
+            low, high = lanes.same(low), lanes.same(high)
+            for k in read.vectors:
+                moved = lanes.shifted(read.load(start, k), steps, base, k, plain)
+                x, more = lanes.fitted(moved, low, high, None if plain else wrap)
+                if written.itemsize != read.itemsize:
+                    x = (builder.trunc if written.itemsize < read.itemsize else builder.sext)(x, written.type)
+                written.store(x, at, k)
+                beyond = builder.add(beyond, more)
+            return beyond
 
-    return signature, generate
+        return signature, generate
+
+    return convert
+
+
+_convert_plain_panel, _convert_any_panel = _converting(plain=True), _converting(plain=False)
 
 
 @intrinsic
@@ -259,52 +278,71 @@ def _add_panel(typing_context, source, start, low, high, wrap, target, at):
     return signature, generate
 
 
-@intrinsic
-def _charge_panel(typing_context, x, membrane, terms, n_terms, rounding, threshold):
-    signature = types.uint64(x, membrane, terms, types.int64, rounding, types.int64)
+def _charging(plain):
+    @intrinsic
+    def charge(typing_context, x, membrane, terms, n_terms, rounding, threshold):
+        signature = types.uint64(x, membrane, terms, types.int64, rounding, types.int64)
 
-    def generate(context, builder, signature, arguments):
-        x, membrane, terms, n_terms, rounding, threshold = arguments
-        inputs, membranes, steps = (
-            Panel(context, builder, signature.args[n], a) for n, a in ((0, x), (1, membrane), (4, rounding))
-        )
-        table = context.make_array(signature.args[2])(context, builder, terms).data
-        lanes, word = _Lanes(builder, inputs), INDEX(0)
-        v = [membranes.load(INDEX(0), k) for k in inputs.vectors]
-        difference = [builder.sub(inputs.load(INDEX(0), k), v[k]) for k in inputs.vectors]
-        zero = ir.Constant(inputs.type, [0] * inputs.lanes)
-        sums = [cgutils.alloca_once_value(builder, zero) for _ in inputs.vectors]  # become registers
-        with cgutils.for_range(builder, n_terms) as loop:
-            entry = builder.shl(loop.index, INDEX(1))
-            adds = inputs.repeat(builder.icmp_signed(">", builder.load(builder.gep(table, [entry])), INDEX(0)))
-            shift = lanes.same(builder.load(builder.gep(table, [builder.add(entry, INDEX(1))])))
-            for k, total in enumerate(sums):
-                before, moved = builder.load(total), builder.shl(difference[k], shift)
-                builder.store(builder.select(adds, builder.add(before, moved), builder.sub(before, moved)), total)
-        threshold = lanes.same(threshold)
-        for k in inputs.vectors:
-            h = builder.add(v[k], lanes.shifted(builder.load(sums[k]), steps, INDEX(0), k))
-            fired = builder.icmp_signed(">=", h, threshold)
-            membranes.store(builder.select(fired, zero, h), INDEX(0), k)
-            bits = builder.zext(builder.bitcast(fired, ir.IntType(inputs.lanes)), INDEX)
-            word = builder.or_(word, builder.shl(bits, INDEX(k * inputs.lanes)))
-        return word
+        def generate(context, builder, signature, arguments):
+            x, membrane, terms, n_terms, rounding, threshold = arguments
+            inputs, membranes, steps = (
+                Panel(context, builder, signature.args[n], a) for n, a in ((0, x), (1, membrane), (4, rounding))
+            )
+            lanes, word = _Lanes(builder, inputs), INDEX(0)
+            v = [membranes.load(INDEX(0), k) for k in inputs.vectors]
+            parts = [builder.sub(inputs.load(INDEX(0), k), v[k]) for k in inputs.vectors]
+            if not plain:
+                table = context.make_array(signature.args[2])(context, builder, terms).data
+                parts = _summed(builder, lanes, parts, table, n_terms)
+            threshold, zero = lanes.same(threshold), ir.Constant(inputs.type, [0] * inputs.lanes)
+            for k in inputs.vectors:
+                h = builder.add(v[k], lanes.shifted(parts[k], steps, INDEX(0), k, plain))
+                fired = builder.icmp_signed(">=", h, threshold)
+                membranes.store(builder.select(fired, zero, h), INDEX(0), k)
+                bits = builder.zext(builder.bitcast(fired, ir.IntType(inputs.lanes)), INDEX)
+                word = builder.or_(word, builder.shl(bits, INDEX(k * inputs.lanes)))
+            return word
 
-    return signature, generate
+        return signature, generate
+
+    return charge
 
 
-@overload(charge_panel)
-def _compiled_charge_panel(x, membrane, terms, rounding, threshold):
-    return lambda x, membrane, terms, rounding, threshold: _charge_panel(
-        x, membrane, terms, len(terms), rounding, threshold
-    )
+def _summed(builder, lanes, differences, table, n_terms):
+    """Sum of the terms of a leak; table: pairs of a sign and a shift."""
+    zero = ir.Constant(differences[0].type, [0] * lanes.panel.lanes)
+    sums = [cgutils.alloca_once_value(builder, zero) for _ in differences]  # become registers
+    with cgutils.for_range(builder, n_terms) as loop:
+        entry = builder.shl(loop.index, INDEX(1))
+        adds = lanes.panel.repeat(builder.icmp_signed(">", builder.load(builder.gep(table, [entry])), INDEX(0)))
+        shift = lanes.same(builder.load(builder.gep(table, [builder.add(entry, INDEX(1))])))
+        for total, difference in zip(sums, differences, strict=True):
+            before, moved = builder.load(total), builder.shl(difference, shift)
+            builder.store(builder.select(adds, builder.add(before, moved), builder.sub(before, moved)), total)
+    return [builder.load(total) for total in sums]
+
+
+_charge_plain_panel, _charge_any_panel = _charging(plain=True), _charging(plain=False)
 
 
 @overload(convert_panel)
-def _compiled_convert_panel(source, start, shifts, base, low, high, wrap, target, at):
-    return lambda source, start, shifts, base, low, high, wrap, target, at: _convert_panel(
-        source, start, shifts, base, low, high, wrap, target, at
-    )
+def _compiled_convert_panel(source, start, shifts, base, plain, low, high, wrap, target, at):
+    def choose(source, start, shifts, base, plain, low, high, wrap, target, at):
+        if plain:
+            return _convert_plain_panel(source, start, shifts, base, low, high, wrap, target, at)
+        return _convert_any_panel(source, start, shifts, base, low, high, wrap, target, at)
+
+    return choose
+
+
+@overload(charge_panel)
+def _compiled_charge_panel(x, membrane, terms, rounding, plain, threshold):
+    def choose(x, membrane, terms, rounding, plain, threshold):
+        if plain:
+            return _charge_plain_panel(x, membrane, terms, len(terms), rounding, threshold)
+        return _charge_any_panel(x, membrane, terms, len(terms), rounding, threshold)
+
+    return choose
 
 
 @overload(add_panel)

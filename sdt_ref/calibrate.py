@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.print_json({"formats": options.output, "pictures": len(sources), **dataclasses.asdict(chosen)})
     else:
         console = cli.Screen()
-        console.print(f"{cli.plain(options.output)}: formats from {len(sources)} pictures\n")
+        console.print(f"{cli.plain(options.output)}: formats from {len(sources)} picture{'s' * (len(sources) > 1)}\n")
         for line in chosen.to_toml().splitlines():
             console.print(cli.plain(line))
     return 0

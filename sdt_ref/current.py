@@ -142,25 +142,17 @@ class Stream:
     @classmethod
     def of(cls, current: Current, run: Run, residual: "Stream | None" = None) -> Self:
         """Compute all of a current, and add a residual: after all inputs, as the canonical order demands."""
-        n, size = positions(current.grid), tile_size(current, run)
+        n, size, register = positions(current.grid), tile_size(current, run), current.stream
         frames = 1 if current.static else current.grid[0]
-        register = current.stream
         out = kernels.aligned(
             (n_panels(current.n_channels), frames, n, kernels.PANEL), register.dtype if register else current.dtype
         )
-        settlers: list[Settler] = []  # one per thread
+        settling = Settling(register, current, residual, out, run) if register else None
 
         def worker() -> Callable[[int, int], None]:
             fill = current.filler(size)
-            if register is not None:
-                settlers.append(settler := Settler(register, current, residual, out))
-                scratch = kernels.aligned((*out.shape[:2], size, kernels.PANEL), current.dtype)
-
-                def settled(first: int, count: int) -> None:
-                    fill(slice(None), first, count, scratch, 0)
-                    settler(scratch, first, count)
-
-                return settled
+            if settling is not None:
+                return settling.worker(fill, size)
 
             def piece(first: int, count: int) -> None:
                 fill(slice(None), first, count, out, first)
@@ -173,14 +165,11 @@ class Stream:
         current.finish(run)
         if residual is not None:
             run.count_other("residual", ac=n * current.n_channels)
-        fraction = current.fraction
-        if register is not None:
-            fraction = Fraction.uniform(register.format.fraction, n_panels(current.n_channels))
-            run.count_overflows(f"{current.module}.stream", np.sum([settler.beyond for settler in settlers], axis=0))
-        stream = cls(current.grid, current.n_channels, out, fraction)
+        if current.static:
+            out = np.repeat(out, current.grid[0], axis=1)
+        stream = cls(current.grid, current.n_channels, out, current.fraction if settling is None else settling.finish())
         if run.recording == "currents" and len(current.grid) == 4:
-            values = stream.array if fraction is None else stream.array.astype(WIDE)
-            run.streams[current.module] = np.moveaxis(values.reshape(*current.grid, -1), -1, 2)
+            run.streams[current.module] = stream.official
         return stream
 
     @classmethod
@@ -238,6 +227,12 @@ class Stream:
         """The currents as [T, positions, C], a copy."""
         return out_of_panels(self.panels, self.n_channels)
 
+    @property
+    def official(self) -> np.ndarray:
+        """The numbers as [T, B, C, H, W], a copy; whole ones as int64."""
+        values = self.array if self.fraction is None else self.array.astype(WIDE)
+        return np.moveaxis(values.reshape(*self.grid, -1), -1, 2)
+
     def filler(self, size: int) -> Fill:
         """See Current."""
 
@@ -250,28 +245,50 @@ class Stream:
         """Nothing was computed."""
 
 
-class Settler:
-    """Brings sums, and a residual, into the registers of a stream; one for each thread.
+class Settling:
+    """Brings the sums of a layer, and a residual, into the registers of a stream."""
 
-    Attributes
-    ----------
-    beyond : numbers that did not fit, int64[T]
-    """
-
-    def __init__(self, register: Register, current: Current, residual: Stream | None, out: np.ndarray) -> None:
+    def __init__(
+        self, register: Register, current: Current, residual: Stream | None, out: np.ndarray, run: Run
+    ) -> None:
         assert current.fraction is not None
-        self._out = out
-        sums = register.conversion(current.fraction, current.dtype)
-        if residual is None:
-            self._residual = out[:, :, :0]
-            own = register.conversion(Fraction.uniform(register.format.fraction, len(out)), out.dtype)
-        else:
-            assert residual.fraction is not None
-            self._residual, own = residual.panels, register.conversion(residual.fraction, residual.dtype)
-        scratch = kernels.aligned(kernels.PANEL, out.dtype)
-        self._arguments = (sums.shifts, sums.plain, self._residual, own.shifts, *sums.limits, scratch)
-        self.beyond = np.zeros(out.shape[1], np.int64)
+        self._register, self._current, self._out, self._run = register, current, out, run
+        self._fraction = Fraction.uniform(register.format.fraction, len(out))
+        self._sums = register.conversion(current.fraction, current.dtype)
+        self._residual = out[:, :, :0] if residual is None else residual.panels
+        of_residual = self._fraction if residual is None else residual.fraction
+        assert of_residual is not None
+        self._own = register.conversion(of_residual, self._residual.dtype)
+        self._beyond: list[np.ndarray] = []  # one per thread: numbers that did not fit, int64[T]
+        self._kept = None
+        if run.recording == "currents":
+            self._kept = np.empty((*out.shape[:2], positions(current.grid), kernels.PANEL), current.dtype)
 
-    def __call__(self, sums: np.ndarray, first: int, count: int) -> None:
-        """Write the positions first .. first+count-1 from sums[:, :, :count]."""
-        kernels.settle(sums, count, *self._arguments, self._out, first, self.beyond)
+    def worker(self, fill: Fill, size: int) -> Callable[[int, int], None]:
+        """Make settle(first, count), with scratch of its own; `fill` computes the sums, at most `size` of them."""
+        P, out, (plain, limits) = len(self._out), self._out, (self._sums.plain, self._sums.limits)
+        scratch = kernels.aligned(scratch_shape(self._current, size), self._current.dtype)
+        one, beyond = kernels.aligned(kernels.PANEL, out.dtype), np.zeros(out.shape[1], np.int64)
+        self._beyond.append(beyond)
+
+        def settle(first: int, count: int) -> None:
+            for p in range(0, P, len(scratch)):
+                panels = slice(p, min(p + len(scratch), P))
+                sums = scratch[: panels.stop - p]
+                fill(panels, first, count, sums, 0)
+                if self._kept is not None:
+                    self._kept[panels, :, first : first + count] = sums[:, :, :count]
+                own, shifts = self._own.shifts[panels], self._sums.shifts[panels]
+                kernels.settle(
+                    sums, count, shifts, plain, self._residual[panels], own, *limits, one, out[panels], first, beyond
+                )
+
+        return settle
+
+    def finish(self) -> Fraction:
+        """Enter what did not fit, and the sums if they are recorded; return the fraction bits of the stream."""
+        current, run = self._current, self._run
+        run.count_overflows(f"{current.module}.stream", np.sum(self._beyond, axis=0))
+        if self._kept is not None:
+            run.sums[current.module] = Stream(current.grid, current.n_channels, self._kept, current.fraction).official
+        return self._fraction

@@ -102,7 +102,17 @@ class SpikeDrivenTransformer:
         if not np.isfinite(logits).all():
             raise WeightsError(f"the logits overflow {self.arithmetic.name}; use arithmetic float64, or other weights")
         mean = mean_steps(logits, run)
-        return Result(mean, logits, run.spikes, run.currents, run.counts, run.other_counts, run.streams, run.overflows)
+        return Result(
+            mean,
+            logits,
+            run.spikes,
+            run.currents,
+            run.counts,
+            run.other_counts,
+            streams=run.streams,
+            sums=run.sums,
+            overflows=run.overflows,
+        )
 
     def _blocks(self, u: Stream, run: Run) -> Stream:
         for block in self.blocks:

@@ -71,8 +71,12 @@ class Neuron:
         current.finish(run)
         self._dynamics.count(self.module, n * C, np.sum(beyond, axis=0), run)
         if kept is not None:
-            kept_rows = self._dynamics.inputs(current, kept)
-            run.currents[self.module] = self._official_axes(kept_rows.reshape(*current.grid, C))
+            run.currents[self.module] = self._official_axes(
+                self._dynamics.inputs(current, kept).reshape(*current.grid, C)
+            )
+            if current.fraction is not None:
+                sums = out_of_panels(kept, C).astype(WIDE)
+                run.sums[self.module] = self._official_axes(sums.reshape(*current.grid, C))
         return SpikeEvents.from_kernel(current.grid, C, tiles)
 
     def _official_axes(self, current: np.ndarray) -> np.ndarray:

@@ -53,6 +53,8 @@ class Result:
     spikes : by official hook name, in the official order; empty unless recorded
     currents : by official neuron path ('block.0.attn.q_lif'), [T, B, C, H, W]; empty unless record="currents"
     streams : the residual stream behind each layer that adds to it ('block.0.mlp.fc2_conv'), [T, B, C, H, W]; so, too
+    sums : in fixed point, what entered a register, before it did: by neuron path the accumulators, counts or streams
+        that the neurons read; by layer path the accumulators that entered the stream; as currents
     counts : by weight layer ('MS_SSA_Conv0_q_conv')
     other_counts : 'bias', 'residual', 'leak', 'attention', 'token_mean', 'time_mean'
     overflows : in fixed point, by register ('block.0.attn.q_lif.membrane'): the numbers that did not fit, int64[T]
@@ -65,4 +67,5 @@ class Result:
     counts: Mapping[str, OperationCount]
     other_counts: Mapping[str, OperationCount]
     streams: Mapping[str, np.ndarray] = field(default_factory=dict)
+    sums: Mapping[str, np.ndarray] = field(default_factory=dict)
     overflows: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -49,7 +49,7 @@ class Run:
     meet : meet(part, act) adds the parts of all threads that run the same stages on different tokens, lets one of them
         act on the sum, and returns what act returned to all of them; one that runs alone acts on its part
     n_tokens : of each sample, where a thread has but a share of them; or None
-    spikes, currents, streams, counts, other_counts, overflows : see Result
+    spikes, currents, streams, sums, counts, other_counts, overflows : see Result
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Run:
         self.spikes: dict[str, SpikeEvents] = {}
         self.currents: dict[str, np.ndarray] = {}
         self.streams: dict[str, np.ndarray] = {}
+        self.sums: dict[str, np.ndarray] = {}
         self.counts: dict[str, OperationCount] = {}
         self.other_counts: dict[str, OperationCount] = {}
         self.overflows: dict[str, np.ndarray] = {}

@@ -99,7 +99,7 @@ def _hand_over(members: Sequence[Run], run: Run, grid: tuple[int, ...]) -> None:
     for hook, events in first.spikes.items():
         shares = [member.spikes[hook] for member in members if hook in member.spikes]
         run.spikes[hook] = events if len(shares) == 1 else SpikeEvents.join(shares, grid)
-    for kind in ("currents", "streams"):
+    for kind in ("currents", "streams", "sums"):
         for module, part in getattr(first, kind).items():
             arrays = [getattr(member, kind)[module] for member in members if module in getattr(member, kind)]
             whole = part if len(arrays) == 1 else np.concatenate(arrays, axis=-1)

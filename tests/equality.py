@@ -34,9 +34,10 @@ def assert_same_results(engine: Any, oracle: Any) -> None:
         assert_same(engine.spikes[hook].to_dense(), spikes.to_dense(), hook)
     for module, current in oracle.currents.items():
         assert_same(engine.currents[module], current, f"current of {module}")
-    assert list(engine.streams) == list(oracle.streams)
-    for module, stream in oracle.streams.items():
-        assert_same(engine.streams[module], stream, f"stream behind {module}")
+    for kind in ("streams", "sums"):
+        assert list(getattr(engine, kind)) == list(getattr(oracle, kind))
+        for module, values in getattr(oracle, kind).items():
+            assert_same(getattr(engine, kind)[module], values, f"{kind} of {module}")
     assert_same(engine.logits_per_step, oracle.logits_per_step, "logits per step")
     assert_same(engine.logits, oracle.logits, "logits")
     assert list(engine.overflows) == list(oracle.overflows)

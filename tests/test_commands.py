@@ -219,14 +219,14 @@ def test_the_console_script(capsys: Capture) -> None:
     assert cli.main([]) == 2
     capsys.readouterr()
     assert cli.main(["dance"]) == 2
-    assert "unknown command 'dance'; known: infer, evaluate, convert" in capsys.readouterr().err
+    assert "unknown command 'dance'; known: infer, calibrate, evaluate, convert" in capsys.readouterr().err
 
 
 def test_ctrl_c_and_a_closed_pipe_are_quiet(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(infer, "load", interrupt)
+    monkeypatch.setattr(cli, "load_model", interrupt)
     assert infer.main([]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     shown = subprocess.run(

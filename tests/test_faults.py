@@ -185,7 +185,7 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "fixed: > for >=": (FIXED, WHOLE, "    fired = h >= threshold\n", "    fired = h > threshold\n"),
     "fixed: soft reset": (FIXED, WHOLE, "np.where(fired, 0, h)", "np.where(fired, h - threshold, h)"),
     "fixed: terms of the leak all added": (FIXED, WHOLE, "if sign > 0 else part - (difference << shift)", "if True else part"),
-    "fixed: leak not rounded": (FIXED, "registers.py", "Format(2, 0, rounding), dtype).shifts", "Format(2, 0, 'floor'), dtype).shifts"),
+    "fixed: leak not rounded": (FIXED, "registers.py", "Format(2, 0, rounding), dtype)", "Format(2, 0, 'floor'), dtype)"),
     "fixed: membrane left over": (FIXED, WHOLE, "                membrane[o] = 0\n", "                membrane[o] += 0\n"),
     "fixed: residual not brought to the stream's units": (FIXED, WHOLE, "residual, place, residual_shifts, p * STEPS", "residual, place, residual_shifts * 0, p * STEPS"),
     "fixed: sum with the residual not fitted": (FIXED, WHOLE, "beyond[t] += add_panel(scratch, 0, low, high, wrap, target, place)", "target.reshape(-1)[place : place + PANEL] += scratch"),
@@ -290,8 +290,8 @@ COMPILED_FAULTS: dict[str, tuple[str, str, str]] = {
     ),
     "fixed: overflows of the last vector": (
         WHOLE,
-        "            beyond = builder.add(beyond, more)\n        return beyond\n\n    return signature, generate\n\n\n@intrinsic\ndef _add_panel",
-        "            beyond = more\n        return beyond\n\n    return signature, generate\n\n\n@intrinsic\ndef _add_panel",
+        "                beyond = builder.add(beyond, more)\n            return beyond\n",
+        "                beyond = more\n            return beyond\n",
     ),
     "fixed: terms of the leak all added": (
         WHOLE,

@@ -33,4 +33,6 @@ def forward(model: Any, x: Any) -> Result:
     logits = oracle.head(u)
     refuse_overflows(oracle.overflows, model.formats or DEFAULT)
     mean = sequential_sum(logits, axis=0) / logits.dtype.type(time_steps)
-    return Result(mean, logits, oracle.spikes, oracle.currents, oracle.counts, {}, oracle.streams, oracle.overflows)
+    return Result(
+        mean, logits, oracle.spikes, oracle.currents, oracle.counts, {}, oracle.streams, oracle.sums, oracle.overflows
+    )

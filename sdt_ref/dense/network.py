@@ -30,6 +30,7 @@ class Oracle:
         self.spikes: dict[str, DenseSpikes] = {}
         self.currents: dict[str, np.ndarray] = {}
         self.streams: dict[str, np.ndarray] = {}
+        self.sums: dict[str, np.ndarray] = {}
         self.counts: dict[str, OperationCount] = {}
         self.overflows: dict[str, np.ndarray] = {}
 

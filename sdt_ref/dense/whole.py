@@ -76,6 +76,7 @@ class WholeOracle(Oracle):
 
     def stream(self, module: str, sums: Numbers, residual: Numbers | None = None) -> Numbers:
         """See Oracle. Either is brought into the stream's register, and then their sum."""
+        self.sums[module] = sums.values
         register, name = self.parameters.layers[module].stream, f"{module}.stream"
         total = self.fit(name, register, sums.aligned(register))
         if residual is not None:
@@ -110,7 +111,7 @@ class WholeOracle(Oracle):
         neuron = self.parameters.neurons[module]
         register = neuron.membrane.wider((tokens - 1).bit_length())
         x = self.fit(f"{module}.membrane", register, current.aligned(register))
-        self.currents[module] = x
+        self.sums[module], self.currents[module] = current.values, x
         finest = max((shift for _, shift in neuron.leak), default=0)
         v, spikes = np.zeros_like(x[0]), np.empty(x.shape, np.uint8)
         for t in range(len(x)):

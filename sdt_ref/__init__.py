@@ -5,7 +5,7 @@ spikingjelly 0.0.0.0.12 (torch backend) and timm 0.6.12.
 """
 
 from . import dense
-from .errors import ConfigError, EventsError, FormatError, ImageError, InputError, SdtError, WeightsError
+from .errors import ConfigError, EventsError, FormatError, ImageError, InputError, SdtError, TraceError, WeightsError
 from .events import SpikeEvents
 from .model import SpikeDrivenTransformer, load
 from .result import OperationCount, Result
@@ -23,6 +23,7 @@ __all__ = [
     "SdtError",
     "SpikeDrivenTransformer",
     "SpikeEvents",
+    "TraceError",
     "WeightsError",
     "dense",
     "load",

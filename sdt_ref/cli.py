@@ -32,6 +32,10 @@ COMMANDS = {
     "infer": "classify a picture, and show which spikes said so",
     "calibrate": "choose the registers of fixed point from sample pictures",
     "evaluate": "measure the accuracy on a folder or pack of pictures",
+    "trace": "record every register of one run in fixed point",
+    "compare": "find the first difference between a golden trace and a dump",
+    "vectors": "write test vectors for RTL from a trace",
+    "sizing": "say how wide and how deep hardware must be, from traces",
     "convert": "turn an official PyTorch checkpoint into a weights file",
 }
 CHECK_FAILED = 1

@@ -168,8 +168,8 @@ class Stream:
         if current.static:
             out = np.repeat(out, current.grid[0], axis=1)
         stream = cls(current.grid, current.n_channels, out, current.fraction if settling is None else settling.finish())
-        if run.recording == "currents" and len(current.grid) == 4:
-            run.streams[current.module] = stream.official
+        if run.recording.wants_numbers and len(current.grid) == 4:
+            run.recording.add_stream(current.module, stream.official, settling.sums if settling else None)
         return stream
 
     @classmethod
@@ -261,7 +261,7 @@ class Settling:
         self._own = register.conversion(of_residual, self._residual.dtype)
         self._beyond: list[np.ndarray] = []  # one per thread: numbers that did not fit, int64[T]
         self._kept = None
-        if run.recording == "currents":
+        if run.recording.wants_numbers:
             self._kept = np.empty((*out.shape[:2], positions(current.grid), kernels.PANEL), current.dtype)
 
     def worker(self, fill: Fill, size: int) -> Callable[[int, int], None]:
@@ -286,9 +286,13 @@ class Settling:
         return settle
 
     def finish(self) -> Fraction:
-        """Enter what did not fit, and the sums if they are recorded; return the fraction bits of the stream."""
-        current, run = self._current, self._run
-        run.count_overflows(f"{current.module}.stream", np.sum(self._beyond, axis=0))
-        if self._kept is not None:
-            run.sums[current.module] = Stream(current.grid, current.n_channels, self._kept, current.fraction).official
+        """Enter what did not fit; return the fraction bits of the stream."""
+        self._run.count_overflows(f"{self._current.module}.stream", np.sum(self._beyond, axis=0))
         return self._fraction
+
+    @property
+    def sums(self) -> np.ndarray | None:
+        """The sums before they entered the register, [T, B, C, H, W], if the run records them."""
+        if self._kept is None:
+            return None
+        return Stream(self._current.grid, self._current.n_channels, self._kept, self._current.fraction).official

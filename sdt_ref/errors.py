@@ -27,6 +27,10 @@ class FormatError(SdtError):
     """A fixed-point format that is unknown, out of range, or does not hold what it must."""
 
 
+class TraceError(SdtError):
+    """A trace or a dump that cannot be read, is not complete, or is of another run."""
+
+
 class EventsError(SdtError):
     """An event list that is not canonical."""
 

@@ -24,6 +24,7 @@ from .formats import DEFAULT, Formats
 from .head import Head, mean_steps
 from .inputs import as_frames
 from .quantising import quantise, refuse_overflows
+from .recording import Recording
 from .result import Result
 from .run import MAX_THREADS, Run, available_cores
 from .sps import SpikingPatchSplitting
@@ -74,13 +75,14 @@ class SpikeDrivenTransformer:
         self.head = Head(parameters)
         self._parameters = dataclasses.replace(parameters, layers={})
 
-    def __call__(self, x: Any, record: bool | str = False) -> Result:
+    def __call__(self, x: Any, record: bool | str | Recording = False) -> Result:
         """Run the network.
 
         Parameters
         ----------
         x : (B, C, H, W), a static image repeated over T, or (B, T, C, H, W), frames; any real type, normalised
-        record : True keeps all spikes; "currents" keeps also the input current of every neuron layer
+        record : True keeps all spikes; "currents" keeps also the input current of every neuron layer; a Recording
+            takes them as they arise
 
         Raises
         ------
@@ -89,10 +91,14 @@ class SpikeDrivenTransformer:
         WeightsError
             the logits overflow
         """
-        if not (isinstance(record, bool) or (isinstance(record, str) and record == "currents")):
+        if isinstance(record, Recording):
+            recording = record
+        elif isinstance(record, bool) or (isinstance(record, str) and record == "currents"):
+            recording = Recording(spikes=bool(record), numbers=record == "currents")
+        else:
             raise ConfigError(f"record: expected True, False or 'currents', found {record!r}")
         image, time_steps = as_frames(x, self.architecture, self.config, self.arithmetic.dtype)
-        run = Run(time_steps, self.threads, record)
+        run = Run(time_steps, self.threads, recording)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the logits
             u = self.patch_embed(image, run)  # [T, B, H', W', C]
             # the pools of dvs mode reach into neighbouring tokens
@@ -105,12 +111,12 @@ class SpikeDrivenTransformer:
         return Result(
             mean,
             logits,
-            run.spikes,
-            run.currents,
+            recording.spikes,
+            recording.currents,
             run.counts,
             run.other_counts,
-            streams=run.streams,
-            sums=run.sums,
+            streams=recording.streams,
+            sums=recording.sums,
             overflows=run.overflows,
         )
 

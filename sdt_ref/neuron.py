@@ -9,7 +9,7 @@ from .current import Current, n_panels, out_of_panels, positions, scratch_shape,
 from .events import CHANNEL, OFFSET, SpikeEvents, Tile
 from .folding import NeuronParameters
 from .quantising import WholeNeuron
-from .registers import WIDE, Register, leak_steps
+from .registers import WIDE, Register, leak_steps, wider_by
 from .run import Run
 
 Step = Callable[[np.ndarray, int, slice, np.ndarray], None]
@@ -42,7 +42,7 @@ class Neuron:
         size = tile_size(current, run)
         P, kept = n_panels(C), None
         beyond: list[np.ndarray] = []  # one per thread
-        if run.recording == "currents":
+        if run.recording.wants_numbers:
             kept = np.empty((P, T, n, kernels.PANEL), current.dtype)
 
         def worker() -> Callable[[int, int], Tile]:
@@ -71,12 +71,11 @@ class Neuron:
         current.finish(run)
         self._dynamics.count(self.module, n * C, np.sum(beyond, axis=0), run)
         if kept is not None:
-            run.currents[self.module] = self._official_axes(
-                self._dynamics.inputs(current, kept).reshape(*current.grid, C)
-            )
+            inputs = self._official_axes(self._dynamics.inputs(current, kept).reshape(*current.grid, C))
+            sums = None
             if current.fraction is not None:
-                sums = out_of_panels(kept, C).astype(WIDE)
-                run.sums[self.module] = self._official_axes(sums.reshape(*current.grid, C))
+                sums = self._official_axes(out_of_panels(kept, C).astype(WIDE).reshape(*current.grid, C))
+            run.recording.add_neurons(self.module, inputs, sums)
         return SpikeEvents.from_kernel(current.grid, C, tiles)
 
     def _official_axes(self, current: np.ndarray) -> np.ndarray:
@@ -172,8 +171,3 @@ class FixedPoint:
         """Enter the operations of so many updates in each time step: for each a subtraction, and the leak's terms."""
         run.count_other("leak", ac=updates * (1 + len(self._leak[0])))
         run.count_overflows(f"{module}.membrane", beyond)
-
-
-def wider_by(tokens: int) -> int:
-    """The bits that a register grows by when it takes a sum over so many tokens: ceil(log2(tokens))."""
-    return (tokens - 1).bit_length()

@@ -3,6 +3,7 @@
 Engine and oracle take the same whole numbers. docs/fixed-point.md, section 3, specifies what this module computes.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -101,6 +102,21 @@ def quantise(weights: Weights, formats: Formats) -> WholeParameters:
     dtype = np.dtype(np.int64 if wide else np.int32)
     neurons = {name: _neuron(name, parameters, formats, dtype) for name, parameters in folded.neurons.items()}
     return WholeParameters(_WholeLayers(folded.layers, formats, fractions, dtype), neurons, formats.format("", "input"))
+
+
+def digest(parameters: WholeParameters) -> str:
+    """The sha256 of all whole-number parameters: what two machines must share to be compared."""
+    whole = hashlib.sha256(repr(parameters.input).encode())
+    for name, layer in parameters.layers.items():
+        assert isinstance(layer, WholeLayer)
+        whole.update(repr((name, layer.accumulator, layer.stream, layer.planes)).encode())
+        for array in (layer.weight, layer.bias, layer.fraction):
+            whole.update(repr(array.shape).encode() + np.ascontiguousarray(array, "<i8").tobytes())
+    for name, neuron in parameters.neurons.items():
+        assert isinstance(neuron, WholeNeuron)
+        registers = neuron.membrane, neuron.leak, neuron.leak_rounding, int(neuron.threshold)
+        whole.update(repr((name, *registers)).encode())
+    return whole.hexdigest()
 
 
 def refuse_overflows(overflows: Mapping[str, np.ndarray], formats: Formats) -> None:

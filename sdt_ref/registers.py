@@ -62,6 +62,11 @@ class Register:
         return self._conversions[key]
 
 
+def wider_by(tokens: int) -> int:
+    """The bits that a register grows by when it takes a sum over so many tokens: ceil(log2(tokens))."""
+    return (tokens - 1).bit_length()
+
+
 def _conversion(fraction: Fraction, register: Format, dtype: np.dtype) -> Conversion:
     shift = fraction.bits - register.fraction
     steps = kernels.aligned((len(shift), kernels.STEPS, kernels.PANEL), dtype)

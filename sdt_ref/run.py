@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .events import SpikeEvents
+from .recording import Recording
 from .result import OperationCount
 
 MAX_THREADS = 256
@@ -45,30 +46,26 @@ class Run:
     ----------
     time_steps : T
     threads : that `tiles` and a team (`team.by_tokens`) may use
-    recording : False; True, for all spikes; "currents", also for the input currents of the neurons
+    recording : takes what is recorded
     meet : meet(part, act) adds the parts of all threads that run the same stages on different tokens, lets one of them
         act on the sum, and returns what act returned to all of them; one that runs alone acts on its part
     n_tokens : of each sample, where a thread has but a share of them; or None
-    spikes, currents, streams, sums, counts, other_counts, overflows : see Result
+    counts, other_counts, overflows : see Result
     """
 
     def __init__(
         self,
         time_steps: int,
         threads: int,
-        recording: bool | str = False,
+        recording: Recording | None = None,
         meet: Callable[..., Any] | None = None,
         n_tokens: int | None = None,
     ) -> None:
         self.time_steps = time_steps
         self.threads = threads
-        self.recording = recording
+        self.recording = recording or Recording()
         self.meet = meet or (lambda part, act: act(part))
         self.n_tokens = n_tokens
-        self.spikes: dict[str, SpikeEvents] = {}
-        self.currents: dict[str, np.ndarray] = {}
-        self.streams: dict[str, np.ndarray] = {}
-        self.sums: dict[str, np.ndarray] = {}
         self.counts: dict[str, OperationCount] = {}
         self.other_counts: dict[str, OperationCount] = {}
         self.overflows: dict[str, np.ndarray] = {}
@@ -117,8 +114,8 @@ class Run:
 
     def record(self, hook: str, events: SpikeEvents) -> SpikeEvents:
         """Keep the events under their official hook name, if this run records; hand them on."""
-        if self.recording:
-            self.spikes[hook] = events
+        if self.recording.wants_spikes:
+            self.recording.add_spikes(hook, events)
         return events
 
     def count_layer(self, name: str, **operations: np.ndarray | int) -> None:

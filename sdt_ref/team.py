@@ -14,6 +14,7 @@ import numpy as np
 
 from .current import Stream
 from .events import SpikeEvents
+from .recording import Recording
 from .result import OperationCount
 from .run import COUNTED, Run
 
@@ -34,10 +35,11 @@ def by_tokens(stages: Stages, u: Stream, run: Run) -> Stream:
     """
     tokens = u.grid[2] * u.grid[3]
     size = max(1, min(run.threads, tokens, u.panels.size * u.n_channels // WORTH_A_MEMBER))
-    if size == 1:
+    if size == 1 or run.recording.in_turn:
         return stages(u, run)
     meeting = _Meeting(size)
-    runs = [Run(run.time_steps, 1, run.recording, partial(meeting, member), tokens) for member in range(size)]
+    wanted = run.recording.wants_spikes, run.recording.wants_numbers
+    runs = [Run(run.time_steps, 1, Recording(*wanted), partial(meeting, member), tokens) for member in range(size)]
     shares = dict(enumerate(u.split(size)))
 
     def work(member: int) -> Stream:
@@ -96,14 +98,24 @@ def _hand_over(members: Sequence[Run], run: Run, grid: tuple[int, ...]) -> None:
     for member in members:
         for register, per_step in member.overflows.items():
             run.count_overflows(register, per_step)
-    for hook, events in first.spikes.items():
-        shares = [member.spikes[hook] for member in members if hook in member.spikes]
-        run.spikes[hook] = events if len(shares) == 1 else SpikeEvents.join(shares, grid)
-    for kind in ("currents", "streams", "sums"):
-        for module, part in getattr(first, kind).items():
-            arrays = [getattr(member, kind)[module] for member in members if module in getattr(member, kind)]
-            whole = part if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
-            getattr(run, kind)[module] = whole if len(arrays) == 1 else whole.reshape(*whole.shape[:3], *grid[2:])
+    recorded = [member.recording for member in members]
+
+    def joined(kind: str, module: str) -> np.ndarray | None:
+        arrays = [getattr(part, kind)[module] for part in recorded if module in getattr(part, kind)]
+        if len(arrays) < 2:
+            return arrays[0] if arrays else None
+        whole = np.concatenate(arrays, axis=-1)
+        return whole.reshape(*whole.shape[:3], *grid[2:])
+
+    for hook, events in recorded[0].spikes.items():
+        shares = [part.spikes[hook] for part in recorded if hook in part.spikes]
+        run.recording.add_spikes(hook, events if len(shares) == 1 else SpikeEvents.join(shares, grid))
+    for module, current in recorded[0].currents.items():
+        whole = joined("currents", module)
+        run.recording.add_neurons(module, current if whole is None else whole, joined("sums", module))
+    for module, stream in recorded[0].streams.items():
+        whole = joined("streams", module)
+        run.recording.add_stream(module, stream if whole is None else whole, joined("sums", module))
 
 
 def _total(counts: Sequence[OperationCount]) -> dict[str, np.ndarray]:

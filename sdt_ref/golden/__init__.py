@@ -1,0 +1,10 @@
+"""The golden-reference kit: what the fixed-point machine did, recorded, compared, exported and measured.
+
+wiring     which stage reads which
+trace      the file that holds one run, register by register
+dumps      what a design under test wrote, in any of the forms that simulators write
+comparing  the first difference, and all others
+replay     each stage restarted from what the dump says it read
+export     vectors for RTL; corners, the directed ones
+sizing     ranges, widths and depths that a run needed
+"""

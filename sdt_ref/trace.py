@@ -1,0 +1,126 @@
+"""Command line: what every register of one fixed-point run held, as a file."""
+
+import sys
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from . import cli
+from .errors import ConfigError
+from .golden.trace import Trace, open_trace, write_trace
+from .image import open_picture, preprocess
+
+
+@cli.guarded
+def main(argv: Sequence[str] | None = None) -> int:
+    """Record a trace; exit code 0, or 2 for bad input."""
+    options = _parser().parse_args(argv)
+    options.arithmetic = options.arithmetic or "fixed"
+    steps = None if options.steps is None else _steps(options.steps)
+    model = cli.load_model(options)
+    how = model.preprocessing.at(options.size)
+    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
+        x = preprocess(open_picture(options.image or sample), how)[None]
+    screen = cli.Screen(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with (
+        cli.kernels_loading(screen),
+        Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress,
+    ):
+        task = progress.add_task("recording", total=None)
+        write_trace(
+            options.output,
+            model,
+            x,
+            options.stages.split(","),
+            steps,
+            lambda stage: progress.update(task, description=f"recording {stage}"),
+        )
+    with open_trace(options.output) as trace:
+        if options.json:
+            cli.print_json(_summary(options.output, trace))
+        else:
+            _show(options.output, trace)
+    return 0
+
+
+def _parser() -> cli.Parser:
+    parser = cli.parser("trace", "python -m sdt_ref.trace photo.jpg -o run.h5 --stages 'block.0.*,head*' --steps 0-1")
+    parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
+    parser.add_argument("-o", "--output", required=True, metavar="RUN.h5", help="trace file to write")
+    parser.add_argument("--stages", default="*", metavar="P,P", help="patterns of stages to record (default: all)")
+    parser.add_argument("--steps", metavar="A-B,C", help="time steps to record (default: all)")
+    cli.add_model_options(parser)
+    return parser
+
+
+def _steps(text: str) -> list[int]:
+    """Read '0,2-3'."""
+    steps: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal() and len(part) < 12):
+            raise ConfigError(f"--steps: expected whole numbers and ranges such as 0,2-3, found '{text}'")
+        steps += range(int(first), min(int(last or first), 4096) + 1)
+    return steps
+
+
+def _show(path: str, trace: Trace) -> None:
+    console = cli.Screen()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("recorded", no_wrap=True)
+    for heading in ("tokens", "channels", "events", "did not fit"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for stage in trace.stages.values():
+        records = [trace.records[f"{stage.name}/{q}"] for q in stage.quantities if f"{stage.name}/{q}" in trace.records]
+        if records:
+            spiking = f"{stage.name}/spikes" in trace.records
+            events = f"{len(trace.events(f'{stage.name}/spikes')[1]):,}" if spiking else ""
+            beyond = sum(
+                sum(per_step)
+                for register, per_step in trace.header.overflows.items()
+                if register.rpartition(".")[0] in (stage.name, stage.layer) or register == stage.name
+            )
+            row = records[0]
+            table.add_row(
+                stage.name,
+                ", ".join(record.quantity for record in records),
+                f"{row.tokens:,}",
+                f"{row.channels:,}",
+                events,
+                f"{beyond:,}" if beyond else "",
+            )
+    console.print(table)
+    size, steps = Path(path).stat().st_size, trace.header.steps
+    console.print(
+        f"\n{cli.plain(path)}: {len(trace.records)} records of {len(steps)} of {trace.header.time_steps} time steps, "
+        f"{size / 1e6:.1f} MB"
+    )
+    console.print(f"sha256 of the content {trace.sha256}")
+    console.print("[dim]did not fit: numbers that met a register's limit, in all time steps[/]")
+
+
+def _summary(path: str, trace: Trace) -> dict[str, object]:
+    return {
+        "trace": path,
+        "sha256": trace.sha256,
+        "parameters": trace.header.parameters,
+        "input": trace.header.input,
+        "steps": trace.header.steps,
+        "records": {
+            name: {
+                "bits": record.bits,
+                "shape": [len(trace.header.steps), record.tokens, record.channels],
+            }
+            for name, record in trace.records.items()
+        },
+        "overflows": trace.header.overflows,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

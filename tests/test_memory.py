@@ -119,7 +119,7 @@ def test_the_inference_path_never_makes_spikes_dense(monkeypatch: pytest.MonkeyP
         model_of(n)(input_of(n), record=True)
 
 
-IMAGENET = """
+IMAGENET = r"""
 import re, sys
 from pathlib import Path
 import numpy as np

@@ -180,6 +180,17 @@ def kernels_loading(console: Console) -> Iterator[None]:
             del sys.modules["scipy.linalg"]
 
 
+@contextlib.contextmanager
+def working(screen: Console, verb: str) -> Iterator[Callable[[str], None]]:
+    """Show what is being worked on, while it lasts; yields a function that takes its name."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+        task = progress.add_task(verb, total=None)
+        yield lambda name: progress.update(task, description=f"{verb} {plain(name)}")
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document on standard output."""
     print(json.dumps(value, indent=2, allow_nan=False))

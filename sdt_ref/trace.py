@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from . import cli
@@ -25,20 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with as_file(files(__package__) / "data" / "cat.jpg") as sample:
         x = preprocess(open_picture(options.image or sample), how)[None]
     screen = cli.Screen(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with (
-        cli.kernels_loading(screen),
-        Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress,
-    ):
-        task = progress.add_task("recording", total=None)
-        write_trace(
-            options.output,
-            model,
-            x,
-            options.stages.split(","),
-            steps,
-            lambda stage: progress.update(task, description=f"recording {stage}"),
-        )
+    with cli.kernels_loading(screen), cli.working(screen, "recording") as progress:
+        write_trace(options.output, model, x, options.stages.split(","), steps, progress)
     with open_trace(options.output) as trace:
         if options.json:
             cli.print_json(_summary(options.output, trace))

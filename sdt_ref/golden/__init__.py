@@ -5,6 +5,7 @@ trace      the file that holds one run, register by register
 dumps      what a design under test wrote, in any of the forms that simulators write
 comparing  the first difference, and all others
 replay     each stage restarted from what the dump says it read
+packing    rows of numbers as hexadecimal words, and back
 export     vectors for RTL; corners, the directed ones
 sizing     ranges, widths and depths that a run needed
 """

@@ -37,6 +37,7 @@ from ..quantising import WholeNeuron, WholeParameters, bits_for, digest
 from ..recording import Recording
 from ..registers import WIDE, wider_by
 from ..result import OperationCount, Result
+from ..weights import load
 from .wiring import SPIKES, Stage, wiring
 
 FORMAT, SCHEMA_VERSION = "sdt_ref trace", 1
@@ -399,6 +400,22 @@ class Trace:
             for quantity in stage.quantities
             if quantity in found[stage.name]
         }
+
+    def model(self, weights: str | os.PathLike[str] | None = None) -> SpikeDrivenTransformer:
+        """Load the network that was traced; None stands for the weights that ship with the package.
+
+        Raises TraceError when these weights, in the trace's formats, are not the ones that were traced.
+        """
+        model = SpikeDrivenTransformer(load(weights), "fixed", formats=self.formats)
+        parameters = model.parameters
+        assert isinstance(parameters, WholeParameters)
+        if (found := digest(parameters)) != self.header.parameters:
+            raise TraceError(
+                f"trace of other weights: expected parameters with sha256 {self.header.parameters[:12]}..., found "
+                f"{found[:12]}... in {'the shipped weights' if weights is None else repr(str(weights))}; name the "
+                "right file with --weights"
+            )
+        return model
 
     def values(self, name: str) -> np.ndarray:
         """The numbers of a record, int64[steps, tokens, channels]; spikes as 0 and 1."""

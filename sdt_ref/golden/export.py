@@ -1,0 +1,198 @@
+"""Test vectors for any RTL flow: records, weights and corner cases as plain files, and a manifest that says all."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import TraceError
+from ..formats import DEFAULT
+from ..model import SpikeDrivenTransformer
+from ..quantising import WholeLayer, WholeParameters, bits_for
+from .corners import LAYER, STAGE, corners
+from .packing import packed
+from .trace import Record, Trace, narrowest
+
+FORMAT, SCHEMA_VERSION = "sdt_ref vectors", 1
+MANIFEST = "manifest.json"
+
+PACKING = {
+    "npy": "NumPy arrays: records [steps, tokens, channels], weights [rows, outputs]",
+    "mem": "for $readmemh: one word per line and row, channel (or output) 0 in its lowest bits, each number 'bits' "
+    "wide in two's complement; rows of records go step by step, token by token",
+    "aer": "text: step, token and channel of one spike per line, in this order of precedence; '#' begins a comment",
+    "bin": "the same spikes as 8-byte words, little-endian: uint16 step, uint16 channel, uint32 token",
+    "weight": "one row per kernel row, kernel column and input channel, in this order: the row that a spike adds. "
+    "A layer with more than one plane reads numbers: bit p of an input adds its row shifted left by p, the last bit "
+    "(the sign) subtracts it; all of one plane are added before those of the next",
+    "order": "a sum begins with the bias; rows are added in the order in which they stand",
+    "units": "a register r with f fraction bits stands for r * 2**-f",
+}
+
+
+def export(
+    trace: Trace,
+    model: SpikeDrivenTransformer,
+    folder: str | os.PathLike[str],
+    progress: Callable[[str], None] = lambda name: None,
+) -> dict[str, Any]:
+    """Write all vectors of a trace to a new folder; returns the manifest.
+
+    Parameters
+    ----------
+    model : the network that was traced, see `Trace.model`
+    progress : called with the name of each record
+
+    Raises TraceError when the folder is not empty or cannot be written; nothing half-written stays.
+    """
+    target = Path(folder)
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise TraceError(f"folder '{target}': expected a new or an empty one; choose another name")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=target.name + ".", suffix=".part"))
+    except OSError as error:
+        raise TraceError(f"cannot write to '{target}': {error.strerror or error}") from None
+    try:
+        manifest = _written(trace, model, _Folder(part), progress)
+        part.chmod(0o755)
+        if target.exists():
+            target.rmdir()
+        part.replace(target)
+    except OSError as error:
+        raise TraceError(f"cannot write to '{target}': {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return manifest
+
+
+def _written(
+    trace: Trace, model: SpikeDrivenTransformer, folder: "_Folder", progress: Callable[[str], None]
+) -> dict[str, Any]:
+    parameters = model.parameters
+    assert isinstance(parameters, WholeParameters)
+    records, layers, cases = {}, {}, {}
+    for name, record in trace.records.items():
+        progress(name)
+        records[name] = folder.write_record(f"records/{name}", record, trace.values(name), trace.header.steps)
+    for module, layer in parameters.layers.items():
+        progress(module)
+        assert isinstance(layer, WholeLayer)
+        layers[module] = _write_layer(folder, module, layer, model)
+    for corner in corners(trace, parameters):
+        progress(corner.name)
+        steps = list(range(trace.header.time_steps))
+        cases[corner.name] = {
+            "text": corner.text,
+            "layer": LAYER,
+            "stage": STAGE,
+            "reads": corner.reads,
+            "accumulator_bits": corner.accumulator.bits,
+            "accumulator_overflow": corner.accumulator.overflow,
+            "records": {
+                quantity: folder.write_record(f"corners/{corner.name}/{quantity}", record, values, steps)
+                for quantity, (record, values) in corner.records.items()
+            },
+        }
+    wired = {
+        stage.name: {key: value for key, value in dataclasses.asdict(stage).items() if key not in ("name", "hook")}
+        for stage in trace.stages.values()
+    }
+    manifest = {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "trace": trace.sha256,
+        "parameters": trace.header.parameters,
+        "time_steps": trace.header.time_steps,
+        "steps": trace.header.steps,
+        "formats": trace.header.formats,
+        "packing": PACKING,
+        "neuron": trace.header.neuron,
+        "wiring": wired,
+        "records": records,
+        "layers": layers,
+        "corners": cases,
+        "sha256": folder.hashes,
+    }
+    folder.write_text(MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    return manifest
+
+
+def _write_layer(folder: "_Folder", module: str, layer: WholeLayer, model: SpikeDrivenTransformer) -> dict[str, Any]:
+    formats = model.formats or DEFAULT
+    outputs, inputs, window, _ = layer.weight.shape
+    inputs //= layer.planes
+    described: dict[str, Any] = {
+        "window": window,
+        "planes": layer.planes,
+        "inputs": inputs,
+        "outputs": outputs,
+        "fraction": layer.fraction.tolist(),
+        "accumulator": {"bits": layer.accumulator.bits, "overflow": layer.accumulator.overflow},
+    }
+    first_plane = layer.weight[:, :inputs]  # bit 0 of the inputs; the other planes are this one, shifted
+    rows = {"weight": first_plane.transpose(2, 3, 1, 0).reshape(-1, outputs), "bias": layer.bias[None]}
+    for name, values in rows.items():
+        declared = formats.register(module, name)["bits"]
+        bits = max(declared, bits_for(int(values.min()), int(values.max())))
+        files = folder.write_numbers(f"layers/{module}/{name}", values, bits)
+        described[name] = {"bits": bits, "shape": list(values.shape), "files": files}
+    return described
+
+
+class _Folder:
+    """Writes files, and keeps the hash of each."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.hashes: dict[str, str] = {}
+
+    def write_record(self, name: str, record: Record, values: np.ndarray, steps: list[int]) -> dict[str, Any]:
+        """Write one record [steps, tokens, channels] in every form; returns its entry in the manifest."""
+        files = self.write_numbers(name, values, record.bits)
+        if record.bits == 1:
+            step, token, channel = np.nonzero(values)
+            step = np.asarray(steps)[step]
+            lines = (f"{t} {n} {c}\n" for t, n, c in zip(step.tolist(), token.tolist(), channel.tolist(), strict=True))
+            files["aer"] = self.write_text(f"{name}.aer", "# step token channel\n" + "".join(lines))
+            words = np.empty(len(step), [("step", "<u2"), ("channel", "<u2"), ("token", "<u4")])
+            words["step"], words["channel"], words["token"] = step, channel, token
+            files["bin"] = self._write(f"{name}.bin", words.tobytes())
+        return {
+            "bits": record.bits,
+            "fraction": record.fraction.tolist(),
+            "shape": list(values.shape),
+            "height": record.height,
+            "width": record.width,
+            "files": files,
+        }
+
+    def write_numbers(self, name: str, values: np.ndarray, bits: int) -> dict[str, str]:
+        """Write numbers [..., channels] as .npy and .mem; returns the paths."""
+        words = "\n".join(packed(values.reshape(-1, values.shape[-1]), bits))
+        array = values.astype(np.uint8 if bits == 1 else narrowest(bits))
+        npy = self._target(f"{name}.npy")
+        np.save(npy, array)
+        self.hashes[f"{name}.npy"] = hashlib.sha256(npy.read_bytes()).hexdigest()
+        return {"npy": f"{name}.npy", "mem": self.write_text(f"{name}.mem", words + "\n")}
+
+    def write_text(self, name: str, text: str) -> str:
+        """Write a text file; returns its path in the folder."""
+        return self._write(name, text.encode())
+
+    def _write(self, name: str, content: bytes) -> str:
+        self._target(name).write_bytes(content)
+        self.hashes[name] = hashlib.sha256(content).hexdigest()
+        return name
+
+    def _target(self, name: str) -> Path:
+        path = self._path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path

@@ -57,30 +57,18 @@ def _steps(text: str) -> list[int]:
 
 def _show(path: str, trace: Trace) -> None:
     console = cli.Screen()
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("stage", no_wrap=True)
     table.add_column("recorded", no_wrap=True)
-    for heading in ("tokens", "channels", "events", "did not fit"):
+    for heading in ("tokens", "channels", "events"):
         table.add_column(heading, justify="right", no_wrap=True)
     for stage in trace.stages.values():
         records = [trace.records[f"{stage.name}/{q}"] for q in stage.quantities if f"{stage.name}/{q}" in trace.records]
         if records:
             spiking = f"{stage.name}/spikes" in trace.records
             events = f"{len(trace.events(f'{stage.name}/spikes')[1]):,}" if spiking else ""
-            beyond = sum(
-                sum(per_step)
-                for register, per_step in trace.header.overflows.items()
-                if register.rpartition(".")[0] in (stage.name, stage.layer) or register == stage.name
-            )
-            row = records[0]
-            table.add_row(
-                stage.name,
-                ", ".join(record.quantity for record in records),
-                f"{row.tokens:,}",
-                f"{row.channels:,}",
-                events,
-                f"{beyond:,}" if beyond else "",
-            )
+            quantities = " ".join(record.quantity for record in records)
+            table.add_row(stage.name, quantities, f"{records[0].tokens:,}", f"{records[0].channels:,}", events)
     console.print(table)
     size, steps = Path(path).stat().st_size, trace.header.steps
     console.print(
@@ -88,7 +76,10 @@ def _show(path: str, trace: Trace) -> None:
         f"{size / 1e6:.1f} MB"
     )
     console.print(f"sha256 of the content {trace.sha256}")
-    console.print("[dim]did not fit: numbers that met a register's limit, in all time steps[/]")
+    beyond = {register: sum(per_step) for register, per_step in trace.header.overflows.items() if any(per_step)}
+    if beyond:
+        registers = ", ".join(f"{register} {n:,}" for register, n in beyond.items())
+        console.print(f"numbers that did not fit their registers: {registers}", style="yellow")
 
 
 def _summary(path: str, trace: Trace) -> dict[str, object]:

@@ -38,7 +38,7 @@ from ..recording import Recording
 from ..registers import WIDE, wider_by
 from ..result import OperationCount, Result
 from ..weights import load
-from .wiring import SPIKES, Stage, wiring
+from .wiring import SPIKES, Stage, counted_as, wiring
 
 FORMAT, SCHEMA_VERSION = "sdt_ref trace", 1
 
@@ -157,11 +157,12 @@ def write_trace(
             f"trace: expected steps from 0 to {n_steps - 1}, found {', '.join(map(str, chosen)) or 'none'}"
         )
     with written_whole(path, TraceError) as part, h5py.File(part, "w", track_order=True) as file:
+        file.attrs["format"], file.attrs["schema_version"] = np.bytes_(FORMAT.encode()), SCHEMA_VERSION
         writer = _Writer(file, wired, parameters, wanted, chosen, progress)
         pixels = writer.write_input(np.asarray(x), n_steps)
         result = model(x, record=writer)
         writer.write_head(result)
-        operations = {name: _operations(count) for name, count in result.counts.items()}
+        operations = {module: _operations(result.counts[counted_as(module)]) for module in parameters.layers}
         header = Header(
             dataclasses.asdict(model.architecture),
             dataclasses.asdict(model.config),
@@ -176,7 +177,6 @@ def write_trace(
         )
         text = json.dumps(dataclasses.asdict(header))
         file.create_dataset("header", data=np.bytes_(text.encode()))
-        file.attrs["format"], file.attrs["schema_version"] = np.bytes_(FORMAT.encode()), SCHEMA_VERSION
         file.flush()
         file.attrs["sha256"] = np.bytes_(writer.hashed(text).encode())
     return result

@@ -26,6 +26,7 @@ class Stage:
     kind : 'input', 'neuron', 'stream', 'spikes' (an AND of two others), or 'head'
     reads : stages whose spikes, pixels or stream it reads
     layer : weight layer between them, if there is one
+    window : side of its kernel
     pooled : whether what it reads is pooled on the way
     over_tokens : whether it reads a sum over all tokens, and so has one row in each step
     residual : stage whose stream is added; None without
@@ -36,6 +37,7 @@ class Stage:
     kind: str
     reads: tuple[str, ...] = ()
     layer: str | None = None
+    window: int = 1
     pooled: bool = False
     over_tokens: bool = False
     residual: str | None = None
@@ -62,12 +64,13 @@ def wiring(architecture: Architecture, config: ModelConfig) -> dict[str, Stage]:
             NEURON,
             before,
             layer=f"patch_embed.proj_conv{number}",
+            window=3,
             pooled=n > 0 and config.pools[n - 1],
             hook=f"MS_SPS_lif{number}",
         )
-    u = add("patch_embed.proj_conv3", STREAM, before, layer="patch_embed.proj_conv3", pooled=config.pools[2])
+    u = add("patch_embed.proj_conv3", STREAM, before, layer="patch_embed.proj_conv3", window=3, pooled=config.pools[2])
     s = add("patch_embed.proj_lif3", NEURON, u, pooled=config.pools[3], hook="MS_SPS_lif3")
-    u = add("patch_embed.rpe_conv", STREAM, s, layer="patch_embed.rpe_conv", residual=u)
+    u = add("patch_embed.rpe_conv", STREAM, s, layer="patch_embed.rpe_conv", window=3, residual=u)
     for j in range(architecture.depth):
         attn, mlp, hook = f"block.{j}.attn", f"block.{j}.mlp", f"MS_SSA_Conv{j}"
         s = add(f"{attn}.shortcut_lif", NEURON, u, hook=f"{hook}_first_lif")
@@ -89,3 +92,14 @@ def wiring(architecture: Architecture, config: ModelConfig) -> dict[str, Stage]:
     s = add("head_lif", NEURON, u, over_tokens=True, hook="head_lif")
     add("head", HEAD, s, layer="head")
     return stages
+
+
+def counted_as(layer: str) -> str:
+    """Name of a weight layer in `Result.counts`."""
+    path, _, name = layer.rpartition(".")
+    if not path:
+        return layer
+    if path == "patch_embed":
+        return f"MS_SPS_{name}"
+    _, j, kind = path.split(".")
+    return f"{'MS_SSA' if kind == 'attn' else 'MS_MLP'}_Conv{j}_{name}"

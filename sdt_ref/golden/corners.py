@@ -122,6 +122,7 @@ def corners(trace: Trace, parameters: WholeParameters) -> Iterator[Corner]:
         totals = sign * (bias + (weight * favourable).sum(axis=1))
         output, most = int(totals.argmax()), int(totals.max())
         bits = max(bits_for(-most, most) - 1, bits_for(int(bias.min()), int(bias.max())))
+        bits = min(bits, unit.layer.accumulator.bits)
         if most > 1 << (bits - 1):
             steps = np.repeat(favourable[output][None, None].astype(np.int64), T, axis=0)
             steps[1::2] = 1  # what follows the limit is added to the limit

@@ -20,7 +20,7 @@ from sdt_ref.presets import PRESETS
 from sdt_ref.run import MAX_THREADS
 from sdt_ref.weights import Weights, load
 
-from . import growth, memory, startup, sweep
+from . import fixed, growth, memory, startup, sweep
 from .ceiling import LEVELS, additions_per_second
 from .compare import Row, compare
 from .engines import ENGINES
@@ -28,7 +28,7 @@ from .networks import calibrated, photo
 
 SHIPPED = "shipped"
 NETWORKS = ("sdt-8-384", "sdt-8-512", "sdt-8-768", "sdt-2-512-cifar10", SHIPPED)
-PARTS = ("engines", "sweep", "growth", "startup", "memory")
+PARTS = ("engines", "fixed", "sweep", "growth", "startup", "memory")
 DRAWN = {"engines", "sweep", "growth"}
 PICTURES = (".png", ".pdf", ".svg")
 G = 1e9
@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ceilings = _show_ceilings(console, options.threads)
         for network, batch in product(options.network, options.batch):
             engines[f"{network}, batch {batch}"] = _engines(console, network, batch, options, ceilings)
+    if "fixed" in options.parts:
+        _fixed(console, options)
     if "sweep" in options.parts:
         points = _sweep(console, options)
     if "growth" in options.parts:
@@ -85,9 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("parts", nargs="*", type=_one_of(PARTS), default=PARTS, metavar="PART",
                         help=f"of {', '.join(PARTS)}; default: all of them")  # fmt: skip
     parser.add_argument("--network", nargs="+", default=NETWORKS, type=_one_of([*PRESETS, SHIPPED]), metavar="NAME",
-                        help=f"for the engines; default: {', '.join(NETWORKS)}")  # fmt: skip
+                        help=f"for engines and fixed; default: {', '.join(NETWORKS)}")  # fmt: skip
     parser.add_argument("--batch", nargs="+", type=_number(1, 1024), default=[1, 16], metavar="B",
-                        help="for the engines; default: 1 16")  # fmt: skip
+                        help="for engines and fixed; default: 1 16")  # fmt: skip
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), type=_one_of(ENGINES), metavar="NAME",
                         help=f"default: {quoted(ENGINES)}")  # fmt: skip
     parser.add_argument("--threads", type=_number(1, MAX_THREADS), default=2, metavar="N", help="default: 2")
@@ -165,6 +167,19 @@ def _show_ceilings(console: Console, threads: int) -> dict[str, float]:
         table.add_row(level, f"{one / G:.1f}", f"{ceilings[level] / G:.1f}")
     console.print(table)
     return ceilings
+
+
+def _fixed(console: Console, options: argparse.Namespace) -> None:
+    columns = ["network", "batch", "threads", "float32", "fixed", "fixed is faster by", "G additions, both"]
+    table = _table("fixed point with 8-bit weights beside float32, ms", columns)
+    for network, batch in product(options.network, options.batch):
+        weights = _weights(network, options.seed)
+        x = photo(weights.preprocessing.size, batch)
+        for pair in fixed.measure(weights, x, options.threads, options.runs):
+            times = [f"{1000 * statistics.median(seconds):,.1f}" for seconds in (pair.float32, pair.fixed)]
+            additions = " ".join(f"{n / G:.2f}" for n in pair.additions)
+            table.add_row(network, str(batch), str(pair.threads), *times, f"{pair.ratio:.2f} x", additions)
+    console.print(table)
 
 
 def _sweep(console: Console, options: argparse.Namespace) -> list[sweep.Point]:

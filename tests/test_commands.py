@@ -219,7 +219,10 @@ def test_the_console_script(capsys: Capture) -> None:
     assert cli.main([]) == 2
     capsys.readouterr()
     assert cli.main(["dance"]) == 2
-    assert "unknown command 'dance'; known: infer, calibrate, evaluate, trace, compare, vectors, sizing, convert" in capsys.readouterr().err
+    assert (
+        "unknown command 'dance'; known: infer, calibrate, evaluate, trace, compare, vectors, sizing, convert"
+        in capsys.readouterr().err
+    )
 
 
 def test_ctrl_c_and_a_closed_pipe_are_quiet(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -8,6 +8,7 @@ Exit code 0: every register equal in every cycle; 1: a difference; 2: bad input.
 
 import argparse
 import json
+import logging
 import shutil
 import sys
 import tempfile
@@ -104,8 +105,8 @@ def _run_all(vectors: Vectors, options: argparse.Namespace) -> bool:
                 )
             if options.dump_only:
                 result = "not judged"
-            print(f"{job.unit:<12} {job.corner or job.stage:<20} {report['cycles']:>7,} {report['checked']:>10,}  {result}",
-                  flush=True)  # fmt: skip
+            what = f"{job.unit:<12} {job.corner or job.stage:<20}"
+            print(f"{what} {report['cycles']:>7,} {report['checked']:>10,}  {result}", flush=True)
     return equal
 
 
@@ -204,6 +205,7 @@ def _simulate(job: Job, vectors: Vectors, options: argparse.Namespace, folder: P
         **job.more,
     }
     runner, log = get_runner("icarus"), folder / "log"
+    runner.log.setLevel(logging.ERROR)  # it says when it need not compile again
     try:
         runner.build(
             sources=[options.rtl.resolve() / name for name in SOURCES],

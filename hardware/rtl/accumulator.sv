@@ -22,20 +22,22 @@ module accumulator #(
     end
 
     logic [OUTPUTS*WEIGHT_BITS-1:0] fetched;
+    logic [OUTPUTS*BITS-1:0] next;
+    logic signed [WEIGHT_BITS-1:0] weight;
+    logic signed [BIAS_BITS-1:0] bias;
+    logic signed [BITS-1:0] sum;
+    logic signed [63:0] total;
+
     assign fetched = weights[row];
 
-    for (genvar o = 0; o < OUTPUTS; o++) begin : outputs_
-        logic signed [BITS-1:0] sum;
-        logic signed [WEIGHT_BITS-1:0] weight;
-        logic signed [BIAS_BITS-1:0] bias;
-        logic signed [63:0] total;
-        assign sum = sums[o*BITS+:BITS];
-        assign weight = fetched[o*WEIGHT_BITS+:WEIGHT_BITS];
-        assign bias = biases[0][o*BIAS_BITS+:BIAS_BITS];
-        assign total = sum + weight;
-
-        always_ff @(posedge clk)
-            if (start) sums[o*BITS+:BITS] <= bias;
-            else if (event_valid) sums[o*BITS+:BITS] <= fixed::fitted(total, BITS, WRAP);
+    always_ff @(posedge clk) begin
+        for (int o = 0; o < OUTPUTS; o++) begin  // side by side in hardware
+            weight = fetched[o*WEIGHT_BITS+:WEIGHT_BITS];
+            bias = biases[0][o*BIAS_BITS+:BIAS_BITS];
+            sum = sums[o*BITS+:BITS];
+            total = sum + weight;
+            next[o*BITS+:BITS] = start ? BITS'(bias) : fixed::fitted(total, BITS, WRAP);
+        end
+        if (start || event_valid) sums <= next;
     end
 endmodule

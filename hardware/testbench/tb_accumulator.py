@@ -8,7 +8,7 @@ from typing import Any
 import cocotb
 import numpy as np
 from bench import Bench
-from vectors import packed
+from vectors import as_bits
 
 
 @cocotb.test()
@@ -39,7 +39,7 @@ async def every_register_every_cycle(dut: Any) -> None:
             sums = fitted(sums + weights[channel], bits, job["wrap"])
             held = str(dut.sums.value)
             bench.checked += len(sums)
-            if held != f"{packed(sums.tolist(), bits):0{len(held)}b}":
+            if held != as_bits(sums, bits):
                 cells = [held[len(held) - (o + 1) * bits : len(held) - o * bits] for o in range(len(sums))]
                 wanted = [f"{int(total) & ((1 << bits) - 1):0{bits}b}" for total in sums]
                 o = next(o for o in range(len(sums)) if cells[o] != wanted[o])

@@ -3,8 +3,9 @@
 from typing import Any
 
 import cocotb
+import numpy as np
 from bench import Bench
-from vectors import packed
+from vectors import as_bits
 
 
 @cocotb.test()
@@ -18,7 +19,7 @@ async def every_register_every_cycle(dut: Any) -> None:
     fraction = bench.vectors.entry(name)["fraction"]
     to = bench.vectors.entry(name.replace("sum", "x"))["fraction"][0]
     shifts = [own - to for own in fraction] * (channels // len(fraction))
-    dut.shift.value = packed(shifts, 8)
+    dut.shift.value = int(as_bits(np.array(shifts), 8), 2)
     dut.enable.value = 1
     bench.start()
     await bench.cycle()

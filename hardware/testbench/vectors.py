@@ -28,7 +28,9 @@ class Vectors:
             raise VectorsError(f"'{path}' is no JSON; write the vectors anew") from None
         found = self.manifest.get("format"), self.manifest.get("schema_version")
         if found != (FORMAT, SCHEMA_VERSION):
-            raise VectorsError(f"'{path}': expected {FORMAT!r} of schema {SCHEMA_VERSION}, found {found[0]!r}, {found[1]!r}")
+            raise VectorsError(
+                f"'{path}': expected {FORMAT!r} of schema {SCHEMA_VERSION}, found {found[0]!r}, {found[1]!r}"
+            )
 
     def file(self, name: str) -> Path:
         """The path of a file, its hash checked; raises VectorsError."""
@@ -59,12 +61,10 @@ class Vectors:
         return np.load(self.file(self.entry(record)["files"]["npy"])).astype(np.int64)
 
 
-def packed(numbers: list[int], bits: int) -> int:
-    """Numbers side by side in one word, the first in the lowest bits."""
-    word = 0
-    for number in reversed(numbers):
-        word = word << bits | number & ((1 << bits) - 1)
-    return word
+def as_bits(numbers: np.ndarray, bits: int) -> str:
+    """Numbers side by side as the binary digits of one word, the first in the lowest bits."""
+    ones = numbers[::-1, None] >> np.arange(bits)[::-1] & 1
+    return (ones + ord("0")).astype(np.uint8).tobytes().decode()
 
 
 def unpacked(word: int, channels: int, bits: int) -> list[int]:

@@ -14,7 +14,7 @@ from .golden.dumps import Dump, read_dump
 from .golden.replay import isolated
 from .golden.trace import Trace, open_trace
 
-MOST_EVENTS = 60  # in words; --json has them all
+MOST_EVENTS = 24  # in words; --json has them all
 
 
 @cli.guarded

@@ -195,8 +195,8 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "fixed: overflows counted once per sum": (FIXED, WHOLE, "beyond[p, t] += total != inside", "beyond[p, t] = beyond[p, t] or total != inside"),
     "fixed: overflows of the first step": (FIXED, WHOLE, "beyond[t] += convert_panel(current", "beyond[0] += convert_panel(current"),
     "fixed: threshold of one token": (FIXED, "neuron.py", "self.threshold * current.tokens if current.mean else self.threshold", "self.threshold"),
-    "fixed: membrane of one token": (FIXED, "neuron.py", "return (tokens - 1).bit_length()", "return 0"),
-    "fixed: a bit too many": (FIXED, "neuron.py", "return (tokens - 1).bit_length()", "return tokens.bit_length()"),
+    "fixed: membrane of one token": (FIXED, "registers.py", "return (tokens - 1).bit_length()", "return 0"),
+    "fixed: a bit too many": (FIXED, "registers.py", "return (tokens - 1).bit_length()", "return tokens.bit_length()"),
     "fixed: sign plane missing": (FIXED, "encoder.py", "numbers = np.arange(bits * C)", "numbers = np.arange((bits - 1) * C)"),
     "fixed: tokens of a share": (TEAM, "sdsa.py", "run.n_tokens or u.n_tokens", "u.n_tokens"),
     # pools

@@ -45,6 +45,15 @@ class SpikeDrivenSelfAttention:
         run.record(f"{self.hook}_k_lif", k)
         run.record(f"{self.hook}_v_lif", v)
 
+        return Stream.of(self.proj_conv(self.mask_and_add(q, k, v, u, run)), run, residual=u)
+
+    def mask_and_add(self, q: SpikeEvents, k: SpikeEvents, v: SpikeEvents, u: Stream, run: Run) -> SpikeEvents:
+        """Q AND spike(sum over tokens of K AND V): three times [T, B, C, H, W] spikes -> the same.
+
+        Parameters
+        ----------
+        u : a stream of the same tokens, in whose arithmetic the attention's neurons count
+        """
         kv = intersect(k, v, run)  # [T, B, h, N, d]
         run.record(f"{self.hook}_kv_before", kv.in_heads(self.heads))
         if self.dvs_mode:
@@ -56,7 +65,7 @@ class SpikeDrivenSelfAttention:
         if self.dvs_mode:
             z = pool_tokens(z, self.heads, run)
         run.record(f"{self.hook}_x_after_qkv", z.in_heads(self.heads))
-        return Stream.of(self.proj_conv(z), run, residual=u)
+        return z
 
     def _attend(self, count: np.ndarray, u: Stream, run: Run) -> SpikeEvents:
         """[T, B, C] spikes of each channel over all tokens, 0 to N -> [T, B, h, 1, d] spikes."""

@@ -14,8 +14,8 @@ from sdt_ref.golden.dumps import Dump, canonical, read_dump
 from sdt_ref.golden.packing import packed
 from sdt_ref.golden.replay import isolated
 from sdt_ref.golden.trace import Trace, open_trace, write_trace
-from sdt_ref.golden.wiring import NEURON, STREAM
 from sdt_ref.weights import Weights, save
+from sdt_ref.wiring import NEURON, STREAM
 
 from .networks import Network, input_of, model_of, weights_of
 from .test_trace import NARROW, NETWORKS, PLAIN, content, traced

@@ -14,8 +14,8 @@ from sdt_ref import trace as command
 from sdt_ref.golden.dumps import read_dump
 from sdt_ref.golden.replay import isolated
 from sdt_ref.golden.trace import Trace, open_trace, write_trace
-from sdt_ref.golden.wiring import wiring
 from sdt_ref.weights import save
+from sdt_ref.wiring import wiring
 
 from .equality import assert_same, small_tiles
 from .networks import Network, input_of, model_of, weights_of

@@ -18,8 +18,8 @@ from sdt_ref.golden.export import export
 from sdt_ref.golden.packing import digits, packed, unpacked
 from sdt_ref.golden.sizing import Sizing, sizing
 from sdt_ref.golden.trace import open_trace, write_trace
-from sdt_ref.golden.wiring import NEURON, STREAM
 from sdt_ref.weights import save
+from sdt_ref.wiring import NEURON, STREAM
 
 from .networks import Network, input_of, model_of, weights_of
 from .test_trace import NARROW, NETWORKS, PLAIN, content, traced

@@ -1,6 +1,5 @@
 """The golden-reference kit: what the fixed-point machine did, recorded, compared, exported and measured.
 
-wiring     which stage reads which
 trace      the file that holds one run, register by register
 dumps      what a design under test wrote, in any of the forms that simulators write
 comparing  the first difference, and all others

@@ -7,10 +7,10 @@ import numpy as np
 
 from ..dense.layers import max_pool
 from ..errors import TraceError
+from ..wiring import NEURON, SPIKES, Stage
 from .dumps import Dump, canonical
 from .packing import digits
 from .trace import Record, Trace
-from .wiring import NEURON, SPIKES, Stage
 
 SET, ORDER = EVENT_MODES = ("set", "order")
 

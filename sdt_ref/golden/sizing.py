@@ -7,8 +7,8 @@ import numpy as np
 
 from ..errors import TraceError
 from ..quantising import WholeLayer, WholeParameters, bits_for, sum_range
+from ..wiring import NEURON
 from .trace import Record, Trace
-from .wiring import NEURON
 
 REGISTER = {"pixel": "input", "sum": "sum", "x": "membrane", "h": "membrane", "v": "membrane", "u": "stream"}
 

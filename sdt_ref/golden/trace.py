@@ -38,7 +38,7 @@ from ..recording import Recording
 from ..registers import WIDE, wider_by
 from ..result import OperationCount, Result
 from ..weights import load
-from .wiring import SPIKES, Stage, counted_as, wiring
+from ..wiring import SPIKES, Stage, counted_as, wiring
 
 FORMAT, SCHEMA_VERSION = "sdt_ref trace", 1
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..architecture import Architecture
-from ..config import ModelConfig
+from .architecture import Architecture
+from .config import ModelConfig
 
 INPUT, NEURON, STREAM, SPIKES, HEAD = "input", "neuron", "stream", "spikes", "head"
 

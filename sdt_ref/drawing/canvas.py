@@ -1,0 +1,35 @@
+"""What all pictures share: colours, and a file that appears whole or not at all."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigError, SdtError
+from ..files import require_writable, written_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# told apart by colour-blind eyes: Okabe and Ito, Color Universal Design, 2008
+BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, BLACK = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000",
+)  # fmt: skip
+ENDINGS = (".png", ".svg", ".pdf")
+DPI = 150
+
+
+def require(path: str | os.PathLike[str]) -> None:
+    """Raise ConfigError, before anything is computed, when no picture could be written to this path."""
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise ConfigError(f"picture '{path}': expected a name that ends in {', '.join(ENDINGS)}")
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise ConfigError("pictures need matplotlib, which is not here; pip install 'sdt_ref[report]'") from None
+    require_writable(path, ConfigError)
+
+
+def save(figure: "Figure", path: str | os.PathLike[str], error: type[SdtError] = ConfigError) -> None:
+    """Write a figure in the form that the path's ending names; it appears when it is complete."""
+    with written_whole(path, error) as part:
+        figure.savefig(part, format=Path(path).suffix.lower().removeprefix("."), dpi=DPI)

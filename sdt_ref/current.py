@@ -164,7 +164,7 @@ class Stream:
         run.tiles(n, size, worker)
         current.finish(run)
         if residual is not None:
-            run.count_other("residual", ac=n * current.n_channels)
+            run.count_other("residual", current.module, ac=n * current.n_channels)
         if current.static:
             out = np.repeat(out, current.grid[0], axis=1)
         stream = cls(current.grid, current.n_channels, out, current.fraction if settling is None else settling.finish())
@@ -255,10 +255,13 @@ class Settling:
         self._register, self._current, self._out, self._run = register, current, out, run
         self._fraction = Fraction.uniform(register.format.fraction, len(out))
         self._sums = register.conversion(current.fraction, current.dtype)
+        self._moved = register.moved(current.fraction, current.n_channels)
         self._residual = out[:, :, :0] if residual is None else residual.panels
         of_residual = self._fraction if residual is None else residual.fraction
         assert of_residual is not None
         self._own = register.conversion(of_residual, self._residual.dtype)
+        if residual is not None:
+            self._moved += register.moved(of_residual, current.n_channels)
         self._beyond: list[np.ndarray] = []  # one per thread: numbers that did not fit, int64[T]
         self._kept = None
         if run.recording.wants_numbers:
@@ -288,6 +291,7 @@ class Settling:
     def finish(self) -> Fraction:
         """Enter what did not fit; return the fraction bits of the stream."""
         self._run.count_overflows(f"{self._current.module}.stream", np.sum(self._beyond, axis=0))
+        self._run.count_other("register", self._current.module, shifts=positions(self._current.grid) * self._moved)
         return self._fraction
 
     @property

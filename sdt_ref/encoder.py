@@ -83,11 +83,12 @@ class AnalogCurrent:
     """What the encoder delivers to the first neurons."""
 
     fraction = stream = None
-    tokens, mean, module = 1, False, ""
+    tokens, mean = 1, False
 
     def __init__(self, encoder: Encoder, image: np.ndarray, time_steps: int) -> None:
         frames, B, C, H, W = image.shape
         self.encoder = encoder
+        self.module = encoder.module
         self.grid = (time_steps, B, H, W)
         self.n_channels = encoder.n_outputs
         self.dtype = image.dtype
@@ -125,9 +126,8 @@ class AnalogCurrent:
         macs = np.zeros(run.time_steps, np.int64)
         macs[: self._frames] = self.encoder.panel_widths @ sum(self._taps) * self.encoder.n_inputs
         run.count_layer(self.encoder.name, mac=macs)
-        run.count_other(
-            "bias", ac=np.where(np.arange(run.time_steps) < self._frames, positions(self.grid) * self.n_channels, 0)
-        )
+        biases = np.where(np.arange(run.time_steps) < self._frames, positions(self.grid) * self.n_channels, 0)
+        run.count_other("bias", self.module, ac=biases)
 
 
 def encoder(name: str, parameters: Parameters) -> Encoder | BitPlaneEncoder:

@@ -34,7 +34,7 @@ def mean_tokens(u: Stream, run: Run) -> Stream:
     for n in range(1, H * W):
         total += tokens[:, :, :, n]
     divisions = B * u.n_channels if u.fraction is None else 0
-    run.count_other("token_mean", ac=B * H * W * u.n_channels, mac=divisions)
+    run.count_other("token_mean", "head_lif", ac=B * H * W * u.n_channels, mac=divisions)
     if u.fraction is None:
         return Stream((T, B), u.n_channels, total / u.dtype.type(H * W))
     return Stream((T, B), u.n_channels, total, u.fraction, tokens=H * W, mean=True)
@@ -47,5 +47,5 @@ def mean_steps(logits: np.ndarray, run: Run) -> np.ndarray:
         total += step
     divisions = np.zeros(len(logits), np.int64)
     divisions[-1] = total.size
-    run.count_other("time_mean", ac=total.size, mac=divisions)
+    run.count_other("time_mean", "head", ac=total.size, mac=divisions)
     return total / logits.dtype.type(len(logits))

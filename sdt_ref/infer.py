@@ -1,5 +1,6 @@
 """Command line: a picture to a class, with the spikes and additions that it took."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Sequence
@@ -73,8 +74,9 @@ def stages(result: Result) -> dict[str, OperationCount]:
         name = _stage_name(layer)
         if name in named:  # q, k and v read the same spikes
             have = named[name]
-            count = OperationCount(have.ac + count.ac, have.mac + count.mac, have.events, have.neurons)  # noqa: PLW2901
-        named[name] = count
+            named[name] = dataclasses.replace(have, ac=have.ac + count.ac, mac=have.mac + count.mac)
+        else:
+            named[name] = count
     return named
 
 

@@ -14,10 +14,14 @@ TILE_EVENTS = 1 << 18  # room for the events of one tile, were all its neurons t
 WORTH_A_THREAD = 1 << 17  # neurons of a tile
 
 
-def pool(events: SpikeEvents, stride: int, run: Run) -> SpikeEvents:
+def pool(events: SpikeEvents, stride: int, run: Run, stage: str = "") -> SpikeEvents:
     """Max-pool spikes over 3x3 pixels: a spike where any neuron of the window spikes.
 
     [T, B, C, H, W] -> [T, B, C, H/stride, W/stride]; H and W are divisible by the stride
+
+    Parameters
+    ----------
+    stage : under whose name the operations are counted: an OR for each event and each window that it reaches
     """
     T, B, H, W = events.grid
 
@@ -26,13 +30,17 @@ def pool(events: SpikeEvents, stride: int, run: Run) -> SpikeEvents:
             kernels.pool3x3(events.offsets, events.channels, H, W, stride, first, count, bits, channels, per_row)
         )
 
-    return _by_rows((T, B, H // stride, W // stride), events.n_channels, scan, run)
+    pooled = _by_rows((T, B, H // stride, W // stride), events.n_channels, scan, run)
+    rows, columns = _windows(H, stride), _windows(W, stride)
+    reached = np.diff(events.offsets).reshape(T, B, H, W) @ columns @ rows  # [T, B]
+    _count_pool(stage, reached, pooled, run)
+    return pooled
 
 
-def pool_tokens(events: SpikeEvents, heads: int, run: Run) -> SpikeEvents:
+def pool_tokens(events: SpikeEvents, heads: int, run: Run, stage: str = "") -> SpikeEvents:
     """Max-pool spikes over 3x3 of (token number, channel within its head), the odd pool of dvs mode.
 
-    [T, B, C, H, W] -> the same shape; heads divides C
+    [T, B, C, H, W] -> the same shape; heads divides C; stage as in `pool`
     """
     channel = np.arange(events.n_channels)
     depth = events.n_channels // heads
@@ -46,13 +54,24 @@ def pool_tokens(events: SpikeEvents, heads: int, run: Run) -> SpikeEvents:
             )
         )
 
-    return _by_rows(events.grid, events.n_channels, scan, run)
+    pooled = _by_rows(events.grid, events.n_channels, scan, run)
+    reach = (high - low + 1).astype(np.uint8)
+
+    def reached(tokens: np.ndarray) -> int:
+        """Places that the events of these tokens reach in one token."""
+        return int(reach[events.channels[tokens[0] : tokens[-1]]].sum(dtype=np.int64))
+
+    ends = [events.offsets[first : first + events.n_tokens + 1] for first in range(0, events.n_rows, events.n_tokens)]
+    ors = [3 * reached(tokens) - reached(tokens[:2]) - reached(tokens[-2:]) for tokens in ends]
+    _count_pool(stage, np.reshape(ors, events.grid[:2]), pooled, run)
+    return pooled
 
 
-def intersect(events: SpikeEvents, mask: SpikeEvents, run: Run) -> SpikeEvents:
+def intersect(events: SpikeEvents, mask: SpikeEvents, run: Run, stage: str = "") -> SpikeEvents:
     """Keep the events that the mask has too: an elementwise AND.
 
-    The mask has the grid of the events, or (T, B): then it holds for every token.
+    The mask has the grid of the events, or (T, B): then it holds for every token. An AND for each event is counted
+    under the name of the stage.
     """
     rows_per_mask = events.n_rows // mask.n_rows
 
@@ -72,6 +91,7 @@ def intersect(events: SpikeEvents, mask: SpikeEvents, run: Run) -> SpikeEvents:
             )
         )
 
+    run.count_other("attention", stage, comparisons=events.events_per_step())
     return _by_rows(events.grid, events.n_channels, scan, run)
 
 
@@ -82,6 +102,17 @@ def sum_tokens(events: SpikeEvents) -> np.ndarray:
 
     kernels.sum_tokens(events.offsets, events.channels, events.n_tokens, sums)
     return sums.reshape(T, B, -1)
+
+
+def _windows(length: int, stride: int) -> np.ndarray:
+    """In how many windows of 3 places, around every stride-th one, each place lies."""
+    places = np.arange(length)
+    return np.sum(np.abs(places - places[::stride, None]) <= 1, axis=0)
+
+
+def _count_pool(stage: str, reached: np.ndarray, pooled: SpikeEvents, run: Run) -> None:
+    neurons = pooled.n_rows // pooled.grid[0] * pooled.n_channels
+    run.count_other("pool", stage, comparisons=reached.sum(axis=1), events=pooled.events_per_step(), neurons=neurons)
 
 
 def _by_rows(grid: tuple[int, ...], n_channels: int, scan: Callable[..., Any], run: Run) -> SpikeEvents:

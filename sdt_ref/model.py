@@ -114,7 +114,7 @@ class SpikeDrivenTransformer:
             recording.spikes,
             recording.currents,
             run.counts,
-            run.other_counts,
+            run.stage_counts,
             streams=recording.streams,
             sums=recording.sums,
             overflows=run.overflows,

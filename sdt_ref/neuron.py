@@ -69,14 +69,16 @@ class Neuron:
 
         tiles = run.tiles(n, size, worker)
         current.finish(run)
-        self._dynamics.count(self.module, n * C, np.sum(beyond, axis=0), run)
         if kept is not None:
             inputs = self._official_axes(self._dynamics.inputs(current, kept).reshape(*current.grid, C))
             sums = None
             if current.fraction is not None:
                 sums = self._official_axes(out_of_panels(kept, C).astype(WIDE).reshape(*current.grid, C))
             run.recording.add_neurons(self.module, inputs, sums)
-        return SpikeEvents.from_kernel(current.grid, C, tiles)
+        spikes = SpikeEvents.from_kernel(current.grid, C, tiles)
+        run.count_other("threshold", self.module, comparisons=n * C, events=spikes.events_per_step(), neurons=n * C)
+        self._dynamics.count(self.module, current, np.sum(beyond, axis=0), run)
+        return spikes
 
     def _official_axes(self, current: np.ndarray) -> np.ndarray:
         if self.heads is None:
@@ -105,9 +107,10 @@ class FloatingPoint:
         """[P, T, n, PANEL] currents as the neurons see them, [T, n, C]."""
         return out_of_panels(panels, current.n_channels)
 
-    def count(self, module: str, updates: int, beyond: np.ndarray, run: Run) -> None:
-        """Enter the operations of so many updates in each time step."""
-        run.count_other("leak", ac=updates, mac=updates)
+    def count(self, module: str, current: Current, beyond: np.ndarray, run: Run) -> None:
+        """Enter the operations of all updates: for each a subtraction, and a multiplication with an addition."""
+        updates = positions(current.grid) * current.n_channels
+        run.count_other("leak", module, ac=updates, mac=updates)
 
 
 class FixedPoint:
@@ -167,7 +170,12 @@ class FixedPoint:
         )
         return out_of_panels(x, current.n_channels)
 
-    def count(self, module: str, updates: int, beyond: np.ndarray, run: Run) -> None:
-        """Enter the operations of so many updates in each time step: for each a subtraction, and the leak's terms."""
-        run.count_other("leak", ac=updates * (1 + len(self._leak[0])))
+    def count(self, module: str, current: Current, beyond: np.ndarray, run: Run) -> None:
+        """Enter the operations of all updates: for each a subtraction, and the leak's terms, shifted and added."""
+        assert current.fraction is not None
+        n, (terms, _) = positions(current.grid), self._leak
+        updates = n * current.n_channels
+        moved = self.register.moved(current.fraction, current.n_channels)
+        run.count_other("register", module, shifts=n * moved)
+        run.count_other("leak", module, ac=updates * (1 + len(terms)), shifts=updates * sum(k > 0 for _, k in terms))
         run.count_overflows(f"{module}.membrane", beyond)

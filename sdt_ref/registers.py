@@ -61,6 +61,10 @@ class Register:
             self._conversions[key] = _conversion(fraction, self.format.wider(wider), dtype)
         return self._conversions[key]
 
+    def moved(self, fraction: Fraction, n_channels: int) -> int:
+        """How many of the first channels have other fraction bits than this register, and so must be shifted."""
+        return int(np.count_nonzero(fraction.bits.ravel()[:n_channels] != self.format.fraction))
+
 
 def wider_by(tokens: int) -> int:
     """The bits that a register grows by when it takes a sum over so many tokens: ceil(log2(tokens))."""

@@ -1,8 +1,11 @@
 """What a forward pass returns, from the engine and from the oracle alike."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import reduce
+from operator import add
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -26,20 +29,36 @@ class OperationCount:
     ----------
     ac : additions performed (accumulate)
     mac : multiply-accumulates performed; in `Result.other_counts` the multiplications and divisions
-    events : spikes read
+    events : spikes read, or, of a neuron layer or a pool, spikes that leave it
     neurons : neurons that could have spiked: 0 where the input is analog
+    comparisons : of membranes with thresholds and of currents with each other; ANDs and ORs of spikes
+    shifts : of whole numbers, by constants
     """
 
     ac: np.ndarray
     mac: np.ndarray
     events: np.ndarray
     neurons: np.ndarray
+    comparisons: np.ndarray
+    shifts: np.ndarray
 
     @property
     def firing_rate(self) -> float | None:
         """Spikes per neuron and time step that the layer reads, after pooling; None where the input is analog."""
         neurons = int(self.neurons.sum())
         return int(self.events.sum()) / neurons if neurons else None
+
+    @classmethod
+    def none(cls, time_steps: int) -> Self:
+        """No operations in so many time steps."""
+        return cls(*np.zeros((len(OPERATIONS), time_steps), np.int64))
+
+    def __add__(self, other: Self) -> Self:
+        """Add up, field by field."""
+        return type(self)(*(getattr(self, name) + getattr(other, name) for name in OPERATIONS))
+
+
+OPERATIONS = tuple(each.name for each in dataclasses.fields(OperationCount))
 
 
 @dataclass(frozen=True)
@@ -56,7 +75,10 @@ class Result:
     sums : in fixed point, what entered a register, before it did: by neuron path the accumulators, counts or streams
         that the neurons read; by layer path the accumulators that entered the stream; as currents
     counts : by weight layer ('MS_SSA_Conv0_q_conv')
-    other_counts : 'bias', 'residual', 'leak', 'attention', 'token_mean', 'time_mean'
+    stage_counts : what is done besides the weight layers, by kind and then by official module: 'bias' of a layer;
+        'residual', added behind it; 'leak' and 'threshold' of neurons; 'pool' of their spikes, an OR; 'max_pool' of
+        currents; 'attention': K AND V ('block.0.attn.kv'), the sum over tokens ('..talking_heads_lif'), Q AND mask
+        ('..masked'); 'token_mean', 'time_mean'; 'register', in fixed point: numbers brought to other fraction bits
     overflows : in fixed point, by register ('block.0.attn.q_lif.membrane'): the numbers that did not fit, int64[T]
     """
 
@@ -65,7 +87,12 @@ class Result:
     spikes: Mapping[str, Spikes]
     currents: Mapping[str, np.ndarray]
     counts: Mapping[str, OperationCount]
-    other_counts: Mapping[str, OperationCount]
+    stage_counts: Mapping[str, Mapping[str, OperationCount]]
     streams: Mapping[str, np.ndarray] = field(default_factory=dict)
     sums: Mapping[str, np.ndarray] = field(default_factory=dict)
     overflows: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def other_counts(self) -> dict[str, OperationCount]:
+        """The stage counts by kind, added up over all stages."""
+        return {kind: reduce(add, stages.values()) for kind, stages in self.stage_counts.items()}

@@ -1,7 +1,6 @@
 """One forward pass: its threads, its operation counts, its recordings."""
 
 import contextvars
-import dataclasses
 import itertools
 import os
 from collections.abc import Callable
@@ -16,8 +15,6 @@ from .recording import Recording
 from .result import OperationCount
 
 MAX_THREADS = 256
-
-COUNTED = tuple(field.name for field in dataclasses.fields(OperationCount))
 
 Piece = TypeVar("Piece")
 TileWorker = Callable[[int, int], Piece]
@@ -50,7 +47,7 @@ class Run:
     meet : meet(part, act) adds the parts of all threads that run the same stages on different tokens, lets one of them
         act on the sum, and returns what act returned to all of them; one that runs alone acts on its part
     n_tokens : of each sample, where a thread has but a share of them; or None
-    counts, other_counts, overflows : see Result
+    counts, stage_counts, overflows : see Result
     """
 
     def __init__(
@@ -67,7 +64,7 @@ class Run:
         self.meet = meet or (lambda part, act: act(part))
         self.n_tokens = n_tokens
         self.counts: dict[str, OperationCount] = {}
-        self.other_counts: dict[str, OperationCount] = {}
+        self.stage_counts: dict[str, dict[str, OperationCount]] = {}
         self.overflows: dict[str, np.ndarray] = {}
 
     def tile_size(self, total: int, most: int, least: int) -> int:
@@ -120,19 +117,18 @@ class Run:
 
     def count_layer(self, name: str, **operations: np.ndarray | int) -> None:
         """Enter the operations of a weight layer: fields of OperationCount, per time step."""
-        self.counts[name] = count = self._no_operations()
+        self.counts[name] = count = OperationCount.none(self.time_steps)
         for field, value in operations.items():
             getattr(count, field)[:] = value
 
-    def count_other(self, name: str, **operations: np.ndarray | int) -> None:
-        """Add operations outside the weight layers under their own name: fields of OperationCount, per time step."""
-        count = self.other_counts.setdefault(name, self._no_operations())
+    def count_other(self, kind: str, stage: str, **operations: np.ndarray | int) -> None:
+        """Add operations outside the weight layers: fields of OperationCount, per time step; see Result."""
+        stages = self.stage_counts.setdefault(kind, {})
+        if stage not in stages:
+            stages[stage] = OperationCount.none(self.time_steps)
         for field, value in operations.items():
-            getattr(count, field)[:] += value
+            getattr(stages[stage], field)[:] += value
 
     def count_overflows(self, register: str, per_step: np.ndarray) -> None:
         """Add the numbers that did not fit into a register, int64[T]."""
         self.overflows[register] = self.overflows.get(register, 0) + per_step
-
-    def _no_operations(self) -> OperationCount:
-        return OperationCount(*np.zeros((len(COUNTED), self.time_steps), np.int64))

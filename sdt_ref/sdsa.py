@@ -21,6 +21,7 @@ class SpikeDrivenSelfAttention:
 
     def __init__(self, j: int, parameters: Parameters, config: ModelConfig) -> None:
         module, self.hook = f"block.{j}.attn", f"MS_SSA_Conv{j}"
+        self.kv, self.masked = f"{module}.kv", f"{module}.masked"  # names of K AND V, and of Q AND the mask
         synapse = synapse_maker(self.hook, module, parameters.layers)
         self.q_conv, self.k_conv, self.v_conv, self.proj_conv = map(
             synapse, ("q_conv", "k_conv", "v_conv", "proj_conv")
@@ -41,7 +42,7 @@ class SpikeDrivenSelfAttention:
         k = self.k_lif(self.k_conv(s), run)
         v = self.v_lif(self.v_conv(s), run)
         if self.dvs_mode:
-            k, v = pool(k, 1, run), pool(v, 1, run)
+            k, v = pool(k, 1, run, self.k_lif.module), pool(v, 1, run, self.v_lif.module)
         run.record(f"{self.hook}_k_lif", k)
         run.record(f"{self.hook}_v_lif", v)
 
@@ -54,16 +55,17 @@ class SpikeDrivenSelfAttention:
         ----------
         u : a stream of the same tokens, in whose arithmetic the attention's neurons count
         """
-        kv = intersect(k, v, run)  # [T, B, h, N, d]
+        kv = intersect(k, v, run, self.kv)  # [T, B, h, N, d]
         run.record(f"{self.hook}_kv_before", kv.in_heads(self.heads))
         if self.dvs_mode:
-            kv = pool_tokens(kv, self.heads, run)
-        run.count_other("attention", ac=kv.events_per_step(), events=kv.events_per_step())
+            kv = pool_tokens(kv, self.heads, run, self.kv)
+        summed = kv.events_per_step()
+        run.count_other("attention", self.talking_heads_lif.module, ac=summed, events=summed)
         mask = run.meet(sum_tokens(kv), lambda count: self._attend(count, u, run))
 
-        z = intersect(q, mask, run)  # [T, B, h, N, d]
+        z = intersect(q, mask, run, self.masked)  # [T, B, h, N, d]
         if self.dvs_mode:
-            z = pool_tokens(z, self.heads, run)
+            z = pool_tokens(z, self.heads, run, self.masked)
         run.record(f"{self.hook}_x_after_qkv", z.in_heads(self.heads))
         return z
 

@@ -34,23 +34,26 @@ class SpikingPatchSplitting:
         """[1 or T, B, C_in, H, W] image -> [T, B, H', W', C] stream; H' = H / 2^pools."""
         s = run.record("MS_SPS_lif", self.proj_lif(self.proj_conv(image, run.time_steps), run))  # C/8 spikes
         if self.pools[0]:
-            s = pool(s, 2, run)
+            s = pool(s, 2, run, self.proj_lif.module)
         s = run.record("MS_SPS_lif1", self.proj_lif1(self.proj_conv1(s), run))  # C/4
         if self.pools[1]:
-            s = pool(s, 2, run)
+            s = pool(s, 2, run, self.proj_lif1.module)
         s = run.record("MS_SPS_lif2", self.proj_lif2(self.proj_conv2(s), run))  # C/2
         if self.pools[2]:
-            s = pool(s, 2, run)
+            s = pool(s, 2, run, self.proj_lif2.module)
         # the last stage pools its current, not its spikes; that current is also the residual of the RPE
         x_feat = Stream.of(self.proj_conv3(s), run)  # C, real
         if self.pools[3]:
-            x_feat = max_pool(x_feat, run)
+            x_feat = max_pool(x_feat, run, self.proj_conv3.module)
         s = run.record("MS_SPS_lif3", self.proj_lif3(x_feat, run))
         return Stream.of(self.rpe_conv(s), run, residual=x_feat)
 
 
-def max_pool(current: Stream, run: Run) -> Stream:
-    """Maximum of real currents over 3x3 pixels, stride 2: [T, B, H, W, C] -> [T, B, H/2, W/2, C]."""
+def max_pool(current: Stream, run: Run, stage: str = "") -> Stream:
+    """Maximum of real currents over 3x3 pixels, stride 2: [T, B, H, W, C] -> [T, B, H/2, W/2, C].
+
+    Under the name of the stage one comparison less is counted than a window has places.
+    """
     T, B, H, W = current.grid
     P, _, _, lanes = current.panels.shape
     images = current.panels.reshape(P * T * B, H * W, lanes)
@@ -60,4 +63,6 @@ def max_pool(current: Stream, run: Run) -> Stream:
         return lambda first, count: kernels.max_pool3x3(images, H, W, first, count, pooled)
 
     run.tiles(P * T * B, 1, worker)
+    places = (3 * (H // 2) - 1) * (3 * (W // 2) - 1)  # of all windows; the first one of a row or column lacks one
+    run.count_other("max_pool", stage, comparisons=B * current.n_channels * (places - (H // 2) * (W // 2)))
     return Stream((T, B, H // 2, W // 2), current.n_channels, pooled.reshape(P, T, -1, lanes), current.fraction)

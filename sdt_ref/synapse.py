@@ -171,7 +171,7 @@ class SynapticCurrent:
             events=per_step(self.events.events_per_step()),
             neurons=per_step(positions(self.grid) * self.synapse.n_inputs),
         )
-        run.count_other("bias", ac=per_step(positions(self.grid) * self.n_channels))
+        run.count_other("bias", self.module, ac=per_step(positions(self.grid) * self.n_channels))
         if self._beyond:
             run.count_overflows(f"{self.synapse.module}.accumulator", per_step(np.sum(self._beyond, axis=(0, 1))))
 

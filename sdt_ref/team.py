@@ -7,7 +7,8 @@ import contextvars
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ import numpy as np
 from .current import Stream
 from .events import SpikeEvents
 from .recording import Recording
-from .result import OperationCount
-from .run import COUNTED, Run
+from .result import OPERATIONS, OperationCount
+from .run import Run
 
 WORTH_A_MEMBER = 1 << 24  # values of the stream times channels; with less, threads wait for Python's lock in turns
 
@@ -90,12 +91,11 @@ def _hand_over(members: Sequence[Run], run: Run, grid: tuple[int, ...]) -> None:
     """Enter into a run what all members counted and recorded; what the first one did alone is taken as it is."""
     first = members[0]
     for name in first.counts:
-        run.count_layer(name, **_total([member.counts[name] for member in members]))
-    for name in first.other_counts:
-        run.count_other(
-            name, **_total([member.other_counts[name] for member in members if name in member.other_counts])
-        )
+        run.count_layer(name, **_fields(reduce(add, (member.counts[name] for member in members))))
     for member in members:
+        for kind, stages in member.stage_counts.items():
+            for stage, count in stages.items():
+                run.count_other(kind, stage, **_fields(count))
         for register, per_step in member.overflows.items():
             run.count_overflows(register, per_step)
     recorded = [member.recording for member in members]
@@ -118,5 +118,5 @@ def _hand_over(members: Sequence[Run], run: Run, grid: tuple[int, ...]) -> None:
         run.recording.add_stream(module, stream if whole is None else whole, joined("sums", module))
 
 
-def _total(counts: Sequence[OperationCount]) -> dict[str, np.ndarray]:
-    return {field: sum(getattr(count, field) for count in counts) for field in COUNTED}
+def _fields(count: OperationCount) -> dict[str, np.ndarray]:
+    return {name: getattr(count, name) for name in OPERATIONS}

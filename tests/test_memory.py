@@ -75,9 +75,9 @@ def spikes_at(rate: float) -> SpikeEvents:
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.1])
 def test_masks_allocate_for_their_events_only(rate: float) -> None:
     spikes = spikes_at(rate)
-    assert peak_of(lambda: intersect(spikes, spikes, Run(1, 2))) < SCRATCH + ROW_BYTES + 2 * 2 * spikes.n_events
-    spread = pool_tokens(spikes, 8, Run(1, 2)).n_events
-    assert peak_of(lambda: pool_tokens(spikes, 8, Run(1, 2))) < SCRATCH + ROW_BYTES + 2 * 2 * spread
+    assert peak_of(lambda: intersect(spikes, spikes, Run(4, 2))) < SCRATCH + ROW_BYTES + 2 * 2 * spikes.n_events
+    spread = pool_tokens(spikes, 8, Run(4, 2)).n_events
+    assert peak_of(lambda: pool_tokens(spikes, 8, Run(4, 2))) < SCRATCH + ROW_BYTES + 2 * 2 * spread
     assert peak_of(lambda: sum_tokens(spikes)) < SCRATCH
 
 

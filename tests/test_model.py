@@ -129,7 +129,7 @@ def test_other_operations_are_counted_under_their_own_names() -> None:
     n = Network(batch=1, time_steps=2, pooling_stat="0000")
     result = model_of(n)(input_of(n), record=True)
     others = result.other_counts
-    assert list(others) == ["bias", "leak", "residual", "attention", "token_mean", "time_mean"]
+    assert list(others) == ["bias", "threshold", "leak", "residual", "attention", "token_mean", "time_mean"]
     neurons_per_pixel = (
         (2 + 4 + 8 + 16) + 5 * 16 + 24
     )  # patch embedding; shortcut, q, k, v, fc1 of 16 channels; fc2 of 24

@@ -197,7 +197,7 @@ def test_spike_pool_equals_the_dense_one(spikes: np.ndarray, stride: int, thread
     spikes = np.repeat(np.repeat(spikes, stride, axis=3), stride, axis=4)
     spikes &= np.roll(spikes, 1, axis=(3, 4))  # neighbours are to differ
     with small_tiles(200):
-        pooled = pool(SpikeEvents.from_dense(spikes), stride, Run(1, threads))
+        pooled = pool(SpikeEvents.from_dense(spikes), stride, Run(len(spikes), threads))
     assert_same(pooled.to_dense(), dense.max_pool(spikes, stride), "pooled")
 
 
@@ -214,7 +214,7 @@ def test_token_pool_equals_the_dense_one(spikes: np.ndarray, heads: int) -> None
     T, B, d, H, W = spikes.shape
     spikes = np.concatenate([np.roll(spikes, h, axis=3) for h in range(heads)], axis=2)
     with small_tiles(200):
-        spread = pool_tokens(SpikeEvents.from_dense(spikes), heads, Run(1, 2)).in_heads(heads)
+        spread = pool_tokens(SpikeEvents.from_dense(spikes), heads, Run(len(spikes), 2)).in_heads(heads)
     expected = dense.max_pool(spikes.reshape(T, B, heads, d, H * W).swapaxes(-1, -2), 1)
     assert_same(spread.to_dense(), np.ascontiguousarray(expected), "spread")
 
@@ -224,7 +224,7 @@ def test_intersection_is_an_and(spikes: np.ndarray, seed: int) -> None:
     rng = np.random.default_rng(seed)
     other = (rng.random(spikes.shape) < 0.5).astype(np.uint8)
     mask = (rng.random(spikes.shape[:3]) < 0.5).astype(np.uint8)
-    events, run = SpikeEvents.from_dense(spikes), Run(1, 2)
+    events, run = SpikeEvents.from_dense(spikes), Run(len(spikes), 2)
     with small_tiles(200):
         assert_same(intersect(events, SpikeEvents.from_dense(other), run).to_dense(), spikes & other, "K AND V")
         masked = intersect(events, SpikeEvents.from_dense(mask), run)
@@ -241,7 +241,7 @@ def test_token_sum_counts(spikes: np.ndarray) -> None:
 @given(SEEDS, st.integers(1, 3), st.integers(1, 3), st.integers(1, 9))
 def test_pool_of_currents_knows_negative_numbers(seed: int, half_height: int, half_width: int, C: int) -> None:
     current = np.random.default_rng(seed).normal(-2, 1, (2, 3, C, 2 * half_height, 2 * half_width)).astype(np.float32)
-    pooled = max_pool(stream_of(current), Run(1, 1))
+    pooled = max_pool(stream_of(current), Run(len(current), 1))
     official = np.moveaxis(pooled.array.reshape(*pooled.grid, C), -1, 2)
     assert_same(official, dense.max_pool(current, 2), "pooled")
 

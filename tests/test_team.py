@@ -11,6 +11,7 @@ from sdt_ref import infer, run
 from sdt_ref.block import Block
 from sdt_ref.current import Stream
 from sdt_ref.errors import ConfigError
+from sdt_ref.result import OPERATIONS
 from sdt_ref.run import Run
 from sdt_ref.team import by_tokens
 
@@ -31,10 +32,14 @@ def test_everything_recorded_and_counted_is_that_of_one_thread(n: Network, threa
     with small_tiles(64):
         team = model_of(n, threads=threads)(x, record="currents")
     assert_same_results(team, one)
-    assert list(team.other_counts) == list(one.other_counts)
-    for name, count in one.other_counts.items():
-        for kind in ("ac", "mac", "events", "neurons"):
-            assert_same(getattr(team.other_counts[name], kind), getattr(count, kind), f"{kind} of {name}")
+    assert list(team.stage_counts) == list(one.stage_counts)
+    for kind, stages in one.stage_counts.items():
+        assert list(team.stage_counts[kind]) == list(stages)
+        for stage, count in stages.items():
+            for name in OPERATIONS:
+                assert_same(
+                    getattr(team.stage_counts[kind][stage], name), getattr(count, name), f"{name}: {kind} of {stage}"
+                )
 
 
 @pytest.mark.parametrize("in_main", [True, False])

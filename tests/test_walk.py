@@ -22,7 +22,9 @@ def test_every_command_prints_what_the_page_says(tmp_path: Path) -> None:
     steps = re.findall(r"```sh\n(.*?)\n```\n\n```\n(.*?)\n```\n", page, flags=re.S)
     assert len(steps) == page.count("```sh") == 10
     (tmp_path / "hardware").symlink_to(ROOT / "hardware")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # `python` is this one, as in a venv's shell
+    path = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # `python` is this one, as in a venv's shell
+    )
     environment = {**os.environ, "PATH": path, "COLUMNS": "100", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
     for command, expected in steps:
         done = subprocess.run(

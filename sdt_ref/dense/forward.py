@@ -22,7 +22,7 @@ def forward(model: Any, x: Any) -> Result:
     Returns
     -------
     Result
-        every hook and current recorded; other_counts empty
+        every hook and current recorded; stage_counts empty
     """
     image, time_steps = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
     whole = isinstance(model.parameters, WholeParameters)

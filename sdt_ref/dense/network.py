@@ -1,5 +1,6 @@
 """The network on dense tensors, stage by stage in the order of the paper's figure 2; names are the official ones."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Oracle:
         self.streams: dict[str, np.ndarray] = {}
         self.sums: dict[str, np.ndarray] = {}
         self.counts: dict[str, OperationCount] = {}
+        self.nothing = OperationCount.none(time_steps)
         self.overflows: dict[str, np.ndarray] = {}
 
     def record(self, hook: str, spikes: np.ndarray) -> np.ndarray:
@@ -43,8 +45,8 @@ class Oracle:
         """A weight layer that reads spikes: [T, B, C_in, H, W] -> [T, B, C_out, H, W] current."""
         layer = self.parameters.layers[f"{module}.{name}"]
         events = spikes.sum(axis=(1, 2, 3, 4), dtype=np.int64)
-        self.counts[f"{prefix}_{name}"] = OperationCount(
-            fan_out(spikes, layer), np.zeros_like(events), events, np.full_like(events, spikes[0].size)
+        self.counts[f"{prefix}_{name}"] = dataclasses.replace(
+            self.nothing, ac=fan_out(spikes, layer), events=events, neurons=np.full_like(events, spikes[0].size)
         )
         return self.conv(f"{module}.{name}", spikes)
 
@@ -57,10 +59,9 @@ class Oracle:
     def encode(self, image: np.ndarray) -> Any:
         """The first convolution: [1 or T, B, C_in, H, W] image -> [T, B, C_out, H, W] current."""
         first = self.parameters.layers["patch_embed.proj_conv"]
-        none = np.zeros(self.time_steps, np.int64)
-        macs = none.copy()
+        macs = np.zeros(self.time_steps, np.int64)
         macs[: len(image)] = fan_out(np.ones_like(image), first)  # every pixel counts, a zero one too
-        self.counts["MS_SPS_proj_conv"] = OperationCount(none, macs, none, none)
+        self.counts["MS_SPS_proj_conv"] = dataclasses.replace(self.nothing, mac=macs)
         return np.repeat(conv(image, first), self.time_steps // len(image), axis=0)
 
     def stream(self, module: str, sums: Any, residual: Any = None) -> Any:
@@ -147,7 +148,7 @@ class Oracle:
         s = self.record("head_lif", self.fire_mean("head_lif", u))
         layer = self.parameters.layers["head"]
         events = s.sum(axis=(1, 2), dtype=np.int64)
-        self.counts["head"] = OperationCount(
-            events * len(layer.bias), np.zeros_like(events), events, np.full_like(events, s[0].size)
+        self.counts["head"] = dataclasses.replace(
+            self.nothing, ac=events * len(layer.bias), events=events, neurons=np.full_like(events, s[0].size)
         )
         return self.logits(self.conv("head", s[..., None, None]))

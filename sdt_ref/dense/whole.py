@@ -1,12 +1,12 @@
 """The network in whole numbers, as docs/fixed-point.md specifies it: plain NumPy, 64 bits, every register checked."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..formats import Format, shifted_right
-from ..result import OperationCount
 from .layers import fan_out, max_pool, sequential_sum
 from .network import Oracle
 
@@ -70,7 +70,7 @@ class WholeOracle(Oracle):
         ac[: len(bits)] = fan_out(bits, layer)
         events[: len(bits)] = bits.sum(axis=(1, 2, 3, 4))
         neurons[: len(bits)] = bits[0].size
-        self.counts["MS_SPS_proj_conv"] = OperationCount(ac, np.zeros_like(ac), events, neurons)
+        self.counts["MS_SPS_proj_conv"] = dataclasses.replace(self.nothing, ac=ac, events=events, neurons=neurons)
         sums = self.conv(module, bits)
         return Numbers(np.repeat(sums.values, self.time_steps // len(bits), axis=0), sums.fraction)
 

@@ -3,15 +3,13 @@
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import cli, formats, weights
 from .calibration import Widths, calibrate
-from .datasets import open_pictures
+from .datasets import Samples
 from .errors import ConfigError
 from .image import open_picture, preprocess
 
@@ -30,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
     formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
-    sources = _sources(options.data, network.classes, options.split, options.limit)
+    pictures = Samples(options.data, network.classes, options.split, options.limit)
     screen = cli.Screen(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
@@ -39,16 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):
 
         def inputs() -> Iterator[np.ndarray]:
-            for source in bar.track(sources, description="calibrating"):
+            for _, source in bar.track(pictures, total=len(pictures), description="calibrating"):
                 yield preprocess(open_picture(source, as_official=True), how)[None]
 
         chosen = calibrate(network, inputs(), widths, options.threads)
     formats.save(options.output, chosen)
     if options.json:
-        cli.print_json({"formats": options.output, "pictures": len(sources), **dataclasses.asdict(chosen)})
+        cli.print_json({"formats": options.output, "pictures": len(pictures), **dataclasses.asdict(chosen)})
     else:
         console = cli.Screen()
-        console.print(f"{cli.plain(options.output)}: formats from {len(sources)} picture{'s' * (len(sources) > 1)}\n")
+        console.print(f"{cli.plain(options.output)}: formats from {len(pictures)} picture{'s' * (len(pictures) > 1)}\n")
         for line in chosen.to_toml().splitlines():
             console.print(cli.plain(line))
     return 0
@@ -68,15 +66,6 @@ def _parser() -> cli.Parser:
         parser.add_argument(f"--{name}-bits", type=int, default=bits, metavar="N", help=f"width (default: {bits})")
     parser.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")
     return parser
-
-
-def _sources(data: list[str], classes: tuple[str, ...], split: str | None, limit: int) -> list[Any]:
-    """So many pictures, evenly spread over a folder or a pack; or the first files that were named."""
-    if len(data) == 1 and (Path(data[0]).is_dir() or Path(data[0]).suffix in (".h5", ".hdf5")):
-        pictures = open_pictures(data[0], classes, split)
-        every = max(1, len(pictures) // limit)
-        return [source for number, (_, source, _) in enumerate(pictures) if number % every == 0][:limit]
-    return list(data[:limit])
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ COMMANDS = {
     "infer": "classify a picture, and show which spikes said so",
     "calibrate": "choose the registers of fixed point from sample pictures",
     "evaluate": "measure the accuracy on a folder or pack of pictures",
+    "energy": "count where operations and energy go, stage by stage",
     "trace": "record every register of one run in fixed point",
     "compare": "find the first difference between a golden trace and a dump",
     "vectors": "write test vectors for RTL from a trace",

@@ -3,7 +3,8 @@
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +48,48 @@ def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None 
         return ImageFolder(source, classes, split)
     require_file(source, "data set", ImageError)
     return Pack(source, classes, split)
+
+
+class Samples:
+    """Pictures to look at, whatever they show: files that are named, all below a folder, those of a pack.
+
+    Parameters
+    ----------
+    data : paths
+    classes, split : as in `open_pictures`
+    limit : at most so many, evenly spread; None takes all
+
+    Raises ImageError when there are none, or a path is none of these.
+    """
+
+    def __init__(
+        self, data: Sequence[str], classes: tuple[str, ...], split: str | None = None, limit: int | None = None
+    ) -> None:
+        self._sets = [_sample_set(Path(path), classes, split) for path in data]
+        self._all = sum(map(len, self._sets))
+        self._every = max(1, self._all // limit) if limit is not None else 1
+        self._limit = limit
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return min(-(-self._all // self._every), self._limit or self._all)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Yield (name, path or binary file), in a fixed order."""
+        everything = ((name, source) for pictures in self._sets for name, source, *_ in pictures)
+        return islice(islice(everything, 0, None, self._every), self._limit)
+
+
+def _sample_set(path: Path, classes: tuple[str, ...], split: str | None) -> Any:
+    if path.is_dir():
+        folder = _split_folder(path, split)
+        found = [(str(file.relative_to(folder)), file) for file in _pictures_below(folder)]
+        if not found:
+            raise ImageError(f"folder '{folder}': expected pictures ({', '.join(sorted(ENDINGS))}), found none")
+        return found
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        return open_pictures(path, classes, split)
+    return [(str(path), path)]
 
 
 class Pack:

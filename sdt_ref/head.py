@@ -40,12 +40,17 @@ def mean_tokens(u: Stream, run: Run) -> Stream:
     return Stream((T, B), u.n_channels, total, u.fraction, tokens=H * W, mean=True)
 
 
-def mean_steps(logits: np.ndarray, run: Run) -> np.ndarray:
-    """Mean over the time steps, summed in their order: [T, B, K] -> [B, K]."""
+def mean_steps(logits: np.ndarray, run: Run, whole: bool = False) -> np.ndarray:
+    """Mean over the time steps, summed in their order: [T, B, K] -> [B, K].
+
+    Parameters
+    ----------
+    whole : whether the sum is the answer, in units of 1/T, and divided only to be shown: then no division is counted
+    """
     total = logits[0].copy()
     for step in logits[1:]:
         total += step
     divisions = np.zeros(len(logits), np.int64)
-    divisions[-1] = total.size
+    divisions[-1] = 0 if whole else total.size
     run.count_other("time_mean", "head", ac=total.size, mac=divisions)
     return total / logits.dtype.type(len(logits))

@@ -17,6 +17,7 @@ from .errors import ConfigError
 from .image import open_picture, preprocess
 from .model import SpikeDrivenTransformer
 from .result import OperationCount, Result
+from .wiring import in_words
 
 BAR = 32  # characters of a full bar
 
@@ -71,24 +72,13 @@ def stages(result: Result) -> dict[str, OperationCount]:
     """Operations of each weight layer under a reader's name: 'block 0: q, k, v' adds up three layers."""
     named: dict[str, OperationCount] = {}
     for layer, count in result.counts.items():
-        name = _stage_name(layer)
+        name = in_words(layer)
         if name in named:  # q, k and v read the same spikes
             have = named[name]
             named[name] = dataclasses.replace(have, ac=have.ac + count.ac, mac=have.mac + count.mac)
         else:
             named[name] = count
     return named
-
-
-def _stage_name(layer: str) -> str:
-    module, _, conv = layer.removesuffix("_conv").rpartition("_")
-    if module.startswith("MS_SPS"):
-        return f"patch embedding: {layer.removeprefix('MS_SPS_').replace('_', ' ')}"
-    if module.startswith("MS_SSA_Conv"):
-        return f"block {module.removeprefix('MS_SSA_Conv')}: attention {'q, k, v' if conv in 'qkv' else conv}"
-    if module.startswith("MS_MLP_Conv"):
-        return f"block {module.removeprefix('MS_MLP_Conv')}: MLP {conv}"
-    return "classifier"
 
 
 def _show_classes(console: Console, model: SpikeDrivenTransformer) -> None:

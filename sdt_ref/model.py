@@ -107,7 +107,7 @@ class SpikeDrivenTransformer:
         refuse_overflows(run.overflows, self.formats or DEFAULT)
         if not np.isfinite(logits).all():
             raise WeightsError(f"the logits overflow {self.arithmetic.name}; use arithmetic float64, or other weights")
-        mean = mean_steps(logits, run)
+        mean = mean_steps(logits, run, whole=self.arithmetic is FIXED)
         return Result(
             mean,
             logits,

@@ -103,3 +103,15 @@ def counted_as(layer: str) -> str:
         return f"MS_SPS_{name}"
     _, j, kind = path.split(".")
     return f"{'MS_SSA' if kind == 'attn' else 'MS_MLP'}_Conv{j}_{name}"
+
+
+def in_words(counted: str) -> str:
+    """A reader's name for a weight layer of `Result.counts`: 'block 0: attention q, k, v' serves for three."""
+    module, _, conv = counted.removesuffix("_conv").rpartition("_")
+    if module.startswith("MS_SPS"):
+        return f"patch embedding: {counted.removeprefix('MS_SPS_').replace('_', ' ')}"
+    if module.startswith("MS_SSA_Conv"):
+        return f"block {module.removeprefix('MS_SSA_Conv')}: attention {'q, k, v' if conv in 'qkv' else conv}"
+    if module.startswith("MS_MLP_Conv"):
+        return f"block {module.removeprefix('MS_MLP_Conv')}: MLP {conv}"
+    return "classifier"

@@ -1,0 +1,8 @@
+"""What a run costs: operations as the engine counted them, their energy, and what the paper's formula says instead.
+
+account     one run as a table: stage, kind of operation, time step
+technology  picojoules per operation, with their sources
+formula     the paper's estimate, the vanilla Transformer of equal size, the published figures
+survey      many pictures: means and spreads
+official    the statistic of the official script, its divisor included
+"""

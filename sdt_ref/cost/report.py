@@ -1,0 +1,156 @@
+"""A survey of pictures, put together: what the screen, the JSON, the CSV and the figure show."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..model import SpikeDrivenTransformer
+from ..wiring import counted_as, in_words
+from .account import FIELDS, SYNAPSES, Account, Accountant, rate
+from .formula import Estimate, Vanilla, estimates, flops, n_tokens, vanilla
+from .survey import Survey
+from .technology import Technology, energy, memory_words
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is shown.
+
+    Attributes
+    ----------
+    arithmetic, size : in which it was computed, and at how many pixels squared
+    survey, account : all pictures, and their mean account
+    estimates : the paper's, by stage
+    vanilla : the network without spikes
+    how : the technology that energies are meant in
+    """
+
+    arithmetic: str
+    size: int
+    survey: Survey
+    account: Account
+    estimates: Mapping[str, Estimate]
+    vanilla: Vanilla
+    how: Technology
+
+    def deviation(self, name: str) -> float:
+        """Standard deviation over the pictures of the counted energy of a layer, by its reader's name; pJ."""
+        return self.survey.spreads[name].deviation
+
+    def layers(self) -> dict[str, list[str]]:
+        """See `layers_of`."""
+        return layers_of(self.account, self.estimates)
+
+    def rates(self, stage: str) -> tuple[float, float] | None:
+        """Firing rates of what a layer reads, over all steps: as its neurons fire, behind the pool; None if analog."""
+        source = self.account.stages[stage].reads[0] if self.account.stages[stage].layer else ""
+        read = _over_steps(self.account, stage, SYNAPSES)
+        if not source or read is None:
+            return None
+        fires = _over_steps(self.account, source, "threshold")  # none of Q AND mask
+        return (read if fires is None else fires), read
+
+
+def _over_steps(account: Account, stage: str, kind: str) -> float | None:
+    events, neurons = (float(account.get(stage, kind, name).sum()) for name in ("events", "neurons"))
+    return events / neurons if neurons else None
+
+
+def layers_of(account: Account, by_formula: Mapping[str, Estimate]) -> dict[str, list[str]]:
+    """Stages with a formula by a reader's name: 'block 0: attention q, k, v' has three."""
+    rows: dict[str, list[str]] = {}
+    for name in by_formula:
+        layer = account.stages[name].layer
+        words = in_words(counted_as(layer)) if layer else f"block {name.split('.')[1]}: attention"
+        rows.setdefault(words, []).append(name)
+    return rows
+
+
+def take_stock(
+    model: SpikeDrivenTransformer, inputs: Iterable[np.ndarray], size: int, how: Technology
+) -> Report | None:
+    """Run a network on pictures one by one, and report; None where there are none.
+
+    Parameters
+    ----------
+    inputs : each [C, H, W], normalised; H = W = size
+    """
+    accountant, survey = Accountant(model), Survey()
+    sizes = flops(model.architecture, model.config, size, size)
+    tokens, dim = n_tokens(model.config, size, size), model.architecture.dim
+    for x in inputs:
+        account = accountant.account(x[None])
+        by_formula = estimates(account, sizes, tokens, dim)
+        survey.add(account, _spreads(account, by_formula, layers_of(account, by_formula), how))
+    if not survey.pictures:
+        return None
+    mean = survey.mean
+    without = vanilla(model.architecture, model.config, size, size)
+    return Report(model.arithmetic.name, size, survey, mean, estimates(mean, sizes, tokens, dim), without, how)
+
+
+def _spreads(
+    account: Account, by_formula: Mapping[str, Estimate], layers: Mapping[str, list[str]], how: Technology
+) -> Iterator[tuple[str, float]]:
+    """Energies of one picture in pJ whose spread is shown: counted, of each layer and of all; and by the formula."""
+    counted = energy(account, how)
+    for words, stages in layers.items():
+        kind = SYNAPSES if (stages[0], SYNAPSES) in counted else "attention"
+        yield words, float(sum(counted[stage, kind].sum() for stage in stages))
+    yield "formula", sum(estimate.energy(how) for estimate in by_formula.values())
+    yield "synapses", float(sum(pj.sum() for (_, kind), pj in counted.items() if kind == SYNAPSES))
+    yield "counted", float(sum(pj.sum() for pj in counted.values()))
+
+
+def to_csv(report: Report) -> str:
+    """A row for each stage, kind and time step: means over the pictures."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["stage", "kind", "time_step", *FIELDS, "firing_rate", "picojoules"])
+    counted = energy(report.account, report.how)
+    for (stage, kind), cell in report.account.cells.items():
+        rates = rate(cell[FIELDS.index("events")], cell[FIELDS.index("neurons")])
+        for t in range(report.account.time_steps):
+            shown = "" if np.isnan(rates[t]) else f"{rates[t]:.9g}"
+            values = [f"{value:.15g}" for value in cell[:, t]]
+            writer.writerow([stage, kind, t, *values, shown, f"{counted[stage, kind][t]:.15g}"])
+    return text.getvalue()
+
+
+def to_json(report: Report, memory: bool) -> dict[str, Any]:
+    """Everything, as JSON takes it: means over the pictures by stage, kind and time step."""
+    account, counted = report.account, energy(report.account, report.how)
+    stages: dict[str, Any] = {}
+    for (stage, kind), cell in account.cells.items():
+        fields = {name: row.tolist() for name, row in zip(FIELDS, cell, strict=True) if row.any()}
+        stages.setdefault(stage, {})[kind] = {**fields, "picojoules": counted[stage, kind].tolist()}
+    for stage, estimate in report.estimates.items():
+        stages.setdefault(stage, {})["formula"] = {
+            "macs": estimate.macs, "acs": estimate.acs, "pooling": estimate.pooling, "borders": estimate.borders,
+            "picojoules": estimate.energy(report.how),
+        }  # fmt: skip
+    numbers = {name: {"mean": s.mean, "deviation": s.deviation} for name, s in report.survey.spreads.items()}
+    words = memory_words(account)
+    return {
+        "pictures": report.survey.pictures,
+        "size": report.size,
+        "arithmetic": report.arithmetic,
+        "time_steps": account.time_steps,
+        "technology": vars(report.how),
+        "picojoules": {name: numbers[name] for name in ("formula", "synapses", "counted")},
+        "synaptic_operations": {n: account.total(n) for n in ("dense", "effective_macs", "effective_acs")},
+        "vanilla": {
+            **vars(report.vanilla),
+            "macs": report.vanilla.macs,
+            "picojoules": report.vanilla.macs * report.how.mac,
+        },
+        "early_exit": {s: {n: v.tolist() for n, v in vars(e).items()} for s, e in account.early_exit.items()},
+        **(
+            {"memory": {n: {"words": w, "picojoules": w * report.how.word} for n, w in words.items()}} if memory else {}
+        ),
+        "stages": stages,
+    }

@@ -1,0 +1,150 @@
+"""The report on a screen: the layers, all operations, the sums."""
+
+from rich.console import Console
+from rich.table import Table
+
+from .account import SYNAPSES
+from .report import Report
+from .technology import energy, memory_words
+
+KINDS = {
+    SYNAPSES: "weight layers",
+    "bias": "biases",
+    "residual": "shortcuts",
+    "leak": "neurons: leak",
+    "threshold": "neurons: threshold",
+    "pool": "pooling of spikes (OR)",
+    "max_pool": "pooling of currents (maximum)",
+    "attention": "attention: mask (AND) and add",
+    "token_mean": "mean over tokens",
+    "time_mean": "mean over time",
+    "register": "registers: other fraction bits",
+}
+
+
+def show(console: Console, report: Report, memory: bool) -> None:
+    """Print the report; with `memory` also the words that move."""
+    how, steps = report.how, report.account.time_steps
+    console.print(f"{report.arithmetic}, {steps} time steps; {how.name}: {how.mac:g} pJ per MAC, {how.add:g} pJ per AC")
+    console.print(f"[dim]{how.source}[/]\n")
+    _show_layers(console, report)
+    _show_kinds(console, report)
+    _show_sums(console, report)
+    if memory:
+        _show_memory(console, report)
+
+
+def _show_layers(console: Console, report: Report) -> None:
+    many = report.survey.pictures > 1
+    operations = ("formula, M", "+ pooling", "- borders", "counted, M")
+    table = _table("weight layer", "fires", "is read", *operations, "formula, uJ", "counted, uJ", *["+-"] * many)
+    counted = energy(report.account, report.how)
+    for words, stages in report.layers().items():
+        parts = [report.estimates[stage] for stage in stages]
+        kind = SYNAPSES if (stages[0], SYNAPSES) in counted else "attention"
+        table.add_row(
+            words,
+            *_shown_rates(report, stages[0]),
+            _mega(sum(part.macs + part.acs for part in parts)),
+            _mega(sum(part.pooling for part in parts), nothing=""),
+            _mega(-sum(part.borders for part in parts), nothing=""),
+            _mega(sum(report.account.get(stage, kind, field).sum() for stage in stages for field in ("ac", "mac"))),
+            _mega(sum(part.energy(report.how) for part in parts)),
+            _mega(sum(counted[stage, kind].sum() for stage in stages)),
+            *[_mega(report.deviation(words))] * many,
+        )
+    console.print(table)
+    console.print(
+        "[dim]fires: spikes per neuron and time step of the layer before; is read: behind the pool; formula: FLOPs x "
+        "rate x time steps;\nattention: by formula (rate of Q + rate of K) x tokens x channels, counted the additions "
+        "of K AND V over tokens[/]\n"
+    )
+
+
+def _shown_rates(report: Report, stage: str) -> tuple[str, str]:
+    """Firing rates over all time steps, as its neurons fire and behind the pool."""
+    rates = report.rates(stage)
+    if rates is None:
+        return ("analog", "analog") if (stage, SYNAPSES) in report.account.cells else ("", "")
+    return f"{rates[0]:.3f}", f"{rates[1]:.3f}"
+
+
+def _show_kinds(console: Console, report: Report) -> None:
+    table = _table("all operations", "additions", "multiplications", "comparisons", "shifts", "energy, uJ")
+    counted = energy(report.account, report.how)
+    fields = ("ac", "mac", "comparisons", "shifts")
+    present = {kind for _, kind in counted}
+    for kind, words in KINDS.items():
+        if kind in present:
+            spent = sum(pj.sum() for (_, k), pj in counted.items() if k == kind)
+            table.add_row(words, *(_count(report.account.total(field, kind)) for field in fields), _mega(spent))
+    total = *(_count(report.account.total(field)) for field in fields), _mega(sum(pj.sum() for pj in counted.values()))
+    table.add_row("[bold]sum[/]", *(f"[bold]{value}[/]" for value in total))
+    console.print(table)
+    console.print(
+        "[dim]a MAC is one multiplication here, its addition included; comparisons of spikes (AND, OR) cost "
+        f"{report.how.bit:g} pJ, shifts by a constant {report.how.shift:g}[/]\n"
+    )
+
+
+def _show_sums(console: Console, report: Report) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    for _ in range(2):
+        table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    many, spreads = report.survey.pictures > 1, report.survey.spreads
+    for words, name in (
+        ("weight layers, by the paper's formula", "formula"),
+        ("weight layers, counted", "synapses"),
+        ("all operations, counted", "counted"),
+    ):
+        table.add_row(words, _milli(spreads[name].mean), f"+- {_milli(spreads[name].deviation)}" if many else "")
+    without = report.vanilla.macs * report.how.mac
+    by_formula, counted = (f"{without / spreads[name].mean:.1f}" for name in ("formula", "counted"))
+    ratios = f"{by_formula} x the formula, {counted} x all that was counted"
+    table.add_row("the same network without spikes, vanilla attention", _milli(without), "", ratios)
+    console.print(table)
+    acs, macs, dense = (_count(report.account.total(name)) for name in ("effective_acs", "effective_macs", "dense"))
+    console.print(f"\nsynaptic operations: {acs} effective ACs and {macs} effective MACs of {dense} dense ones")
+    exits = report.account.early_exit.values()
+    if exits:
+        made, saved, sums = (
+            _count(sum(getattr(each, name).sum() for each in exits)) for name in ("comparisons", "saved", "additions")
+        )
+        console.print(
+            f"an attention that leaves a channel at its first hit, as an OR may, would save {saved} of {made} ANDs of "
+            f"K with V, and all {sums} additions"
+        )
+
+
+def _show_memory(console: Console, report: Report) -> None:
+    words, rows, how = memory_words(report.account), report.account.total("weight_rows"), report.how
+    weights, membranes = (f"{_count(words[name])} words, {_milli(words[name] * how.word)}" for name in words)
+    console.print(
+        f"memory, {how.word:g} pJ per word: {_count(rows)} weight rows = {weights}; membranes read and written: "
+        f"{membranes}"
+    )
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(first, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _mega(value: float, nothing: str = "0.000") -> str:
+    """Millions; of picojoules: microjoules."""
+    if abs(value) < 0.5:  # none, but for the last bits of a mean
+        return nothing
+    return "<0.001" if 0 < value < 5e2 else f"{value / 1e6:,.3f}"
+
+
+def _milli(pj: float) -> str:
+    return f"{pj / 1e9:.4g} mJ"
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"

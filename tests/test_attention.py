@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def drawing() -> "object":
+def drawing() -> Any:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'sdt_ref[report]'")
     from sdt_ref.drawing import attention
 
@@ -125,9 +126,9 @@ def test_a_silent_network_has_no_shares(tmp_path: Path, capsys: Capture) -> None
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_a_picture_is_written(ending: str, drawing: object, tmp_path: Path, capsys: Capture) -> None:
+def test_a_picture_is_written(ending: str, drawing: Any, tmp_path: Path, capsys: Capture) -> None:
     """Whatever the name holds: markup of pictures and of terminals, signs that the font lacks."""
-    photo = tmp_path / "caf\u00e9 $x_1$ \u732b [bold] of a rather long name.jpg"
+    photo = tmp_path / "caf\u00e9 $\\x$ \u732b [bold] of a rather long name.jpg"
     photo.write_bytes(CAT.read_bytes())
     path = tmp_path / f"map.{ending}"
     assert attention.main([str(photo), "-o", str(path), "--json"]) == 0
@@ -137,41 +138,48 @@ def test_a_picture_is_written(ending: str, drawing: object, tmp_path: Path, caps
     assert sorted(tmp_path.iterdir()) == sorted([photo, path])
 
 
-def test_the_picture_follows_the_maps(drawing: object, tmp_path: Path) -> None:
-    """Another mask, another number of spikes at one token: another picture, there and nowhere else."""
-    [seen] = attention_maps(model_of(SMALL)(input_of(SMALL), record=True).spikes)
+def test_the_picture_follows_the_maps(drawing: Any, tmp_path: Path) -> None:
+    """A channel more in the mask, a spike more at a token: another picture, there and nowhere else."""
+    n = Network(drive=1.5, batch=1, pooling_stat="0001", num_heads=4)  # 4x4 tokens, 4x4 channels
+    [seen] = attention_maps(model_of(n)(input_of(n), record=True).spikes)
     photo = Image.new("RGB", (8, 8), "gray")
 
     def pixels(shown: AttentionMap) -> np.ndarray:
-        drawing.draw(tmp_path / "map.png", [shown], range(3), photo, "photo")  # type: ignore[attr-defined]
+        drawing.draw(tmp_path / "map.png", [shown], range(3), photo, "photo")
         return np.asarray(Image.open(tmp_path / "map.png").convert("RGB")).astype(int)
 
     before = pixels(seen)
-    height, width = before.shape[:2]
     assert np.array_equal(before, pixels(seen))
+    _, _, _, tokens, channels, *_ = drawing.figure([seen], range(3), photo, "photo").axes  # of step 1
+    height, width = before.shape[:2]
+
+    def share_that_changed(after: np.ndarray, axes: Any, row: int, column: int) -> tuple[float, int]:
+        """Of one of 4x4 cells of the axes, the share of the pixels that differ; and how many do beside it."""
+        box = axes.get_position()
+        top, left = (1 - box.y1) * height, box.x0 * width
+        high, wide = box.height * height / 4, box.width * width / 4
+        inside = np.zeros((height, width), np.bool_)
+        inside[
+            round(top + row * high) : round(top + (row + 1) * high),
+            round(left + column * wide) : round(left + (column + 1) * wide),
+        ] = True
+        differ = (before != after).any(axis=2)
+        differ[round(top + 4 * high) + 1 :] = False  # below stands the number of channels
+        return float(differ[inside].mean()), int((differ & ~inside).sum())
+
     mask, passing = seen.mask.copy(), seen.passing.copy()
-    mask[1, 5] ^= True
-    low, left, changed = changes(before, pixels(dataclasses.replace(seen, mask=mask)))
-    assert 0 < changed < 0.02 * height * width
-    assert low > height * 0.8  # among the channels
-    passing[1, 0, 0] = 0 if passing[1, 0, 0] else 1
+    mask[1, 6] ^= True  # head 1, its channel 2
+    changed, beside = share_that_changed(pixels(dataclasses.replace(seen, mask=mask)), channels, 1, 2)
+    assert changed > 0.7
+    assert beside < 100  # a line of pixels around
+    passing[1, 0, 3] = 0 if passing[1, 0, 3] else passing.max()
     assert passing.max() == seen.passing.max()  # the scale stays
-    low, left, changed = changes(before, pixels(dataclasses.replace(seen, passing=passing)))
-    assert 0 < changed < 0.02 * height * width
-    assert height * 0.5 < low < height * 0.8  # in the photo
-    assert width * 0.3 < left < width * 0.5  # of step 1
+    changed, beside = share_that_changed(pixels(dataclasses.replace(seen, passing=passing)), tokens, 0, 3)
+    assert changed > 0.02
+    assert beside == 0
 
 
-SMALL = Network(drive=1.5, batch=1)
-
-
-def changes(one: np.ndarray, other: np.ndarray) -> tuple[int, int, int]:
-    """First row and column of two pictures that differ, and how many pixels do."""
-    rows, columns = (one != other).any(axis=2).nonzero()
-    return int(rows.min()), int(columns.min()), len(rows)
-
-
-def test_any_number_of_blocks_steps_and_heads_fits(drawing: object) -> None:
+def test_any_number_of_blocks_steps_and_heads_fits(drawing: Any) -> None:
     """Photos do not overlap, and stay within the sheet; long time is wrapped; no text leaves it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -182,7 +190,7 @@ def test_any_number_of_blocks_steps_and_heads_fits(drawing: object) -> None:
     ):
         maps = attention_maps(model_of(n)(input_of(n), record=True).spikes)
         photo = Image.new("RGB", (n.width, n.height))
-        made = drawing.figure(maps, range(n.time_steps), photo, "m" * 99 + ".jpg")  # type: ignore[attr-defined]
+        made = drawing.figure(maps, range(n.time_steps), photo, "m" * 99 + ".jpg")
         FigureCanvasAgg(made).draw()
         sheet = made.bbox
         boxes = [axes.get_tightbbox() for axes in made.axes] + [text.get_window_extent() for text in made.texts]
@@ -225,7 +233,7 @@ def test_bad_input_is_one_line(arguments: list[str], message: str, capsys: Captu
     ],
 )
 def test_a_picture_that_cannot_be_written_is_refused_first(
-    output: str, message: str, drawing: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    output: str, message: str, drawing: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     (tmp_path / "folder.png").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -251,7 +259,7 @@ def test_without_matplotlib_there_is_the_table(
     assert "K AND V" in capsys.readouterr().out
 
 
-def test_event_camera_weights_take_no_photo(drawing: object, tmp_path: Path, capsys: Capture) -> None:
+def test_event_camera_weights_take_no_photo(drawing: Any, tmp_path: Path, capsys: Capture) -> None:
     weights_file.save(tmp_path / "w.h5", weights_of(Network(in_channels=2)))
     assert attention.main(["--weights", str(tmp_path / "w.h5"), "-o", str(tmp_path / "map.png")]) == 2
     captured = capsys.readouterr()
@@ -260,7 +268,7 @@ def test_event_camera_weights_take_no_photo(drawing: object, tmp_path: Path, cap
     assert [path.name for path in tmp_path.iterdir()] == ["w.h5"]
 
 
-def test_too_large_a_picture_is_refused_but_not_a_table(drawing: object, tmp_path: Path, capsys: Capture) -> None:
+def test_too_large_a_picture_is_refused_but_not_a_table(drawing: Any, tmp_path: Path, capsys: Capture) -> None:
     weights_file.save(tmp_path / "w.h5", weights_of(Network(time_steps=520)))
     arguments = ["--weights", str(tmp_path / "w.h5"), "-o", str(tmp_path / "map.png")]
     assert attention.main(arguments) == 2

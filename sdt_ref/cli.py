@@ -31,6 +31,7 @@ class Command(Protocol):
 COMMANDS = {
     "infer": "classify a picture, and show which spikes said so",
     "calibrate": "choose the registers of fixed point from sample pictures",
+    "attention": "show which tokens and channels each attention lets through",
     "evaluate": "measure the accuracy on a folder or pack of pictures",
     "energy": "count where operations and energy go, stage by stage",
     "trace": "record every register of one run in fixed point",
@@ -96,6 +97,17 @@ def load_model(options: argparse.Namespace) -> "SpikeDrivenTransformer":
 
     arithmetic = options.arithmetic or ("float32" if options.formats is None else "fixed")
     return load(options.weights, arithmetic, options.threads, options.formats)
+
+
+def numbers(option: str, text: str) -> list[int]:
+    """Read an option's '0,2-3'; a range ends after 4096 numbers, more than there are time steps or blocks."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal() and len(part) < 12):
+            raise ConfigError(f"{option}: expected whole numbers and ranges such as 0,2-3, found '{text}'")
+        found += range(int(first), min(int(last or first), int(first) + 4096) + 1)
+    return found
 
 
 def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:

@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.table import Table
 
 from . import cli
-from .errors import ConfigError
 from .golden.trace import Trace, open_trace, write_trace
 from .image import open_picture, preprocess
 
@@ -18,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Record a trace; exit code 0, or 2 for bad input."""
     options = _parser().parse_args(argv)
     options.arithmetic = options.arithmetic or "fixed"
-    steps = None if options.steps is None else _steps(options.steps)
+    steps = None if options.steps is None else cli.numbers("--steps", options.steps)
     model = cli.load_model(options)
     how = model.preprocessing.at(options.size)
     with as_file(files(__package__) / "data" / "cat.jpg") as sample:
@@ -42,17 +41,6 @@ def _parser() -> cli.Parser:
     parser.add_argument("--steps", metavar="A-B,C", help="time steps to record (default: all)")
     cli.add_model_options(parser)
     return parser
-
-
-def _steps(text: str) -> list[int]:
-    """Read '0,2-3'."""
-    steps: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal() and len(part) < 12):
-            raise ConfigError(f"--steps: expected whole numbers and ranges such as 0,2-3, found '{text}'")
-        steps += range(int(first), min(int(last or first), 4096) + 1)
-    return steps
 
 
 def _show(path: str, trace: Trace) -> None:

@@ -64,5 +64,5 @@ def test_versions_agree() -> None:
 
 
 def test_torch_is_not_needed_to_run() -> None:
-    code = "import sys, sdt_ref.infer, sdt_ref.evaluate; sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
+    code = "import sys, sdt_ref.attention, sdt_ref.infer, sdt_ref.evaluate; sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
     run(sys.executable, "-c", code, cwd=ROOT)

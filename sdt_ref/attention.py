@@ -1,0 +1,113 @@
+"""Command line: which tokens and channels each attention lets through, as a table and as a picture."""
+
+import sys
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from . import cli
+from .attention_map import AttentionMap, attention_maps
+from .errors import ConfigError
+from .image import crop, open_picture, preprocess
+
+
+@cli.guarded
+def main(argv: Sequence[str] | None = None) -> int:
+    """Show the attention on one picture; exit code 0, or 2 for bad input."""
+    options = _parser().parse_args(argv)
+    if options.output is not None:
+        from .drawing import canvas
+
+        canvas.require(options.output)
+    model = cli.load_model(options)
+    steps = _chosen("--steps", options.steps, model.config.time_steps)
+    blocks = _chosen("--blocks", options.blocks, model.architecture.depth)
+    if options.output is not None:
+        from .drawing import attention as drawing  # needs matplotlib
+
+        drawing.require_tiles(len(blocks), len(steps))
+    how = model.preprocessing.at(options.size)
+    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
+        source = Path(options.image) if options.image is not None else sample
+        picture = open_picture(source)
+    x = preprocess(picture, how)[None]
+    screen = cli.Screen(stderr=True)
+    with cli.kernels_loading(screen), cli.working(screen, "computing"):
+        maps = attention_maps(model(x, record=True).spikes)
+    maps = [maps[j] for j in blocks]
+    if options.output is not None:
+        drawing.draw(options.output, maps, steps, crop(picture, how), source.name)
+    if options.json:
+        cli.print_json(_summary(source, how.size, model.arithmetic.name, maps, steps, options.output))
+        return 0
+    console = cli.Screen()
+    name = source.name if options.image is not None else f"{source.name}, the sample photo"
+    console.print(f"[bold]{cli.plain(name)}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}\n")
+    _show(console, maps, steps)
+    if options.output is not None:
+        console.print(f"\n{cli.plain(options.output)}: {len(blocks)} x {len(steps)} maps")
+    return 0
+
+
+def _parser() -> cli.Parser:
+    parser = cli.parser("attention", "python -m sdt_ref.attention photo.jpg -o map.png --blocks 1 --steps 0-3")
+    parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
+    parser.add_argument("-o", "--output", metavar="MAP.png", help="picture to write, .png, .svg or .pdf")
+    parser.add_argument("--blocks", metavar="A-B,C", help="blocks to show (default: all)")
+    parser.add_argument("--steps", metavar="A-B,C", help="time steps to show (default: all)")
+    cli.add_model_options(parser)
+    return parser
+
+
+def _chosen(option: str, text: str | None, n: int) -> list[int]:
+    if text is None:
+        return list(range(n))
+    chosen = sorted(set(cli.numbers(option, text)))
+    if not chosen or chosen[-1] >= n:
+        raise ConfigError(f"{option}: expected numbers from 0 to {n - 1}, found '{text}'")
+    return chosen
+
+
+def _show(console: cli.Screen, maps: Sequence[AttentionMap], steps: Sequence[int]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in ("block", "step", "K AND V", "channels pass", "Q spikes", "pass", "share", "tokens"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for seen in maps:
+        for t in steps:
+            q, passed, channels = int(seen.q[t]), int(seen.passed[t]), seen.mask[t]
+            table.add_row(
+                *(f"{seen.block}", f"{t}", f"{seen.kv[t]:,}", f"{channels.sum():,} of {channels.size:,}"),
+                *(f"{q:,}", f"{passed:,}", f"{passed / q:.1%}" if q else ""),
+                f"{seen.tokens[t]:,} of {seen.passing[t].size:,}",
+            )
+    console.print(table)
+    console.print(
+        "[dim]K AND V: spikes that both have, over all tokens; they choose the channels that pass, for every token\n"
+        "pass: Q spikes in those channels; tokens: those that have any[/]"
+    )
+
+
+def _summary(
+    source: Path, size: int, arithmetic: str, maps: Sequence[AttentionMap], steps: Sequence[int], output: str | None
+) -> dict[str, Any]:
+    def step(seen: AttentionMap, t: int) -> dict[str, Any]:
+        spikes = {name: int(getattr(seen, name)[t]) for name in ("q", "k", "v", "kv", "passed", "output", "tokens")}
+        channels = seen.mask[t].nonzero()[0].tolist()
+        return {"step": t, **spikes, "channels": channels, "passing": seen.passing[t].tolist()}
+
+    return {
+        "image": str(source),
+        "size": size,
+        "arithmetic": arithmetic,
+        "picture": output,
+        "n_channels": maps[0].mask.shape[1],
+        "n_heads": maps[0].heads,
+        "blocks": [{"block": seen.block, "steps": [step(seen, t) for t in steps]} for seen in maps],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -89,6 +89,7 @@ def _sample_set(path: Path, classes: tuple[str, ...], split: str | None) -> Any:
         return found
     if path.suffix.lower() in (".h5", ".hdf5"):
         return open_pictures(path, classes, split)
+    require_file(path, "picture", ImageError)
     return [(str(path), path)]
 
 

@@ -7,6 +7,7 @@ from itertools import islice
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from . import cli
 from .cost import screen
@@ -125,7 +126,7 @@ def _readable(
     ):
         for name, source in bar.track(pictures, total=len(pictures), description="counting"):
             try:
-                x = preprocess(open_picture(source, as_official=len(pictures) > 1), how)
+                x = preprocess(open_picture(source, as_official=len(pictures) > 1), how)  # one alone: as infer does
             except ImageError as error:
                 unreadable.append((name, str(error)))
                 continue
@@ -154,8 +155,8 @@ def _show_official(statistic: OfficialStatistic, as_json: bool) -> None:
         shown.add_row(hook, *(f"{rates[step][hook]:.6f}" for step in rates))
     console.print(shown)
     console.print(
-        f"[dim]as firing_num.py prints it: the sum over {L} batches divided by {L - 1}, so each rate is {L / (L - 1):.4f} "
-        "times the true one[/]"
+        f"[dim]as firing_num.py prints it: the sum over {L} batches divided by {L - 1}, so each rate is "
+        f"{L / (L - 1):.4f} times the true one[/]"
     )
 
 

@@ -200,7 +200,7 @@ def saved_by_exit(k: SpikeEvents, kv: SpikeEvents) -> np.ndarray:
     pairs = k.n_rows // n  # time steps times samples
     first = np.full((pairs, k.n_channels), n)
     pair, token = np.divmod(np.repeat(np.arange(kv.n_rows), np.diff(kv.offsets)), n)
-    first[pair[::-1], kv.channels[::-1]] = token[::-1]  # of equal places the last one written stays: the first token
+    np.minimum.at(first, (pair, kv.channels), token)
     pair, token = np.divmod(np.repeat(np.arange(k.n_rows), np.diff(k.offsets)), n)
     late = token > first[pair, k.channels]
     return np.bincount(pair[late] // (pairs // k.grid[0]), minlength=k.grid[0])

@@ -22,6 +22,7 @@ def draw(path: str | os.PathLike[str], report: Report) -> None:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.25))
     _draw_rates(above, report, layers)
     _draw_energy(below, report, layers)
+    below.set_xlim(-0.8, len(layers) - 0.2)
     below.set_xticks(range(len(layers)), layers, rotation=90, fontsize=8)
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)

@@ -20,7 +20,7 @@ from sdt_ref.presets import PRESETS
 from sdt_ref.run import MAX_THREADS
 from sdt_ref.weights import Weights, load
 
-from . import fixed, growth, memory, startup, sweep
+from . import counters, fixed, growth, memory, startup, sweep
 from .ceiling import LEVELS, additions_per_second
 from .compare import Row, compare
 from .engines import ENGINES
@@ -28,7 +28,7 @@ from .networks import calibrated, photo
 
 SHIPPED = "shipped"
 NETWORKS = ("sdt-8-384", "sdt-8-512", "sdt-8-768", "sdt-2-512-cifar10", SHIPPED)
-PARTS = ("engines", "fixed", "sweep", "growth", "startup", "memory")
+PARTS = ("engines", "fixed", "counters", "sweep", "growth", "startup", "memory")
 DRAWN = {"engines", "sweep", "growth"}
 PICTURES = (".png", ".pdf", ".svg")
 G = 1e9
@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             engines[f"{network}, batch {batch}"] = _engines(console, network, batch, options, ceilings)
     if "fixed" in options.parts:
         _fixed(console, options)
+    if "counters" in options.parts:
+        _counters(console, options)
     if "sweep" in options.parts:
         points = _sweep(console, options)
     if "growth" in options.parts:
@@ -87,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("parts", nargs="*", type=_one_of(PARTS), default=PARTS, metavar="PART",
                         help=f"of {', '.join(PARTS)}; default: all of them")  # fmt: skip
     parser.add_argument("--network", nargs="+", default=NETWORKS, type=_one_of([*PRESETS, SHIPPED]), metavar="NAME",
-                        help=f"for engines and fixed; default: {', '.join(NETWORKS)}")  # fmt: skip
+                        help=f"for engines, fixed and counters; default: {', '.join(NETWORKS)}")  # fmt: skip
     parser.add_argument("--batch", nargs="+", type=_number(1, 1024), default=[1, 16], metavar="B",
-                        help="for engines and fixed; default: 1 16")  # fmt: skip
+                        help="for engines, fixed and counters; default: 1 16")  # fmt: skip
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), type=_one_of(ENGINES), metavar="NAME",
                         help=f"default: {quoted(ENGINES)}")  # fmt: skip
     parser.add_argument("--threads", type=_number(1, MAX_THREADS), default=2, metavar="N", help="default: 2")
@@ -179,6 +181,16 @@ def _fixed(console: Console, options: argparse.Namespace) -> None:
             times = [f"{1000 * statistics.median(seconds):,.1f}" for seconds in (pair.float32, pair.fixed)]
             additions = " ".join(f"{n / G:.2f}" for n in pair.additions)
             table.add_row(network, str(batch), str(pair.threads), *times, f"{pair.ratio:.2f} x", additions)
+    console.print(table)
+
+
+def _counters(console: Console, options: argparse.Namespace) -> None:
+    table = _table("counting operations, ms", ["network", "batch", "counting", "not counting", "counting takes"])
+    for network, batch in product(options.network, options.batch):
+        weights = _weights(network, options.seed)
+        cost = counters.measure(weights, photo(weights.preprocessing.size, batch), options.threads, options.runs)
+        times = [f"{1000 * statistics.median(seconds):,.2f}" for seconds in (cost.counting, cost.silent)]
+        table.add_row(network, str(batch), *times, f"{cost.share:+.1%}")
     console.print(table)
 
 

@@ -123,11 +123,16 @@ class AnalogCurrent:
 
     def finish(self, run: Run) -> None:
         """See Current. Each tap inside the image is C_in multiply-accumulates for each output of its panel."""
-        macs = np.zeros(run.time_steps, np.int64)
-        macs[: self._frames] = self.encoder.panel_widths @ sum(self._taps) * self.encoder.n_inputs
-        run.count_layer(self.encoder.name, mac=macs)
-        biases = np.where(np.arange(run.time_steps) < self._frames, positions(self.grid) * self.n_channels, 0)
-        run.count_other("bias", self.module, ac=biases)
+        frames, T, outputs = self._frames, run.time_steps, positions(self.grid) * self.n_channels
+        widths, taps, inputs = self.encoder.panel_widths, self._taps, self.encoder.n_inputs
+
+        def per_step(values: np.ndarray | int) -> np.ndarray:
+            steps = np.zeros(T, np.int64)
+            steps[:frames] = values
+            return steps
+
+        run.tally.layer(self.encoder.name, lambda: {"mac": per_step(widths @ sum(taps) * inputs)})
+        run.tally.other("bias", self.module, lambda: {"ac": per_step(outputs)})
 
 
 def encoder(name: str, parameters: Parameters) -> Encoder | BitPlaneEncoder:

@@ -1,6 +1,6 @@
 """LIF and PLIF neurons: current in, spikes out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class Neuron:
             run.recording.add_neurons(self.module, inputs, sums)
         spikes = SpikeEvents.from_kernel(current.grid, C, tiles)
         run.count_other("threshold", self.module, comparisons=n * C, events=spikes.events_per_step(), neurons=n * C)
-        self._dynamics.count(self.module, current, np.sum(beyond, axis=0), run)
+        self._dynamics.count(self.module, current, beyond, run)
         return spikes
 
     def _official_axes(self, current: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ class FloatingPoint:
         """[P, T, n, PANEL] currents as the neurons see them, [T, n, C]."""
         return out_of_panels(panels, current.n_channels)
 
-    def count(self, module: str, current: Current, beyond: np.ndarray, run: Run) -> None:
+    def count(self, module: str, current: Current, beyond: Sequence[np.ndarray], run: Run) -> None:
         """Enter the operations of all updates: for each a subtraction, and a multiplication with an addition."""
         updates = positions(current.grid) * current.n_channels
         run.count_other("leak", module, ac=updates, mac=updates)
@@ -170,7 +170,7 @@ class FixedPoint:
         )
         return out_of_panels(x, current.n_channels)
 
-    def count(self, module: str, current: Current, beyond: np.ndarray, run: Run) -> None:
+    def count(self, module: str, current: Current, beyond: Sequence[np.ndarray], run: Run) -> None:
         """Enter the operations of all updates: for each a subtraction, and the leak's terms, shifted and added."""
         assert current.fraction is not None
         n, (terms, _) = positions(current.grid), self._leak
@@ -178,4 +178,4 @@ class FixedPoint:
         moved = self.register.moved(current.fraction, current.n_channels)
         run.count_other("register", module, shifts=n * moved)
         run.count_other("leak", module, ac=updates * (1 + len(terms)), shifts=updates * sum(k > 0 for _, k in terms))
-        run.count_overflows(f"{module}.membrane", beyond)
+        run.count_overflows(f"{module}.membrane", np.sum(beyond, axis=0))

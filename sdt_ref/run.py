@@ -12,7 +12,7 @@ import numpy as np
 
 from .events import SpikeEvents
 from .recording import Recording
-from .result import OperationCount
+from .tally import Tally
 
 MAX_THREADS = 256
 
@@ -47,7 +47,8 @@ class Run:
     meet : meet(part, act) adds the parts of all threads that run the same stages on different tokens, lets one of them
         act on the sum, and returns what act returned to all of them; one that runs alone acts on its part
     n_tokens : of each sample, where a thread has but a share of them; or None
-    counts, stage_counts, overflows : see Result
+    tally : takes the operations
+    overflows : see Result
     """
 
     def __init__(
@@ -63,8 +64,7 @@ class Run:
         self.recording = recording or Recording()
         self.meet = meet or (lambda part, act: act(part))
         self.n_tokens = n_tokens
-        self.counts: dict[str, OperationCount] = {}
-        self.stage_counts: dict[str, dict[str, OperationCount]] = {}
+        self.tally = Tally(time_steps)
         self.overflows: dict[str, np.ndarray] = {}
 
     def tile_size(self, total: int, most: int, least: int) -> int:
@@ -115,19 +115,9 @@ class Run:
             self.recording.add_spikes(hook, events)
         return events
 
-    def count_layer(self, name: str, **operations: np.ndarray | int) -> None:
-        """Enter the operations of a weight layer: fields of OperationCount, per time step."""
-        self.counts[name] = count = OperationCount.none(self.time_steps)
-        for field, value in operations.items():
-            getattr(count, field)[:] = value
-
     def count_other(self, kind: str, stage: str, **operations: np.ndarray | int) -> None:
-        """Add operations outside the weight layers: fields of OperationCount, per time step; see Result."""
-        stages = self.stage_counts.setdefault(kind, {})
-        if stage not in stages:
-            stages[stage] = OperationCount.none(self.time_steps)
-        for field, value in operations.items():
-            getattr(stages[stage], field)[:] += value
+        """Enter operations outside the weight layers: fields of OperationCount, per time step; see Result."""
+        self.tally.other(kind, stage, lambda: operations)
 
     def count_overflows(self, register: str, per_step: np.ndarray) -> None:
         """Add the numbers that did not fit into a register, int64[T]."""

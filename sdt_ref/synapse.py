@@ -159,19 +159,20 @@ class SynapticCurrent:
 
         An image that is the same at every step is read, and its bias added, at the first one.
         """
+        frames, T = self.events.grid[0], run.time_steps
+        widths, added, events = self.synapse.panel_widths, self._rows_added, self.events.events_per_step()
+        neurons, outputs = positions(self.grid) * self.synapse.n_inputs, positions(self.grid) * self.n_channels
 
         def per_step(values: np.ndarray | int) -> np.ndarray:
-            steps = np.zeros(run.time_steps, np.int64)
-            steps[: self.events.grid[0]] = values
+            steps = np.zeros(T, np.int64)
+            steps[:frames] = values
             return steps
 
-        run.count_layer(
+        run.tally.layer(
             self.synapse.name,
-            ac=per_step(self.synapse.panel_widths @ sum(self._rows_added)),
-            events=per_step(self.events.events_per_step()),
-            neurons=per_step(positions(self.grid) * self.synapse.n_inputs),
+            lambda: {"ac": per_step(widths @ sum(added)), "events": per_step(events), "neurons": per_step(neurons)},
         )
-        run.count_other("bias", self.module, ac=per_step(positions(self.grid) * self.n_channels))
+        run.tally.other("bias", self.module, lambda: {"ac": per_step(outputs)})
         if self._beyond:
             run.count_overflows(f"{self.synapse.module}.accumulator", per_step(np.sum(self._beyond, axis=(0, 1))))
 

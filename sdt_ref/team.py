@@ -7,8 +7,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial, reduce
-from operator import add
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ import numpy as np
 from .current import Stream
 from .events import SpikeEvents
 from .recording import Recording
-from .result import OPERATIONS, OperationCount
 from .run import Run
 
 WORTH_A_MEMBER = 1 << 24  # values of the stream times channels; with less, threads wait for Python's lock in turns
@@ -89,13 +87,8 @@ class _Meeting:
 
 def _hand_over(members: Sequence[Run], run: Run, grid: tuple[int, ...]) -> None:
     """Enter into a run what all members counted and recorded; what the first one did alone is taken as it is."""
-    first = members[0]
-    for name in first.counts:
-        run.count_layer(name, **_fields(reduce(add, (member.counts[name] for member in members))))
     for member in members:
-        for kind, stages in member.stage_counts.items():
-            for stage, count in stages.items():
-                run.count_other(kind, stage, **_fields(count))
+        run.tally.take(member.tally)
         for register, per_step in member.overflows.items():
             run.count_overflows(register, per_step)
     recorded = [member.recording for member in members]
@@ -116,7 +109,3 @@ def _hand_over(members: Sequence[Run], run: Run, grid: tuple[int, ...]) -> None:
     for module, stream in recorded[0].streams.items():
         whole = joined("streams", module)
         run.recording.add_stream(module, stream if whole is None else whole, joined("sums", module))
-
-
-def _fields(count: OperationCount) -> dict[str, np.ndarray]:
-    return {name: getattr(count, name) for name in OPERATIONS}

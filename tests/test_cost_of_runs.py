@@ -5,6 +5,7 @@ import io
 import json
 import math
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from sdt_ref.cost.technology import ON_BITS, TECHNOLOGIES, energy, memory_words,
 from sdt_ref.dense import layers as dense
 from sdt_ref.events import SpikeEvents
 from sdt_ref.result import OPERATIONS, OperationCount, Result
-from sdt_ref.wiring import counted_as, wiring
+from sdt_ref.wiring import wiring
 
 from .equality import assert_same
 from .networks import Network, input_of, model_of, weights_of
@@ -119,30 +120,36 @@ def assert_operations(actual: OperationCount, expected: dict[str, np.ndarray], n
         assert_same(getattr(actual, field), np.asarray(wanted, np.int64), f"{field} of {name}")
 
 
+def assert_operations_equal_dense_counts(n: Network, package: ModuleType = sdt_ref) -> None:
+    model, x = model_of(n, package=package), input_of(n)
+    result = model(x, record="currents")
+    wanted = Expected(model, result, n.batch).table
+    found = {(kind, s): c for kind, stages in result.stage_counts.items() if kind != "bias" for s, c in stages.items()}
+    assert set(found) == set(wanted)
+    for (kind, stage), count in found.items():
+        assert_operations(count, wanted[kind, stage], f"{kind} of {stage}")
+    biases = result.stage_counts["bias"]
+    assert set(biases) == set(model.parameters.layers)
+    sides = [n.height * n.width >> 2 * n.pooling_stat[:stage].count("1") for stage in range(5)]
+    tokens = {
+        "patch_embed.proj_conv": sides[0],
+        **{f"patch_embed.proj_conv{k}": sides[k] for k in (1, 2, 3)},
+        "head": 1,
+    }
+    for module, count in biases.items():  # one for each output; of a picture, the first layer's once
+        once = module == "patch_embed.proj_conv" and not n.frames
+        steps = np.arange(len(count.ac)) < (1 if once else len(count.ac))
+        outputs = n.batch * tokens.get(module, sides[4]) * len(model.parameters.layers[module].bias)
+        assert_operations(count, {"ac": steps * outputs}, f"bias of {module}")
+
+
 @example(Network(dvs_mode=True, num_heads=2, dim=16, height=8, width=4, batch=2))
 @example(Network(pooling_stat="1111", height=16, width=16))
 @example(Network(hidden=16, frames=True, batch=3))
 @given(networks())
 @settings(max_examples=40)
 def test_every_operation_equals_a_dense_count(n: Network) -> None:
-    model, x = model_of(n), input_of(n)
-    result = model(x, record="currents")
-    wanted = Expected(model, result, n.batch).table
-    biases = result.stage_counts["bias"]
-    found = {(kind, s): c for kind, stages in result.stage_counts.items() if kind != "bias" for s, c in stages.items()}
-    assert set(found) == set(wanted)
-    for (kind, stage), count in found.items():
-        assert_operations(count, wanted[kind, stage], f"{kind} of {stage}")
-    assert set(biases) == set(model.parameters.layers)
-    for module, count in biases.items():  # one for each output, at each step that the layer is computed
-        layer = result.counts[counted_as(module)]
-        computed = (layer.mac > 0) | (layer.neurons > 0)
-        outputs = (n.height * n.width if module == "patch_embed.proj_conv" else None) or count.ac.max() // len(
-            model.parameters.layers[module].bias
-        ) // n.batch
-        assert_same(
-            count.ac, computed * (n.batch * outputs * len(model.parameters.layers[module].bias)), f"bias of {module}"
-        )
+    assert_operations_equal_dense_counts(n)
 
 
 def brute_force(spikes: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import pytest
 from .copies import changed_copy
 from .equality import assert_engine_equals_oracle, assert_same
 from .networks import Network, weights_of
+from .test_cost_of_runs import assert_operations_equal_dense_counts
 from .test_folding import unfolded
 from .test_stages import TWO_ROUNDINGS, spikes_of
 
@@ -131,7 +132,13 @@ def neurons_round_twice(package: ModuleType) -> None:
         ]
 
 
+def operations_equal_dense_counts(package: ModuleType) -> None:
+    for n in (Network(pooling_stat="1111", height=16, width=16), Network(dvs_mode=True, depth=2, frames=True)):
+        assert_operations_equal_dense_counts(n, package)
+
+
 Check = Callable[[ModuleType], None]
+COUNTS = operations_equal_dense_counts
 ENGINE, FOLDING, ORACLE = engine_equals_oracle, folding_equals_batch_norm, oracle_is_literally_right
 NEURON, TEAM, FIXED = neurons_round_twice, a_team_equals_the_oracle, whole_engine_equals_whole_oracle
 
@@ -161,8 +168,19 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "image of another time step": (ENGINE, ADD, "row = t * n_rows + first", "row = first"),
     "additions counted at step 0": (ENGINE, ADD, "added[p, t] += e - begin", "added[p, 0] += e - begin"),
     "additions counted per list": (ENGINE, ADD, "added[p, t] += e - begin", "added[p, t] += 1"),
-    "fan-out forgotten": (ENGINE, "synapse.py", "self.synapse.panel_widths @ sum(self._rows_added)", "sum(self._rows_added).sum(axis=0)"),
+    "fan-out forgotten": (ENGINE, "synapse.py", "per_step(widths @ sum(added))", "per_step(sum(added).sum(axis=0))"),
     "padding counted": (ENGINE, "synapse.py", "np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])", "np.full(len(self.panels), kernels.PANEL)"),
+    # operations outside the weight layers
+    "bias counted at every step of a picture": (COUNTS, "encoder.py", "steps[:frames] = values", "steps[:] = values"),
+    "shortcut of the patch embedding counted nowhere": (COUNTS, "current.py", "if residual is not None:\n            run.count_other", "if residual is not None and len(current.grid) < 4:\n            run.count_other"),
+    "thresholds of one time step": (COUNTS, "neuron.py", "comparisons=n * C, events", "comparisons=C, events"),
+    "spikes behind the pool taken for those that fire": (COUNTS, "neuron.py", "events=spikes.events_per_step()", "events=spikes.events_per_step() // 2"),
+    "each event pooled once": (COUNTS, "masking.py", "@ columns @ rows", "@ (columns > 0) @ (rows > 0)"),
+    "edges of the token pool": (COUNTS, "masking.py", "- reached(tokens[:2]) - reached(tokens[-2:])", ""),
+    "ANDs of the wrong operand": (COUNTS, "masking.py", "comparisons=events.events_per_step()", "comparisons=mask.events_per_step()"),
+    "maxima of whole windows": (COUNTS, "sps.py", "(3 * (H // 2) - 1) * (3 * (W // 2) - 1)", "9 * (H // 2) * (W // 2)"),
+    "sums of K AND V counted before the pool": (COUNTS, "sdsa.py", "summed = kv.events_per_step()", "summed = k.events_per_step()"),
+    "divisions of the mean at every step": (COUNTS, "head.py", "divisions[-1] = 0 if whole else total.size", "divisions[:] = total.size"),
     # neurons
     "> for >=": (ENGINE, VECTOR, "    fired = h >= threshold\n", "    fired = h > threshold\n"),
     "soft reset": (ENGINE, VECTOR, "np.where(fired, 0, h)", "np.where(fired, h - threshold, h)"),
@@ -234,7 +252,7 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "tokens of two images mixed": (TEAM, "current.py", "axis=3,", "axis=2,"),
     "shares of the events in the wrong order": (TEAM, "events.py", "for share in shares\n        ]", "for share in shares[::-1]\n        ]"),
     "currents of the first thread": (TEAM, "team.py", "np.concatenate(arrays, axis=-1)", "np.concatenate([arrays[0]] * len(arrays), axis=-1)"),
-    "operations of the first thread": (TEAM, "team.py", "_total([member.counts[name] for member in members])", "_total([first.counts[name]])"),
+    "operations of the first thread": (TEAM, "team.py", "    for member in members:\n        run.tally.take", "    for member in members[:1]:\n        run.tally.take"),
     # folding
     "epsilon forgotten": (FOLDING, "folding.py", ") + BATCH_NORM_EPSILON)", "))"),
     "bias not scaled": (FOLDING, "folding.py", "(bias - wide(f\"{norm}.running_mean\")) * gain", "bias - wide(f\"{norm}.running_mean\") * gain"),

@@ -12,6 +12,7 @@ from rich.table import Table
 from . import cli
 from .cost import screen
 from .cost.official import OfficialStatistic
+from .cost.published import energies, ratios, without_spikes
 from .cost.report import take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .datasets import Samples
@@ -36,6 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         canvas.require(options.plot)
     if options.csv is not None:
         require_writable(options.csv, ConfigError)
+    if options.published:
+        if options.json:
+            cli.print_json({"energies": energies(), "without_spikes": without_spikes(), "ratios": ratios()})
+        else:
+            screen.show_published(cli.Screen())
+        return 0
     model = cli.load_model(options)
     how = technology(options.technology or DEFAULTS[model.arithmetic.name]).with_values(_own_values(options.pj))
     unreadable: list[tuple[str, str]] = []
@@ -93,6 +100,7 @@ def _parser() -> cli.Parser:
     parser.add_argument(
         "--official-statistic", action="store_true", help="print what firing_num.py would, its divisor included"
     )
+    parser.add_argument("--published", action="store_true", help="print the paper's figures beside its formula")
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="its batch size (default: 64)")
     cli.add_model_options(parser)
     return parser

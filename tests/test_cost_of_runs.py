@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 
 import sdt_ref
 from sdt_ref import energy as command
-from sdt_ref.cost import formula
+from sdt_ref.cost import formula, published
 from sdt_ref.cost.account import FIELDS, SYNAPSES, Account, Accountant, is_or, reached, saved_by_exit
 from sdt_ref.cost.official import OfficialStatistic
 from sdt_ref.cost.report import take_stock, to_csv, to_json
@@ -335,7 +336,7 @@ def test_spread_is_that_of_the_sample(values: list[float]) -> None:
 
 def test_flops_of_the_published_networks() -> None:
     """8-512 at 224: as semantics of the layers say, by hand."""
-    sizes = formula.flops(formula.PUBLISHED["sdt-8-512"].architecture, formula.IMAGENET, 224, 224)
+    sizes = formula.flops(published.PUBLISHED["sdt-8-512"].architecture, published.IMAGENET, 224, 224)
     assert sizes["patch_embed.proj_conv"] == 9 * 224 * 224 * 3 * 64
     assert sizes["patch_embed.proj_conv1"] == 9 * 112 * 112 * 64 * 128
     assert sizes["patch_embed.proj_conv3"] == 9 * 28 * 28 * 256 * 512
@@ -373,27 +374,38 @@ def test_formula_plus_pooling_less_borders_is_what_was_counted(n: Network) -> No
 def test_the_ratio_of_the_abstract() -> None:
     """Which rates give 87.2, with Q, K and V and without."""
     for dim, rate in ((384, 0.0196), (512, 0.0184), (768, 0.0171)):
-        found = formula.rate_for_ratio(formula.PUBLISHED_RATIO, 196, dim, 4, with_qkv=True)
+        found = formula.rate_for_ratio(published.PUBLISHED_RATIO, 196, dim, 4, with_qkv=True)
         assert found == pytest.approx(rate, abs=5e-5)
         assert formula.attention_ratio(196, dim, 4, found, found) == pytest.approx(87.2)
-    impossible = formula.rate_for_ratio(formula.PUBLISHED_RATIO, 196, 512, 4, with_qkv=False)
+    impossible = formula.rate_for_ratio(published.PUBLISHED_RATIO, 196, 512, 4, with_qkv=False)
     assert impossible == pytest.approx(2 * 196 * 4.6 / (4 * 0.9) / 87.2)
     assert impossible > 2  # more than all of Q and K: the operator alone is cheaper than the abstract says
     assert formula.attention_ratio(196, 512, 4, 2.0) > 250
 
 
 def test_published_energies() -> None:
-    rates = {name: formula.explaining_rate(row) for name, row in formula.PUBLISHED.items()}
-    assert [row.millijoules for row in formula.PUBLISHED.values()] == [3.90, 3.56, 4.50, 5.53, 6.09]
-    for name, row in formula.PUBLISHED.items():
-        sizes = formula.flops(row.architecture, formula.IMAGENET, 224, 224)
+    rates = {name: published.explaining_rate(row) for name, row in published.PUBLISHED.items()}
+    assert [row.millijoules for row in published.PUBLISHED.values()] == [3.90, 3.56, 4.50, 5.53, 6.09]
+    for name, row in published.PUBLISHED.items():
+        sizes = formula.flops(row.architecture, published.IMAGENET, 224, 224)
         first = sizes.pop("patch_embed.proj_conv") * 4.6
         assert (first + 4 * rates[name] * sum(sizes.values()) * 0.9) / 1e9 == pytest.approx(row.millijoules)
         assert 0.05 < rates[name] < 0.25
-    block = formula.vanilla(formula.PUBLISHED["sdt-8-512"].architecture, formula.IMAGENET, 224, 224)
+    block = formula.vanilla(published.PUBLISHED["sdt-8-512"].architecture, published.IMAGENET, 224, 224)
     assert block.attention == 8 * 2 * 196 * 196 * 512
     assert block.qkv == 8 * 3 * 196 * 512 * 512
     assert block.macs == sum(v for k, v in vars(block).items())
+
+
+def test_tables_of_published_figures(capsys: Capture) -> None:
+    code, out, _ = run(capsys, "--published")
+    assert code == 0
+    assert re.search(r"sdt-8-512 +4.50 +0.40 +29.41 +0.139 +0.099\n", out)
+    assert re.search(r"sdt-8-768 +288 +31.89 +23% +146.70 *\n", out)
+    assert re.search(r"768 +224 +196 +0.0171 +5.74 +4.5\n", out)
+    code, out, _ = run(capsys, "--published", "--json")
+    tables = json.loads(out)
+    assert [len(tables[name]) for name in ("energies", "without_spikes", "ratios")] == [5, 10, 6]
 
 
 # the official statistic

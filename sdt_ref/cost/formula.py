@@ -7,7 +7,6 @@ multiply-accumulate. docs/energy.md derives what follows from it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -19,33 +18,6 @@ from .technology import TECHNOLOGIES, Technology
 
 PAPER = TECHNOLOGIES["45nm-float32"]  # 4.6 pJ per MAC, 0.9 pJ per AC
 ATTENTION = "attention"
-PUBLISHED_RATIO = 87.2  # abstract: "up to 87.2x lower computation energy than vanilla self-attention"
-
-
-@dataclass(frozen=True)
-class Published:
-    """A row of the paper's table of ImageNet results, 224 x 224, T = 4."""
-
-    dim: int
-    depth: int
-    millijoules: float
-
-    @property
-    def architecture(self) -> Architecture:
-        """Its sizes."""
-        return Architecture(self.dim, self.depth, 3, 1000, 4 * self.dim, "lif")
-
-
-PUBLISHED: Mapping[str, Published] = MappingProxyType(
-    {
-        "sdt-8-384": Published(384, 8, 3.90),
-        "sdt-6-512": Published(512, 6, 3.56),
-        "sdt-8-512": Published(512, 8, 4.50),
-        "sdt-10-512": Published(512, 10, 5.53),
-        "sdt-8-768": Published(768, 8, 6.09),
-    }
-)
-IMAGENET = ModelConfig(4, "1111", 8, dvs_mode=False, TET=False)
 
 
 def flops(architecture: Architecture, config: ModelConfig, height: int, width: int) -> dict[str, int]:
@@ -203,20 +175,3 @@ def rate_for_ratio(
 ) -> float:
     """The firing rate at which `attention_ratio` has this value; with Q, K and V one rate serves for both R and R^."""
     return attention_ratio(tokens, dim, time_steps, 1.0, 1.0 if with_qkv else None, how) / ratio
-
-
-def explaining_rate(
-    published: Published, size: int = 224, first_each_step: bool = False, how: Technology = PAPER
-) -> float:
-    """The mean firing rate at which the formula gives a published energy.
-
-    All layers but the first are weighed by their FLOPs. Below 0, the first convolution alone costs more than published.
-
-    Parameters
-    ----------
-    first_each_step : whether the first convolution is paid at each time step, or once, as a picture stays the same
-    """
-    sizes = flops(published.architecture, IMAGENET, size, size)
-    T, first = IMAGENET.time_steps, sizes.pop("patch_embed.proj_conv")
-    analog = first * how.mac * (T if first_each_step else 1)
-    return (published.millijoules * 1e9 - analog) / (T * sum(sizes.values()) * how.add)

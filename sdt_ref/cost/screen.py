@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .account import SYNAPSES
+from .published import PUBLISHED_RATIO, READ_RATE, Row, energies, ratios, without_spikes
 from .report import Report
 from .technology import energy, memory_words
 
@@ -125,6 +126,35 @@ def _show_memory(console: Console, report: Report) -> None:
         f"memory, {how.word:g} pJ per word: {_count(rows)} weight rows = {weights}; membranes read and written: "
         f"{membranes}"
     )
+
+
+def show_published(console: Console) -> None:
+    """Print the paper's figures beside what its formula gives."""
+    _show_rows(console, energies(), {"published, mJ": ".2f", "first conv": ".2f", "all else at 1": ".2f"})
+    console.print(
+        "[dim]ImageNet, 224x224, T = 4; mJ; rate: the mean firing rate of all layers but the first, weighed by their "
+        "FLOPs, at which\nthe formula gives the published energy; conv x T: if the first convolution is paid at each "
+        "time step[/]\n"
+    )
+    _show_rows(console, without_spikes(), {"MACs, G": ".2f", "attention": ".0%", "mJ": ".2f", "times published": ".1f"})
+    console.print("[dim]the Transformer of equal size without spikes, with vanilla self-attention[/]\n")
+    _show_rows(
+        console, ratios(), {"rate, with Q, K, V": ".4f", "rate, operator alone": ".2f", f"ratio at {READ_RATE}": ".1f"}
+    )
+    console.print(
+        f"[dim]rate: at which vanilla attention costs {PUBLISHED_RATIO} times as much as SDSA; with Q, K, V: one rate "
+        "for what their layers\nread and for Q + K; operator alone: the rates of Q and K added up, which cannot exceed 2: "
+        "so it is cheaper than the abstract says[/]"
+    )
+
+
+def _show_rows(console: Console, rows: list[Row], how: dict[str, str]) -> None:
+    table = _table(*rows[0])
+    for row in rows:
+        table.add_row(
+            *("" if v is None else format(v, how.get(k, ".3f" if isinstance(v, float) else "")) for k, v in row.items())
+        )
+    console.print(table)
 
 
 def _table(first: str, *columns: str) -> Table:

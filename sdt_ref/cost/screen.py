@@ -143,8 +143,8 @@ def show_published(console: Console) -> None:
     )
     console.print(
         f"[dim]rate: at which vanilla attention costs {PUBLISHED_RATIO} times as much as SDSA; with Q, K, V: one rate "
-        "for what their layers\nread and for Q + K; operator alone: the rates of Q and K added up, which cannot exceed 2: "
-        "so it is cheaper than the abstract says[/]"
+        "for what their layers\nread and for Q + K; operator alone: the rates of Q and K added up, at most 2: so it is "
+        "cheaper than the abstract says[/]"
     )
 
 

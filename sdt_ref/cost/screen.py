@@ -100,7 +100,7 @@ def _show_sums(console: Console, report: Report) -> None:
         ("weight layers, counted", "synapses"),
         ("all operations, counted", "counted"),
     ):
-        table.add_row(words, _milli(spreads[name].mean), f"+- {_milli(spreads[name].deviation)}" if many else "")
+        table.add_row(words, _milli(spreads[name].mean), f"+- {spreads[name].deviation / 1e9:.2g} mJ" if many else "")
     without = report.vanilla.macs * report.how.mac
     by_formula, counted = (f"{without / spreads[name].mean:.1f}" for name in ("formula", "counted"))
     ratios = f"{by_formula} x the formula, {counted} x all that was counted"

@@ -36,6 +36,7 @@ COMMANDS = {
     "compare": "find the first difference between a golden trace and a dump",
     "vectors": "write test vectors for RTL from a trace",
     "sizing": "say how wide and how deep hardware must be, from traces",
+    "claims": "check the four claims, and show the evidence",
     "convert": "turn an official PyTorch checkpoint into a weights file",
 }
 CHECK_FAILED = 1

@@ -220,7 +220,7 @@ def test_the_console_script(capsys: Capture) -> None:
     capsys.readouterr()
     assert cli.main(["dance"]) == 2
     assert (
-        "unknown command 'dance'; known: infer, calibrate, evaluate, trace, compare, vectors, sizing, convert"
+        "unknown command 'dance'; known: infer, calibrate, evaluate, trace, compare, vectors, sizing, claims, convert"
         in capsys.readouterr().err
     )
 

@@ -102,8 +102,12 @@ def _show_layers(console: Console, found: event_driven.EventDriven) -> None:
     for layer in found.layers:
         table.add_row(_named(layer.layer, layer.holds), f"{layer.events[0]:,}", *(f"{ac:,}" for ac in layer.ac))
     console.print(table)
-    counts = len(found.layers) * len(event_driven.KEPT)
-    console.print(f"[dim]each of the {counts} counts: spikes times outputs reached, counted apart on dense tensors[/]")
+    pairs = [pair for layer in found.layers for pair in zip(layer.ac, layer.reached, strict=True)]
+    right = sum(ac == reached for ac, reached in pairs)
+    console.print(
+        f"{right} of {len(pairs)} counts are the spikes times the outputs that each reaches, "
+        "counted apart on dense tensors"
+    )
     console.print(
         f"with all neurons of the network silenced: {found.silenced:,} additions in all layers that read neurons"
     )
@@ -118,7 +122,8 @@ def _show_kernels(console: Console, found: addition_only.AdditionOnly) -> None:
     table = _table(*headings)
     for kernel in found.kernels:
         if kernel.exemption is None:
-            table.add_row(_named(kernel.name, kernel.holds), *_counts(kernel), "adds" if kernel.agrees else "differs")
+            body = f"refuses {kernel.refused}" if kernel.refused else "adds" if kernel.agrees else "differs"
+            table.add_row(_named(kernel.name, kernel.holds), *_counts(kernel), cli.plain(body))
     console.print(table)
     console.print(
         "[dim]Python: its body ran on numbers that have addition and no multiplication, to the same results[/]"
@@ -126,6 +131,8 @@ def _show_kernels(console: Console, found: addition_only.AdditionOnly) -> None:
     for kernel in found.kernels:
         for violation in kernel.violations[:SHOWN]:
             console.print(f"   [red]{cli.plain(kernel.name)}: {cli.plain(violation)}[/]")
+        if len(kernel.violations) > SHOWN:
+            console.print(f"   [red]{cli.plain(kernel.name)}: and {len(kernel.violations) - SHOWN} more[/]")
     for name in found.unknown:
         console.print(f"   [red]kernel {cli.plain(name)} is not inspected: sdt_ref/evidence/exercises.py lacks it[/]")
     if found.architecture is None:
@@ -196,7 +203,7 @@ def _show_exhaustions(console: Console, found: masking.MaskAndAdd) -> None:
         if tried.witness is not None:
             counts, by_or, by_neuron = (", ".join(map(str, numbers)) for numbers in dataclasses.astuple(tried.witness))
             console.print(
-                f"a witness, {tried.neuron}: K AND V spike at {counts} tokens in steps 0, 1, ...; "
+                f"a witness, {tried.neuron}: K AND V at {counts} tokens in steps 0, 1, ...; "
                 f"an OR says {by_or}, the neuron {by_neuron}"
             )
 

@@ -269,6 +269,23 @@ def test_an_operation_that_nothing_exempts_is_found() -> None:
     assert not addition_only.addition_only(result, {}).holds
 
 
+def test_what_multiplies_is_shown(
+    tmp_path: Path, quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with changed_copy(
+        tmp_path, ("kernels/pooling.py", "insert(bits, channels[e])", "insert(bits, channels[e] * 3)"), jit=True
+    ) as package:
+        of = evidence(package, "exercises").Numbers
+        found = evidence(package, "addition_only").addition_only(exercised={"pool3x3": (of(),)})
+    quick.setattr(addition_only, "addition_only", lambda result, told: found)
+    assert claims.main([]) == 1
+    screen = capsys.readouterr().out
+    assert re.search(r"pool3x3 FAILS .* refuses \*\n", screen)
+    assert "pool3x3: Python: '*'\n" in screen
+    assert re.search(r"pool3x3: events: %\S+ = mul .*\n", screen)
+    assert screen.endswith("Claims that fail: 2.\n")
+
+
 def test_unknown_machines_are_told(quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     quick.setattr(platform, "machine", lambda: "riscv64")
     assert claims.main([]) == 0

@@ -96,7 +96,7 @@ class KernelEvidence:
         """Multiplications on data that nothing exempts, in the compiled code and in the Python body."""
         allowed = self.exemption.instructions if self.exemption else ()
         found = tuple(f"{code.types}: {line}" for code in self.codes for line in code.violations(allowed))
-        return (*found, f"Python: {self.refused}") if self.refused and not self.exemption else found
+        return (f"Python: '{self.refused}'", *found) if self.refused and not self.exemption else found
 
     @property
     def holds(self) -> bool:

@@ -30,10 +30,11 @@ class Command(Protocol):
 
 COMMANDS = {
     "infer": "classify a picture, and show which spikes said so",
-    "calibrate": "choose the registers of fixed point from sample pictures",
-    "attention": "show which tokens and channels each attention lets through",
     "evaluate": "measure the accuracy on a folder or pack of pictures",
     "energy": "count where operations and energy go, stage by stage",
+    "claims": "check the paper's four claims, and show the evidence",
+    "attention": "show which tokens and channels each attention lets through",
+    "calibrate": "choose the registers of fixed point from sample pictures",
     "trace": "record every register of one run in fixed point",
     "compare": "find the first difference between a golden trace and a dump",
     "vectors": "write test vectors for RTL from a trace",

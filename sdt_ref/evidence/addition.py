@@ -1,0 +1,120 @@
+"""Numbers that can be added and compared, and nothing else: what a kernel may do with spikes, weights and currents.
+
+A kernel's Python body that runs on them has added; a multiplication raises Multiplied. Numba compiles the same body,
+except for the operations of `kernels.vector`, `kernels.whole` and `bitset.append`, which stand there twice: as Python,
+which runs here, and as LLVM instructions, which `llvm_ir` reads.
+"""
+
+import operator
+from types import FunctionType
+from typing import Any, NoReturn, Self
+
+import numpy as np
+
+
+class Multiplied(ArithmeticError):
+    """Somebody tried to multiply, divide or scale a number that can only be added; the message is the operator."""
+
+
+def _refused(symbol: str) -> Any:
+    def refuse(*_: object) -> NoReturn:
+        raise Multiplied(symbol)
+
+    return refuse
+
+
+class Addend:
+    """A number with addition, subtraction and comparison; whole ones also with masks and shifts to the right.
+
+    It is no index and no Python number, so no way leads around it.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = plain(value)
+
+    def __add__(self, other: Any) -> Self:
+        return type(self)(self.value + plain(other))
+
+    def __sub__(self, other: Any) -> Self:
+        return type(self)(self.value - plain(other))
+
+    def __rsub__(self, other: Any) -> Self:
+        return type(self)(plain(other) - self.value)
+
+    def __and__(self, other: Any) -> Self:
+        return type(self)(self.value & plain(other))
+
+    def __rshift__(self, other: Any) -> Self:
+        return type(self)(self.value >> plain(other))
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.value == plain(other))
+
+    def __lt__(self, other: Any) -> bool:
+        return bool(self.value < plain(other))
+
+    def __le__(self, other: Any) -> bool:
+        return bool(self.value <= plain(other))
+
+    def __gt__(self, other: Any) -> bool:
+        return bool(self.value > plain(other))
+
+    def __ge__(self, other: Any) -> bool:
+        return bool(self.value >= plain(other))
+
+    __radd__, __rand__ = __add__, __and__
+    __hash__ = None  # type: ignore[assignment]  # compared by value
+    __mul__ = __rmul__ = _refused("*")
+    __matmul__ = __rmatmul__ = _refused("@")
+    __truediv__ = __rtruediv__ = _refused("/")
+    __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = _refused("//")
+    __mod__ = __rmod__ = _refused("%")
+    __pow__ = __rpow__ = _refused("**")
+    __lshift__ = __rlshift__ = _refused("<<")
+
+
+class Place(Addend):
+    """The number of a channel: it can be an index, too, and what is computed from an index is an address."""
+
+    def __index__(self) -> int:
+        return operator.index(self.value)
+
+
+class Addends(np.ndarray):
+    """An array in which everything that is stored becomes an Addend."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, _as_addends(value))
+
+
+def addends(array: np.ndarray) -> Addends:
+    """Numbers as an array of addends."""
+    made = np.empty(array.shape, object).view(Addends)
+    made[...] = array.astype(object)
+    return made
+
+
+def places(array: np.ndarray) -> np.ndarray:
+    """Channel numbers as an array of places."""
+    return np.frompyfunc(Place, 1, 1)(array.astype(object))
+
+
+def plain(value: Any) -> Any:
+    """The number in an addend, or in each element of an array of them; anything else as it is."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return np.frompyfunc(plain, 1, 1)(np.asarray(value))
+    return value.value if isinstance(value, Addend) else value
+
+
+def interpreted(kernel: Any) -> FunctionType:
+    """The Python body of a kernel; those that it calls are interpreted, too."""
+    function = getattr(kernel, "py_func", kernel)  # where Numba is switched off it is its body
+    called = {
+        name: interpreted(value)
+        for name, value in function.__globals__.items()
+        if name in function.__code__.co_names and hasattr(value, "py_func")
+    }
+    return FunctionType(function.__code__, {**function.__globals__, **called}, function.__name__)
+
+
+_as_addends = np.frompyfunc(Addend, 1, 1)

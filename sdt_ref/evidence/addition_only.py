@@ -1,0 +1,217 @@
+"""Claim: spikes are binary and only ever add. Nothing that reads spikes multiplies data.
+
+Each kernel is compiled anew, for every type of numbers that the engine uses, and its LLVM IR and assembly are read; and
+its Python body runs on numbers that only add. What may multiply is named here, and must be seen to multiply.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from .. import kernels
+from ..errors import ConfigError
+from ..kernels.policy import config
+from ..result import Result
+from . import assembly, llvm_ir
+from .addition import Multiplied, interpreted, plain
+from .exercises import EXERCISES, TYPES, Arguments, Numbers
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """Why a kernel may multiply, and with which LLVM instructions; none of these kernels reads spikes."""
+
+    why: str
+    instructions: tuple[str, ...]
+
+
+EXEMPT = {
+    "conv3x3_analog": Exemption("pixels x weights", ("fmul",)),
+    "fire": Exemption("the leak, x 1/tau", ("fmul", "shl")),  # a shift puts a spike into its word
+    "fire_whole": Exemption("leak, units: shifts", ("shl",)),
+    "settle": Exemption("units: shifts", ("shl",)),
+}
+# what the engine may count as multiplications or divisions: entries of Result.counts and Result.other_counts
+COUNTED = {
+    "MS_SPS_proj_conv": "the analog first convolution",
+    "leak": "the leak of the neurons",
+    "token_mean": "the mean over tokens",
+    "time_mean": "the mean over time",
+}
+INNER = ("insert", "contains", "drain")  # called by other kernels, with data
+
+
+@dataclass(frozen=True)
+class Code:
+    """A kernel compiled for one type of numbers; `machine` is None where no reader knows this machine's assembly."""
+
+    types: str
+    ir: llvm_ir.Reading
+    machine: assembly.Reading | None
+
+    @property
+    def on_data(self) -> tuple[str, ...]:
+        """Instructions of the assembly that multiply data."""
+        if self.machine is None:
+            return ()
+        cleared = any(" = shl " not in operation for operation in self.ir.on_addresses)
+        return self.machine.on_data if cleared else (*self.machine.on_data, *self.machine.on_either)
+
+    def violations(self, allowed: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """What multiplies data, except by these LLVM instructions."""
+        found = [line for line in self.ir.on_data if operation(line) not in allowed]
+        return (*found, *(() if "fmul" in allowed else self.on_data))
+
+
+def operation(line: str) -> str:
+    """The instruction in a line of LLVM IR: 'fmul' of '%3 = fmul double %1, %2'."""
+    return line.rpartition(" = ")[2].split()[0]
+
+
+@dataclass(frozen=True)
+class KernelEvidence:
+    """What was found in one kernel.
+
+    Attributes
+    ----------
+    exemption : None for a kernel that must not multiply
+    codes : one for each type of numbers
+    refused : what its Python body tried on numbers that only add; '' for nothing
+    agrees : whether it computed there what the compiled kernel computes
+    """
+
+    name: str
+    exemption: Exemption | None
+    codes: tuple[Code, ...]
+    refused: str
+    agrees: bool
+
+    @property
+    def violations(self) -> tuple[str, ...]:
+        """Multiplications on data that nothing exempts, in the compiled code and in the Python body."""
+        allowed = self.exemption.instructions if self.exemption else ()
+        found = tuple(f"{code.types}: {line}" for code in self.codes for line in code.violations(allowed))
+        return (f"Python: '{self.refused}'", *found) if self.refused and not self.exemption else found
+
+    @property
+    def holds(self) -> bool:
+        """Whether it only adds; an exempt one must be seen to do what it is exempt for."""
+        if self.violations or not self.codes:
+            return False
+        if self.exemption:
+            return bool(self.refused) and all(code.ir.on_data for code in self.codes)
+        return self.agrees
+
+
+@dataclass(frozen=True)
+class AdditionOnly:
+    """Evidence that nothing that reads spikes multiplies.
+
+    Attributes
+    ----------
+    architecture : whose assembly was read; None where there is no reader for it
+    kernels : all there are
+    unknown : kernels that were not inspected, because nothing says how to call them; must be empty
+    counted : multiplications and divisions that the network counted in a run, by name; without a run, none
+    """
+
+    architecture: str | None
+    kernels: tuple[KernelEvidence, ...]
+    unknown: tuple[str, ...]
+    counted: Mapping[str, int]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim holds."""
+        known = not self.unknown and self.counted.keys() <= COUNTED.keys()
+        return known and all(kernel.holds for kernel in self.kernels)
+
+
+def addition_only(
+    result: Result | None = None,
+    exercised: Mapping[str, tuple[Numbers, ...]] | None = None,
+    told: Callable[[str], None] = lambda name: None,
+) -> AdditionOnly:
+    """Inspect all kernels.
+
+    Parameters
+    ----------
+    result : of a run, to show what the network multiplied and counted
+    exercised : types of numbers to compile each kernel for; those that it was called with in this process so far are
+        read, too. None: all that the engine can use, of every kernel
+    told : is called with the name of each kernel before it is inspected
+
+    Raises ConfigError where Numba is switched off, so that there is no compiled code.
+    """
+    if config.DISABLE_JIT:
+        raise ConfigError("NUMBA_DISABLE_JIT: expected kernels that are compiled, to read their code; unset it")
+    found = all_kernels()
+    own = {f"{kernel.py_func.__module__}.{name}" for name, kernel in found.items()}
+    every = {name: TYPES.get(name, (Numbers(),)) for name in EXERCISES} if exercised is None else exercised
+
+    def is_kernel(mangled: str) -> bool:
+        return llvm_ir.dotted(mangled) in own
+
+    def inspected() -> Iterator[KernelEvidence]:
+        for name in every:
+            told(name)
+            yield inspect(name, found[name], every[name], is_kernel)
+
+    unknown = tuple(sorted(found.keys() - EXERCISES.keys()))
+    counts = {} if result is None else {**result.counts, **result.other_counts}
+    counted = {name: int(count.mac.sum()) for name, count in counts.items() if count.mac.any()}
+    machine = assembly.this_machine()
+    return AdditionOnly(None if machine is None else machine.name, tuple(inspected()), unknown, counted)
+
+
+def all_kernels() -> dict[str, Any]:
+    """Every compiled function of the package `kernels`, by its name."""
+    found = {}
+    for module in pkgutil.iter_modules(kernels.__path__):
+        for value in vars(importlib.import_module(f"{kernels.__name__}.{module.name}")).values():
+            if hasattr(value, "py_func") and value.py_func.__module__.startswith(f"{kernels.__name__}."):
+                found[value.py_func.__name__] = value
+    return found
+
+
+def inspect(name: str, kernel: Any, types: tuple[Numbers, ...], is_kernel: Callable[[str], bool]) -> KernelEvidence:
+    """Compile a kernel for some types of numbers and read its code; run its Python body on numbers that only add."""
+    fresh = numba.njit(nogil=True)(kernel.py_func)  # what was loaded from the cache has no code to be read
+    machine = assembly.this_machine()
+    labels, results = {}, []
+    for numbers in types:
+        results = [_run(fresh, arguments) for arguments in EXERCISES[name](numbers)]
+        labels[fresh.signatures[-1]] = str(numbers) if name in TYPES else "events"
+    for signature in kernel.signatures:
+        if signature not in labels:
+            fresh.compile(signature)
+            labels[signature] = "as called"
+    codes = tuple(
+        Code(
+            label,
+            llvm_ir.read(fresh.inspect_llvm(signature), is_kernel, name in INNER),
+            None if machine is None else assembly.read(fresh.inspect_asm(signature), machine),
+        )
+        for signature, label in labels.items()
+    )
+    refused, adding = "", []
+    try:
+        body = interpreted(kernel)
+        adding = [_run(body, arguments) for arguments in EXERCISES[name](Numbers(only_add=True))]
+    except Multiplied as error:
+        refused = str(error)
+    return KernelEvidence(name, EXEMPT.get(name), codes, refused, adding == results)
+
+
+def _run(function: Callable[..., Any], arguments: Arguments) -> list[Any]:
+    """What a call returns and leaves in its arguments, as plain numbers."""
+    returned = plain(function(*arguments))
+    left = [array for array in arguments if isinstance(array, np.ndarray)]
+    if returned is not None:  # so many events were written; behind them, compiled code may leave anything
+        left = [array[:returned] if array.dtype in (np.uint16, object) else array for array in left]
+    return [returned, *(plain(array.astype(object)).tolist() for array in left)]

@@ -1,0 +1,156 @@
+"""Claim: the network is event-driven. A silent input costs no synaptic operation, and removing spikes adds none."""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..current import Stream
+from ..dense.layers import fan_out
+from ..encoder import BitPlaneEncoder, bit_planes
+from ..events import SpikeEvents
+from ..folding import Layer
+from ..inputs import as_frames
+from ..masking import pool
+from ..model import SpikeDrivenTransformer
+from ..neuron import Neuron
+from ..result import Result
+from ..run import Run
+from ..synapse import Synapse, SynapticCurrent
+from ..wiring import counted_as, wiring
+
+KEPT = (1.0, 0.75, 0.5, 0.25, 0.0)  # shares of the spikes; each subset lies within the one before
+
+
+@dataclass(frozen=True)
+class LayerEvidence:
+    """Synaptic operations (additions) of one weight layer, over all time steps, as it reads fewer and fewer spikes.
+
+    Attributes
+    ----------
+    events, ac : for each of KEPT: spikes read, and additions that the engine counted
+    reached : spikes times the outputs that each reaches, counted apart on dense tensors
+    in_network : additions that the whole network counted for this layer
+    """
+
+    layer: str
+    events: tuple[int, ...]
+    ac: tuple[int, ...]
+    reached: tuple[int, ...]
+    in_network: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether silence costs nothing, fewer spikes never more, and every count is right."""
+        falling = all(fewer <= more for more, fewer in zip(self.ac, self.ac[1:], strict=False))
+        return self.ac[-1] == 0 and falling and self.ac == self.reached and self.ac[0] == self.in_network
+
+
+@dataclass(frozen=True)
+class EventDriven:
+    """Evidence that synaptic operations are caused by spikes alone.
+
+    Attributes
+    ----------
+    silenced : additions in all layers that read spikes of neurons, when no neuron of the network spikes
+    """
+
+    layers: tuple[LayerEvidence, ...]
+    silenced: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim holds."""
+        return self.silenced == 0 and all(layer.holds for layer in self.layers)
+
+
+def event_driven(
+    model: SpikeDrivenTransformer, x: np.ndarray, told: Callable[[str], None] = lambda name: None, seed: int = 0
+) -> EventDriven:
+    """Run each weight layer alone, on the spikes that it reads of an input, on some of them, and on none.
+
+    Parameters
+    ----------
+    x : as for the model
+    told : is called with the name of each layer before it is run
+    seed : of the order in which spikes are removed
+    """
+    result = model(x, record=True)
+    layers = []
+    for synapse, events in _inputs(model, x, result):
+        told(synapse.name)
+        order = np.random.default_rng(seed).random(events.n_events)
+        subsets = [subset(events, order < share) for share in KEPT]
+        in_network = int(result.counts[synapse.name].ac.sum())
+        ac = tuple(_additions(synapse, part, model.threads) for part in subsets)
+        reached = tuple(_reached(synapse, part) for part in subsets)
+        layers.append(LayerEvidence(synapse.name, tuple(part.n_events for part in subsets), ac, reached, in_network))
+    of_input = counted_as("patch_embed.proj_conv")  # in fixed point it reads the bits of the picture
+    silent = silenced(model)(x).counts
+    return EventDriven(tuple(layers), sum(int(count.ac.sum()) for name, count in silent.items() if name != of_input))
+
+
+def subset(events: SpikeEvents, kept: np.ndarray) -> SpikeEvents:
+    """Some of the events. kept : bool[n_events]."""
+    offsets = np.concatenate([[0], np.cumsum(kept)])[events.offsets]
+    return SpikeEvents(events.grid, events.n_channels, offsets, events.channels[kept])
+
+
+def silenced(model: SpikeDrivenTransformer) -> SpikeDrivenTransformer:
+    """The same network, whose neurons never spike, whatever they read."""
+    quiet = copy.copy(model)
+    quiet.patch_embed, quiet.head = _silent(model.patch_embed), _silent(model.head)
+    quiet.blocks = [_silent(block) for block in model.blocks]
+    for block in quiet.blocks:
+        block.attn, block.mlp = _silent(block.attn), _silent(block.mlp)
+    return quiet
+
+
+def _silent(stage: Any) -> Any:
+    """A copy of a stage, without the spikes of its neurons."""
+
+    def removing(neuron: Neuron) -> Callable[..., SpikeEvents]:
+        def spike(current: Any, run: Run) -> SpikeEvents:
+            events = neuron(current, run)
+            return subset(events, np.zeros(events.n_events, bool))
+
+        return spike
+
+    quiet = copy.copy(stage)
+    vars(quiet).update({name: removing(part) for name, part in vars(stage).items() if isinstance(part, Neuron)})
+    return quiet
+
+
+def _inputs(model: SpikeDrivenTransformer, x: np.ndarray, result: Result) -> Iterator[tuple[Synapse, SpikeEvents]]:
+    """Each weight layer that reads events, with those that it read."""
+    parts = [model.patch_embed, model.head, *(part for block in model.blocks for part in (block.attn, block.mlp))]
+    synapses = {s.module: s for part in parts for s in vars(part).values() if isinstance(s, Synapse)}
+    stages = wiring(model.architecture, model.config)
+    for stage in stages.values():
+        if stage.layer not in synapses:  # no weights, or the analog convolution
+            continue
+        synapse, source = synapses[stage.layer], stages[stage.reads[0]]
+        if isinstance(synapse, BitPlaneEncoder):
+            image, _ = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
+            pixels = synapse.pixels
+            yield synapse, bit_planes(pixels.fit(pixels.quantise(image)), pixels.bits)
+        else:
+            events = result.spikes[source.hook]
+            assert isinstance(events, SpikeEvents)
+            yield synapse, pool(events, 2, Run(1, model.threads)) if stage.pooled else events
+
+
+def _additions(synapse: Synapse, events: SpikeEvents, threads: int) -> int:
+    run = Run(events.grid[0], threads)
+    Stream.of(SynapticCurrent(synapse, events), run)
+    return int(run.tally.counts[synapse.name].ac.sum())
+
+
+def _reached(synapse: Synapse, events: SpikeEvents) -> int:
+    dense = events.to_dense()
+    if dense.ndim == 3:  # [T, B, C]: no tokens
+        dense = dense[..., None, None]
+    shape = synapse.n_outputs, synapse.n_inputs, synapse.window, synapse.window
+    return int(fan_out(dense, Layer(np.broadcast_to(np.float32(0), shape), np.zeros(0))).sum())

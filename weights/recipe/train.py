@@ -11,15 +11,11 @@ Exit codes: 0 done, or stopped at the end of --minutes or --max-steps; 2 bad inp
 
 import argparse
 import copy
-import hashlib
-import io
 import json
 import math
-import os
 import sys
 import time
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,12 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import data
+from . import data, state
 from .data import Pictures, RecipeError
 from .model import Network, SpikeDrivenTransformer
 
-FORMAT = "sdt_ref training state"
-PART = 15 << 20  # bytes of one part of a state, so that each file can travel where 16 MiB is the limit
 EVALUATED = 500  # pictures at a time
 DTYPES = ("bfloat16", "float32")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
@@ -64,7 +58,7 @@ class Training:
     def __init__(self, options: argparse.Namespace, pictures: Pictures, device: torch.device) -> None:
         self.options, self.pictures, self.device = options, pictures, device
         self.classes = len(pictures.classes)
-        self.trained, held_out = data.split(len(pictures.labels), options.held_out, options.seed)
+        self.trained, held_out = data.split(len(pictures.labels), options.held_out)
         self.held_out = torch.from_numpy(held_out).to(device)
         self.epoch_steps = len(self.trained) // options.batch
         if not self.epoch_steps:
@@ -74,7 +68,7 @@ class Training:
             raise RecipeError(f"--crop: expected less than the {size} pixels of a picture, found {options.crop}")
         network = Network.from_name(options.model, num_classes=self.classes, spike_mode=options.spike_mode)
         torch.manual_seed(options.seed)  # of the first weights; every other random number depends on the position alone
-        self.model: nn.Module = SpikeDrivenTransformer(network).to(device, memory_format=torch.channels_last)
+        self.model = SpikeDrivenTransformer(network).to(device).to(memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.model).eval()
         self.teacher, self.teacher_digest = _teacher(options.teacher, self.classes, device)
         self.history: list[dict[str, Any]] = []
@@ -86,10 +80,11 @@ class Training:
         self.model.load_state_dict(self.average.state_dict())
         self.loss = torch.zeros((), device=self.device)  # summed over the steps of this epoch
         self.order: Tensor | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
         if stage == len(self.options.stages):
             return
         for model in (self.model, self.average):
-            model.steps = self.options.stages[stage].steps  # type: ignore[assignment]
+            model.steps = self.options.stages[stage].steps
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         groups = [  # neither biases nor BatchNorm nor time constants decay
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.options.weight_decay},
@@ -99,7 +94,7 @@ class Training:
         live, average = self.model.state_dict().values(), self.average.state_dict().values()
         self._averaged = [pair for pair in zip(average, live, strict=True) if pair[0].is_floating_point()]
         self._copied = [pair for pair in zip(average, live, strict=True) if not pair[0].is_floating_point()]
-        self._forward = self.model
+        self._forward: Callable[[Tensor], Tensor] = self.model
         if self.options.compile:
             self._forward = torch.compile(self.model, mode=self.options.compile, dynamic=False, fullgraph=True)
 
@@ -110,23 +105,23 @@ class Training:
 
     def advance(self) -> None:
         """Do one optimiser step."""
-        options = self.options
+        options, optimizer = self.options, self.optimizer
+        assert optimizer is not None, "the last stage is done"
         epoch, within = divmod(self.step, self.epoch_steps)
         if within == 0 or self.order is None:
             shuffled = np.random.default_rng((options.seed, self.stage, epoch)).permutation(self.trained)
             self.order = torch.from_numpy(shuffled).to(self.device)
         if within == 0:
             self.loss.zero_()
-        self.model.train()
         loss = self._loss(self.order[within * options.batch : (within + 1) * options.batch])
-        self.optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if options.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
         rate = learning_rate(self.step, self.steps, options.warmup * self.epoch_steps, options.stages[self.stage].lr)
-        for group in self.optimizer.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
+        optimizer.step()
         self._follow()
         self.loss += loss.detach()
         self.step += 1
@@ -202,7 +197,7 @@ class Training:
         options, stage = self.options, self.options.stages[min(self.stage, len(self.options.stages) - 1)]
         network, (mean, std) = self.average.network, data.NORMS[options.dataset]
         args = {
-            **network.to_args(),  # type: ignore[operator]
+            **network.to_args(),
             "dataset": f"torch/{options.dataset}",
             "time_steps": stage.steps,
             "TET": options.tet,
@@ -213,15 +208,10 @@ class Training:
             "std": list(std),
             "recipe": json.dumps(self.settings()),
         }
-        weights = OrderedDict((name, t.cpu().contiguous()) for name, t in self.average.state_dict().items())
-        checkpoint = {"epoch": len(self.history) - 1, "arch": "sdt", "state_dict": weights, "version": 2, "args": args}
         measured = [record["held_out"] for record in self.history if "held_out" in record]
-        if measured:
-            checkpoint["metric"] = measured[-1]
         path = Path(options.out) / f"{options.model}-{options.dataset}.pth.tar"
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        _write(path, content.getvalue())
+        weights, accuracy = self.average.state_dict(), measured[-1] if measured else None
+        state.save_checkpoint(path, weights, args, len(self.history), accuracy)
         return path
 
     def settings(self) -> dict[str, Any]:
@@ -231,72 +221,32 @@ class Training:
         return {**values, "data": self.pictures.digest, "teacher": self.teacher_digest}
 
     def save(self) -> None:
-        """Write the state: parts named by their content, then state.json, which names them; then drop older parts."""
-        content, folder = io.BytesIO(), Path(self.options.out)
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "average": self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "loss": self.loss,
-            },
-            content,
-        )
-        whole = content.getvalue()
-        digest = hashlib.sha256(whole).hexdigest()
-        parts = [f"state-{digest[:12]}-{i}.part" for i in range(math.ceil(len(whole) / PART))]
-        for i, part in enumerate(parts):
-            _write(folder / part, whole[i * PART : (i + 1) * PART])
-        manifest = {"format": FORMAT, "version": 1, "stage": self.stage, "step": self.step, "sha256": digest,
-                    "parts": parts, "settings": self.settings(), "history": self.history}  # fmt: skip
-        _write(folder / "state.json", json.dumps(manifest, indent=1).encode())
-        for old in folder.glob("state-*.part"):
-            if old.name not in parts:
-                old.unlink()
+        """Keep all that the next run needs; order and augmentation follow from the position."""
+        tensors = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer and self.optimizer.state_dict(),  # None: the next stage begins with a new one
+            "loss": self.loss,
+        }
+        facts = {"stage": self.stage, "step": self.step, "history": self.history, "settings": self.settings()}
+        state.save(Path(self.options.out), tensors, facts)
 
     def resume(self) -> bool:
-        """Go on with the state in the folder; False if there is none. RecipeError if it is damaged or another run's."""
-        path = Path(self.options.out) / "state.json"
-        if not path.exists():
+        """Go on with the state in the folder; False if there is none, RecipeError if it is damaged or another run's."""
+        folder = Path(self.options.out)
+        found = state.load(folder, self.device)
+        if found is None:
             return False
-        try:
-            manifest = json.loads(path.read_bytes())
-            stage, step, history, settings = (manifest[k] for k in ("stage", "step", "history", "settings"))
-            whole = b"".join((path.parent / Path(part).name).read_bytes() for part in manifest["parts"])
-            if manifest["format"] != FORMAT or manifest["version"] != 1:
-                raise ValueError(f"format {manifest['format']!r}, version {manifest['version']!r}")
-            if hashlib.sha256(whole).hexdigest() != manifest["sha256"]:
-                raise ValueError("its parts are not those that it names")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else error
-            raise RecipeError(
-                f"state '{path}': expected a state of this recipe, found otherwise ({reason}); "
-                "restore it, or choose another --out"
-            ) from None
-        self._require_same(path, settings, stage)
-        state = torch.load(io.BytesIO(whole), map_location=self.device, weights_only=True)
-        self.average.load_state_dict(state["average"])
-        self._begin(stage)
-        self.model.load_state_dict(state["model"])
-        if stage < len(self.options.stages):
-            self.optimizer.load_state_dict(state["optimizer"])
-        self.loss.copy_(state["loss"])
-        self.step, self.history = step, history
+        tensors, facts = found
+        state.require_same(folder, facts["settings"], self.settings(), facts["stage"])
+        self.average.load_state_dict(tensors["average"])
+        self._begin(facts["stage"])
+        self.model.load_state_dict(tensors["model"])
+        if self.optimizer is not None and tensors["optimizer"] is not None:
+            self.optimizer.load_state_dict(tensors["optimizer"])
+        self.loss.copy_(tensors["loss"])
+        self.step, self.history = facts["step"], facts["history"]
         return True
-
-    def _require_same(self, path: Path, saved: Mapping[str, Any], stage: int) -> None:
-        """Settings must agree; only stages that have not begun may have changed."""
-        mine = json.loads(json.dumps(self.settings()))
-        begun = slice(0, stage + 1)
-        for name in mine:
-            old, new = saved.get(name), mine[name]
-            if name == "stages" and isinstance(old, list):
-                old, new = old[begun], new[begun]
-            if old != new:
-                raise RecipeError(
-                    f"state '{path}': expected the same {name.replace('_', '-')} as before, {old}, found {new}; "
-                    "use the same settings, or another --out"
-                )
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -312,45 +262,13 @@ def learning_rate(step: int, steps: int, warmup: float, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def load_checkpoint(path: str | Path) -> tuple[SpikeDrivenTransformer, str]:
-    """Read a checkpoint of this recipe or of the official code; return the network and the file's sha256."""
-    try:
-        content = Path(path).read_bytes()
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        args = checkpoint["args"]
-        args = vars(args) if isinstance(args, argparse.Namespace) else args
-        model = SpikeDrivenTransformer(Network.from_args(args), args["time_steps"])
-        model.load_state_dict(checkpoint["state_dict"])
-    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError, KeyError, ...
-        reason = (str(error).splitlines() or [""])[0][:200]
-        raise RecipeError(
-            f"checkpoint '{path}': expected one of this network ({type(error).__name__}: {reason})"
-        ) from None
-    return model, hashlib.sha256(content).hexdigest()
-
-
 def _teacher(path: str | None, classes: int, device: torch.device) -> tuple[nn.Module | None, str | None]:
     if path is None:
         return None, None
-    model, digest = load_checkpoint(path)
+    model, digest = state.load_checkpoint(path)
     if model.network.num_classes != classes:
         raise RecipeError(f"--teacher: expected {classes} classes, found {model.network.num_classes}")
-    return model.to(device, memory_format=torch.channels_last).eval().requires_grad_(False), digest
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename, so that no half-written file is ever seen."""
-    part = path.with_name(path.name + ".new")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise RecipeError(f"cannot write '{path}': {error.strerror}; choose a folder that can be written") from None
+    return model.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False), digest
 
 
 class Parser(argparse.ArgumentParser):
@@ -398,14 +316,14 @@ def _parser() -> Parser:
         "--out",
         required=True,
         metavar="DIR",
-        help="folder of the state and the checkpoint; a state there is gone on with",
+        help="folder of state and checkpoint; a state there goes on",
     )
     add("--model", default="sdt-2-256", metavar="sdt-DEPTH-DIM", help="network; pooling 0011, mlp_ratio 4, 8 heads")
     add("--spike-mode", default="lif", choices=("lif", "plif"), help="neurons")
     add("--dataset", default="cifar10", choices=tuple(data.NORMS), help="gives the normalisation and the class names")
     add("--stages", default="1:60:2e-3,4:30:1e-3", type=_stages, metavar="T:EPOCHS:LR,...", help="see above")
     add("--batch", default=256, type=_number(whole, 1), help="pictures per step")
-    add("--seed", default=0, type=_number(whole, 0, 2**32 - 1), help="of weights, order, augmentation, held-out part")
+    add("--seed", default=0, type=_number(whole, 0, 2**32 - 1), help="of weights, order, augmentation")
     add("--held-out", default=5000, type=_number(whole, 0), metavar="N", help="training pictures to tune on")
     add("--weight-decay", default=0.05, type=_number(real, 0, 10), help="of matrices and kernels only")
     add("--warmup", default=2.0, type=_number(real, 0), metavar="EPOCHS", help="of each stage")
@@ -446,13 +364,7 @@ def _prepare(options: argparse.Namespace) -> torch.device:
     if name == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.backends.cudnn.allow_tf32 = False  # held-out accuracy is that of float32
-    out = Path(options.out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(f"cannot write '{out}': {error.strerror}; choose a folder that can be written") from None
-    _write(out / "state.probe", b"")
-    (out / "state.probe").unlink()
+    state.prepare_folder(options.out)
     return torch.device(name)
 
 

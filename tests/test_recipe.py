@@ -349,8 +349,18 @@ def test_stopped_runs_end_at_the_same_bits(
         assert torch.equal(tensor, other["state_dict"][name]), name
     del one["state_dict"], other["state_dict"]
     assert one == other
+    first, last = (json.loads((path.parent / "state.json").read_text())["history"] for path in (trained, checkpoint))
+    assert [(r["loss"], r["held_out"]) for r in first] == [(r["loss"], r["held_out"]) for r in last]
     before = checkpoint.read_bytes()
     assert run(pack, tmp_path, *TRICKS).read_bytes() == before, "a finished run has nothing to do"
+
+
+@pytest.mark.parametrize("ema", ["0", "0.9"])
+def test_the_checkpoint_holds_the_average(ema: str, pack: Path, tmp_path: Path) -> None:
+    weights = content(run(pack, tmp_path, "--max-steps", "3", "--ema", ema))["state_dict"]
+    tensors, _ = state.load(tmp_path, torch.device("cpu"))  # type: ignore[misc]
+    assert all(torch.equal(weights[name], tensor) for name, tensor in tensors["average"].items())
+    assert all(torch.equal(weights[name], tensor) for name, tensor in tensors["model"].items()) == (ema == "0")
 
 
 def test_minutes_stop_a_run_and_later_stages_may_change(

@@ -278,6 +278,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {' '.join(message.split())}; see --help\n")
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Tell defaults, but not that there is none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
 def _stages(text: str) -> tuple[Stage, ...]:
     try:
         stages = tuple(
@@ -307,8 +314,9 @@ def _number(kind: type, lowest: float, highest: float = math.inf) -> Any:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m weights.recipe.train", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        prog="python -m weights.recipe.train", formatter_class=Help,
         description="Train a Spike-driven Transformer. The test split of the pack is never opened.",
+        epilog="example:\n  python -m weights.recipe.train train.h5 --out run --stages 1:60:2e-3,4:30:1e-3 --minutes 9",
     )  # fmt: skip
     add, whole, real = parser.add_argument, int, float
     add("pack", metavar="PACK.h5", help="pictures; its group 'train' is read, no other")
@@ -321,7 +329,7 @@ def _parser() -> Parser:
     add("--model", default="sdt-2-256", metavar="sdt-DEPTH-DIM", help="network; pooling 0011, mlp_ratio 4, 8 heads")
     add("--spike-mode", default="lif", choices=("lif", "plif"), help="neurons")
     add("--dataset", default="cifar10", choices=tuple(data.NORMS), help="gives the normalisation and the class names")
-    add("--stages", default="1:60:2e-3,4:30:1e-3", type=_stages, metavar="T:EPOCHS:LR,...", help="see above")
+    add("--stages", default="1:60:2e-3,4:30:1e-3", type=_stages, metavar="T:EPOCHS:LR,...", help="LR: the highest")
     add("--batch", default=256, type=_number(whole, 1), help="pictures per step")
     add("--seed", default=0, type=_number(whole, 0, 2**32 - 1), help="of weights, order, augmentation")
     add("--held-out", default=5000, type=_number(whole, 0), metavar="N", help="training pictures to tune on")

@@ -38,7 +38,9 @@ def test_the_wheel_holds_weights_photo_and_class_names_and_no_tests(wheel: Path)
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in ("shipped/sdt-2-256-cifar10.h5", "shipped/README.md", "data/cat.jpg", "data/imagenet.txt", "model.py"):
         assert f"sdt_ref/{name}" in names
-    assert not any(name.startswith("tests") for name in names)
+    for weights in (ROOT / "weights").glob("*.h5"):
+        assert f"sdt_ref/shipped/{weights.name}" in names
+    assert not any(name.startswith("tests") or "recipe" in name for name in names)
 
 
 def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:

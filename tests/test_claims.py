@@ -156,7 +156,7 @@ def test_networks_are_event_driven(network: Network, arithmetic: str) -> None:
 
 NOT_EVENT_DRIVEN = {
     "dense": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += n_inputs"),
-    "one too many": ("synapse.py", "ac=per_step(self.synapse.panel_widths @ sum(self._rows_added))", "ac=per_step(self.synapse.panel_widths @ sum(self._rows_added) + 1)"),
+    "one too many": ("synapse.py", "per_step(widths @ sum(added))", "per_step(widths @ sum(added) + 1)"),
     "counted per list": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += e > begin"),
     "more with fewer": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += (e - begin) * (n_inputs - (e - begin))"),
     "wrong layer's spikes": ("wiring.py", 'f"{attn}.masked", SPIKES, q, mask, hook=f"{hook}_x_after_qkv")', 'f"{attn}.masked", SPIKES, q, mask, hook=f"{hook}_q_lif")'),
@@ -429,8 +429,8 @@ def test_the_patterns_keep_their_rate_and_costs_are_literal() -> None:
 
 
 NOT_LINEAR = {
-    "pairs of tokens counted": ("sdsa.py", "ac=kv.events_per_step(),", "ac=kv.events_per_step() * kv.n_tokens,"),
-    "all neurons counted": ("sdsa.py", "ac=kv.events_per_step(),", "ac=kv.events_per_step() + 5,"),
+    "pairs of tokens counted": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step() * kv.n_tokens"),
+    "all neurons counted": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step() + 5"),
     "pairs of tokens visited": ("kernels/attention.py", "            sums[pair, channels[e]] += 1", "            for _ in range(n_tokens):\n                sums[pair, channels[e]] += 1"),
     "pairs of channels visited": ("kernels/attention.py", "            common[n_events] = a_channels[e]", "            for _ in range(a_offsets[row], a_offsets[row + 1]):\n                common[n_events] = a_channels[e]"),
 }  # fmt: skip
@@ -476,12 +476,12 @@ def test_all_spikes_are_all() -> None:
 
 NOT_MASK_AND_ADD = {
     "two spikes needed": ("folding.py", "ATTENTION_THRESHOLD = 0.5", "ATTENTION_THRESHOLD = 1.0"),
-    "another operand": ("sdsa.py", "z = intersect(q, mask, run)", "z = intersect(k, mask, run)"),
-    "no mask": ("sdsa.py", "z = intersect(q, mask, run)", "z = q"),
-    "OR for AND": ("sdsa.py", "kv = intersect(k, v, run)", "kv = k"),
+    "another operand": ("sdsa.py", "z = intersect(q, mask, run, self.masked)", "z = intersect(k, mask, run)"),
+    "no mask": ("sdsa.py", "z = intersect(q, mask, run, self.masked)", "z = q"),
+    "OR for AND": ("sdsa.py", "kv = intersect(k, v, run, self.kv)", "kv = k"),
     "OR for a neuron that counts": ("sdsa.py", "Stream.of_counts(count, run", "Stream.of_counts(np.minimum(count, 1), run"),
-    "pool of dvs mode forgotten": ("sdsa.py", "            z = pool_tokens(z, self.heads, run)", "            pass"),
-    "heads forgotten": ("sdsa.py", "            kv = pool_tokens(kv, self.heads, run)", "            kv = pool_tokens(kv, 1, run)"),
+    "pool of dvs mode forgotten": ("sdsa.py", "            z = pool_tokens(z, self.heads, run, self.masked)", "            pass"),
+    "heads forgotten": ("sdsa.py", "            kv = pool_tokens(kv, self.heads, run, self.kv)", "            kv = pool_tokens(kv, 1, run)"),
 }  # fmt: skip
 
 

@@ -221,8 +221,7 @@ def test_the_console_script(capsys: Capture) -> None:
     assert cli.main(["dance"]) == 2
     assert (
         "unknown command 'dance'; known: infer, evaluate, energy, claims, attention, calibrate, trace, compare, vectors, "
-        "sizing, convert"
-        in capsys.readouterr().err
+        "sizing, convert" in capsys.readouterr().err
     )
 
 

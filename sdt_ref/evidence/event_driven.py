@@ -108,18 +108,22 @@ def silenced(model: SpikeDrivenTransformer) -> SpikeDrivenTransformer:
     return quiet
 
 
+class _NeverFires:
+    """A neuron layer without its spikes."""
+
+    def __init__(self, neuron: Neuron) -> None:
+        self.module = neuron.module
+        self._neuron = neuron
+
+    def __call__(self, current: Any, run: Run) -> SpikeEvents:
+        events = self._neuron(current, run)
+        return subset(events, np.zeros(events.n_events, bool))
+
+
 def _silent(stage: Any) -> Any:
     """A copy of a stage, without the spikes of its neurons."""
-
-    def removing(neuron: Neuron) -> Callable[..., SpikeEvents]:
-        def spike(current: Any, run: Run) -> SpikeEvents:
-            events = neuron(current, run)
-            return subset(events, np.zeros(events.n_events, bool))
-
-        return spike
-
     quiet = copy.copy(stage)
-    vars(quiet).update({name: removing(part) for name, part in vars(stage).items() if isinstance(part, Neuron)})
+    vars(quiet).update({name: _NeverFires(part) for name, part in vars(stage).items() if isinstance(part, Neuron)})
     return quiet
 
 
@@ -139,7 +143,7 @@ def _inputs(model: SpikeDrivenTransformer, x: np.ndarray, result: Result) -> Ite
         else:
             events = result.spikes[source.hook]
             assert isinstance(events, SpikeEvents)
-            yield synapse, pool(events, 2, Run(1, model.threads)) if stage.pooled else events
+            yield synapse, pool(events, 2, Run(events.grid[0], model.threads)) if stage.pooled else events
 
 
 def _additions(synapse: Synapse, events: SpikeEvents, threads: int) -> int:

@@ -15,11 +15,11 @@ KINDS = {
     "leak": "neurons: leak",
     "threshold": "neurons: threshold",
     "pool": "pooling of spikes (OR)",
-    "max_pool": "pooling of currents (maximum)",
-    "attention": "attention: mask (AND) and add",
+    "max_pool": "pooling of currents (max)",
+    "attention": "attention: mask and add",
     "token_mean": "mean over tokens",
     "time_mean": "mean over time",
-    "register": "registers: other fraction bits",
+    "register": "registers: other units",
 }
 
 
@@ -29,6 +29,7 @@ def show(console: Console, report: Report, memory: bool) -> None:
     console.print(f"{report.arithmetic}, {steps} time steps; {how.name}: {how.mac:g} pJ per MAC, {how.add:g} pJ per AC")
     console.print(f"[dim]{how.source}[/]\n")
     _show_layers(console, report)
+    _show_formula(console, report)
     _show_kinds(console, report)
     _show_sums(console, report)
     if memory:
@@ -36,29 +37,40 @@ def show(console: Console, report: Report, memory: bool) -> None:
 
 
 def _show_layers(console: Console, report: Report) -> None:
+    """What was counted, layer by layer."""
     many = report.survey.pictures > 1
-    operations = ("formula, M", "+ pooling", "- borders", "counted, M")
-    table = _table("weight layer", "fires", "is read", *operations, "formula, uJ", "counted, uJ", *["+-"] * many)
-    counted = energy(report.account, report.how)
+    table = _table("weight layer", "fires", "read", "operations", "of dense", "uJ", *["+-"] * many)
+    counted, account = energy(report.account, report.how), report.account
+    for words, stages in report.layers().items():
+        kind = SYNAPSES if (stages[0], SYNAPSES) in counted else "attention"
+        done = sum(account.get(stage, kind, field).sum() for stage in stages for field in ("ac", "mac"))
+        dense = sum(account.get(stage, SYNAPSES, "dense").sum() for stage in stages)
+        spent = sum(counted[stage, kind].sum() for stage in stages)
+        spread = [_mega(report.deviation(words))] * many
+        share = f"{done / dense:.1%}" if dense else ""
+        table.add_row(words, *_shown_rates(report, stages[0]), _count(done), share, _mega(spent), *spread)
+    _print(console, table)
+    console.print(
+        "[dim]fires: spikes per neuron and step of the layer before; read: behind the pool;\n"
+        "operations: additions, analog MACs, in attention K AND V summed over tokens[/]\n"
+    )
+
+
+def _show_formula(console: Console, report: Report) -> None:
+    """The paper's formula, and what separates it from the count."""
+    table = _table("by the formula", "millions", "+ pooling", "- borders", "= counted", "uJ")
     for words, stages in report.layers().items():
         parts = [report.estimates[stage] for stage in stages]
-        kind = SYNAPSES if (stages[0], SYNAPSES) in counted else "attention"
-        table.add_row(
-            words,
-            *_shown_rates(report, stages[0]),
-            _mega(sum(part.macs + part.acs for part in parts)),
-            _mega(sum(part.pooling for part in parts), nothing=""),
-            _mega(-sum(part.borders for part in parts), nothing=""),
-            _mega(sum(report.account.get(stage, kind, field).sum() for stage in stages for field in ("ac", "mac"))),
-            _mega(sum(part.energy(report.how) for part in parts)),
-            _mega(sum(counted[stage, kind].sum() for stage in stages)),
-            *[_mega(report.deviation(words))] * many,
-        )
-    console.print(table)
+        formula, pooling, borders = (
+            sum(part.macs + part.acs for part in parts), sum(p.pooling for p in parts), -sum(p.borders for p in parts)
+        )  # fmt: skip
+        equal = _mega(formula + pooling - borders) if report.account.stages[stages[0]].layer else ""
+        spent = _mega(sum(part.energy(report.how) for part in parts))
+        table.add_row(words, _mega(formula), _mega(pooling, nothing=""), _mega(borders, nothing=""), equal, spent)
+    _print(console, table)
     console.print(
-        "[dim]fires: spikes per neuron and time step of the layer before; is read: behind the pool; formula: FLOPs x "
-        "rate x time steps;\nattention: by formula (rate of Q + rate of K) x tokens x channels, counted the additions "
-        "of K AND V over tokens[/]\n"
+        "[dim]FLOPs x rate at which neurons fire x time steps;\n"
+        "attention: (rate of Q + rate of K) x tokens x channels[/]\n"
     )
 
 
@@ -71,7 +83,8 @@ def _shown_rates(report: Report, stage: str) -> tuple[str, str]:
 
 
 def _show_kinds(console: Console, report: Report) -> None:
-    table = _table("all operations", "additions", "multiplications", "comparisons", "shifts", "energy, uJ")
+    """All operations, also those besides the weight layers."""
+    table = _table("all operations", "additions", "products", "comparisons", "shifts", "uJ")
     counted = energy(report.account, report.how)
     fields = ("ac", "mac", "comparisons", "shifts")
     present = {kind for _, kind in counted}
@@ -81,19 +94,18 @@ def _show_kinds(console: Console, report: Report) -> None:
             table.add_row(words, *(_count(report.account.total(field, kind)) for field in fields), _mega(spent))
     total = *(_count(report.account.total(field)) for field in fields), _mega(sum(pj.sum() for pj in counted.values()))
     table.add_row("[bold]sum[/]", *(f"[bold]{value}[/]" for value in total))
-    console.print(table)
+    _print(console, table)
     console.print(
-        "[dim]a MAC is one multiplication here, its addition included; comparisons of spikes (AND, OR) cost "
-        f"{report.how.bit:g} pJ, shifts by a constant {report.how.shift:g}[/]\n"
+        "[dim]products: MACs, their addition included, and divisions;\n"
+        f"AND and OR cost {report.how.bit:g} pJ, shifts by a constant {report.how.shift:g}[/]\n"
     )
 
 
 def _show_sums(console: Console, report: Report) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column()
+    table.add_column(no_wrap=True)
     for _ in range(2):
         table.add_column(justify="right", no_wrap=True)
-    table.add_column()
     many, spreads = report.survey.pictures > 1, report.survey.spreads
     for words, name in (
         ("weight layers, by the paper's formula", "formula"),
@@ -102,19 +114,21 @@ def _show_sums(console: Console, report: Report) -> None:
     ):
         table.add_row(words, _milli(spreads[name].mean), f"+- {spreads[name].deviation / 1e9:.2g} mJ" if many else "")
     without = report.vanilla.macs * report.how.mac
+    table.add_row("the same network without spikes, vanilla attention", _milli(without), "")
+    _print(console, table)
     by_formula, counted = (f"{without / spreads[name].mean:.1f}" for name in ("formula", "counted"))
-    ratios = f"{by_formula} x the formula, {counted} x all that was counted"
-    table.add_row("the same network without spikes, vanilla attention", _milli(without), "", ratios)
-    console.print(table)
     acs, macs, dense = (_count(report.account.total(name)) for name in ("effective_acs", "effective_macs", "dense"))
-    console.print(f"\nsynaptic operations: {acs} effective ACs and {macs} effective MACs of {dense} dense ones")
+    console.print(
+        f"which is {by_formula} x the formula and {counted} x all that was counted\n\n"
+        f"synaptic operations: {acs} effective ACs and {macs} effective MACs,\nof {dense} dense ones"
+    )
     exits = report.account.early_exit.values()
     if exits:
         made, saved, sums = (
             _count(sum(getattr(each, name).sum() for each in exits)) for name in ("comparisons", "saved", "additions")
         )
         console.print(
-            f"an attention that leaves a channel at its first hit, as an OR may, would save {saved} of {made} ANDs of "
+            f"an attention that leaves a channel at its first hit, as an OR may, would save\n{saved} of {made} ANDs of "
             f"K with V, and all {sums} additions"
         )
 
@@ -123,7 +137,7 @@ def _show_memory(console: Console, report: Report) -> None:
     words, rows, how = memory_words(report.account), report.account.total("weight_rows"), report.how
     weights, membranes = (f"{_count(words[name])} words, {_milli(words[name] * how.word)}" for name in words)
     console.print(
-        f"memory, {how.word:g} pJ per word: {_count(rows)} weight rows = {weights}; membranes read and written: "
+        f"memory, {how.word:g} pJ per word: {_count(rows)} weight rows = {weights};\nmembranes read and written: "
         f"{membranes}"
     )
 
@@ -154,6 +168,13 @@ def _show_rows(console: Console, rows: list[Row], how: dict[str, str]) -> None:
         table.add_row(
             *("" if v is None else format(v, how.get(k, ".3f" if isinstance(v, float) else "")) for k, v in row.items())
         )
+    _print(console, table)
+
+
+def _print(console: Console, table: Table) -> None:
+    """Print a table whole: in a window that is too narrow its lines wrap, and no number is cut off."""
+    needed = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+    console.width = max(console.width, needed)
     console.print(table)
 
 

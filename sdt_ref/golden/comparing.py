@@ -121,11 +121,14 @@ def compare(golden: Trace, dump: Dump, events: str = SET, tolerance: int = 0) ->
     ----------
     events : 'set': the spikes must be the same; 'order': and have been sent in the canonical order
 
-    Raises TraceError when the order is asked for, and the dump holds no list of events.
+    Raises TraceError when the order is asked for, and spikes did not come as a list of events.
     """
     comparison = Comparison(golden, tolerance)
-    if events == ORDER and not dump.sent:
-        raise TraceError("--events order: expected a dump with lists of events (.csv, or .h5), found none in it")
+    if events == ORDER:
+        unknown = [name for name in dump.values if name.endswith("/spikes") and name not in dump.sent]
+        if unknown or not dump.sent:
+            found = f"'{unknown[0]}' without an order" if unknown else "none in it"
+            raise TraceError(f"--events order: expected a dump with lists of events (.csv, or .h5), found {found}")
     kept = [golden.header.steps.index(step) for step in dump.steps]
     for name, record in golden.records.items():
         if name in dump.values:

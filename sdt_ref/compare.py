@@ -33,10 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             comparison = compare(golden, dump, options.events, options.tolerance)
         found = comparison.first
         why = cause(golden, found) if found and not options.isolated else None
-        if options.json:
-            cli.print_json(_as_json(golden, dump, comparison, why))
-        else:
-            _show(golden, dump, comparison, why, options.isolated)
+        with cli.showing():
+            if options.json:
+                cli.print_json(_as_json(golden, dump, comparison, why))
+            else:
+                _show(golden, dump, comparison, why, options.isolated)
     return cli.CHECK_FAILED if found else 0
 
 

@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -303,6 +306,16 @@ def test_exit_codes_and_what_is_said(golden: Path, tmp_path: Path, capsys: Captu
     assert report["first"]["expected"] == expected
     assert command.main([str(golden), path, "--isolated"]) == 2
     assert "trace of other weights" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX shells")
+@pytest.mark.parametrize("more", ["", "--json"])
+def test_a_reader_that_leaves_does_not_turn_a_difference_into_success(golden: Path, tmp_path: Path, more: str) -> None:
+    with open_trace(golden) as trace:
+        path = written(trace, tmp_path / "dut.npz", {NAME: flipped(trace, NAME)[0]})
+    line = f"set -o pipefail; {sys.executable} -m sdt_ref.compare {golden} {path} {more} | true"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 NAME = "block.0.attn.q_lif/v"

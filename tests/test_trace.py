@@ -1,6 +1,8 @@
 """Traces: every register is what the oracle computes, recording changes nothing, and no half-written file is complete."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 import sdt_ref
+from sdt_ref import calibrate
 from sdt_ref import trace as command
 from sdt_ref.golden.dumps import read_dump
 from sdt_ref.golden.replay import isolated
@@ -19,6 +22,7 @@ from sdt_ref.wiring import wiring
 
 from .equality import assert_same, small_tiles
 from .networks import Network, input_of, model_of, weights_of
+from .test_commands import CAT
 
 Capture = pytest.CaptureFixture[str]
 
@@ -255,6 +259,43 @@ def test_what_cannot_be_traced_is_refused(arguments: list[str], message: str, tm
 def test_a_folder_that_is_not_there_is_refused_before_the_run(tmp_path: Path, capsys: Capture) -> None:
     assert command.main(["-o", str(tmp_path / "no" / "run.h5")]) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_nothing_is_lost_by_an_output_that_is_no_new_file(tmp_path: Path, capsys: Capture) -> None:
+    """An input, also through a link; a folder, a pipe; no name at all. Refused before the run."""
+    photo, pipe, link, again = (tmp_path / name for name in ("photo.jpg", "pipe", "link.jpg", "hard.jpg"))
+    shutil.copy(CAT, photo)
+    os.mkfifo(pipe)
+    link.symlink_to(photo)
+    again.hardlink_to(photo)
+    for output, message in (
+        (photo, "it is an input of this command; name another file"),
+        (link, "it is an input of this command"),
+        (again, "it is an input of this command"),
+        (tmp_path, "it is a folder; name a file in it"),
+        (pipe, "it is a device or a pipe"),
+        ("", "expected the name of a file"),
+    ):
+        for main in (command.main, calibrate.main):
+            assert main([str(photo), "-o", str(output)]) == 2
+            error = capsys.readouterr().err
+            assert error.startswith(f"error: cannot write '{output}': {message}")
+            assert error.count("\n") == 1
+    (tmp_path / "all").mkdir()
+    photo.rename(tmp_path / "all" / "photo.jpg")
+    photo = tmp_path / "all" / "photo.jpg"
+    assert calibrate.main([str(photo.parent), "-o", str(photo)]) == 2
+    assert "it is an input of this command" in capsys.readouterr().err
+    assert photo.read_bytes() == CAT.read_bytes()
+    assert pipe.is_fifo()
+
+
+def test_a_file_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.h5").symlink_to("run.h5")
+    traced(tmp_path, PLAIN, name="link.h5")
+    assert (tmp_path / "link.h5").is_symlink()
+    with open_trace(tmp_path / "run.h5"):
+        pass
 
 
 def test_one_sample_only(tmp_path: Path) -> None:

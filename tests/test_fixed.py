@@ -176,6 +176,8 @@ HEAD = "schema_version = 1\n"
 REFUSED = {
     "no TOML": ("schema_version = ", "expected TOML, found"),
     "no version": ("", "expected schema_version = 1, found None"),
+    "true is no version": ("schema_version = true", "expected schema_version = 1, found True"),
+    "1.0 is no version": ("schema_version = 1.0", "expected schema_version = 1, found 1.0"),
     "newer version": ("schema_version = 2", "expected schema_version = 1, found 2"),
     "unknown name": (HEAD + "weights = 3", "unknown name 'weights'"),
     "unknown register": (HEAD + "default.acumulator.bits = 3", "unknown register 'acumulator'; known: input, weight"),
@@ -217,6 +219,23 @@ def test_an_overflow_that_is_declared_an_error_names_its_register_and_step() -> 
         model_of(Network(drive=5.0), "fixed", formats=formats)(input_of(Network()))
 
 
+@pytest.mark.parametrize(("text", "side", "stage", "found"), [
+    ("membrane = { bits = 47, fraction = 33 }\nstream = { bits = 48, fraction = 20 }", 16, "head_lif", 69),
+    ("membrane = { bits = 48, fraction = 38, leak = '2^-8' }\nstream = { bits = 48, fraction = 38 }", 16, "head_lif", 65),
+    ("membrane = { bits = 47, fraction = 40, leak = '2^-8' }\nstream = { bits = 40, fraction = 38 }", 128,
+     "block.0.attn.talking_heads_lif", 65),
+])  # fmt: skip
+def test_sums_over_tokens_that_outgrow_64_bits_are_refused(text: str, side: int, stage: str, found: int) -> None:
+    """Less is accepted: tests/test_specification.py runs 64."""
+    n = Network(dim=8, height=side, width=side, pooling_stat="0000", batch=1, time_steps=1)
+    model = model_of(n, "fixed", formats=f"{HEAD}[default]\naccumulator.bits = 48\n{text}")
+    message = rf"^stage '{stage}': expected sums over {side**2:,} tokens that need 64 bits .*, found {found}; declare"
+    for run in (model, lambda x: sdt_ref.dense.forward(model, x)):
+        with pytest.raises(sdt_ref.FormatError, match=message) as refused:
+            run(input_of(n))
+        assert "\n" not in str(refused.value)
+
+
 def test_formats_without_fixed_point_are_refused(tmp_path: Path) -> None:
     (tmp_path / "f.toml").write_text(HEAD)
     with pytest.raises(sdt_ref.ConfigError, match="formats: expected arithmetic 'fixed' with them, found 'float32'"):
@@ -247,6 +266,18 @@ def test_calibrate_writes_formats_that_run(tmp_path: Path, capsys: pytest.Captur
     assert sum(answer["layers"]["MS_SPS_proj_conv"]["ac"]) > 0
     model = sdt_ref.load(arithmetic="fixed", formats=target)
     assert not any(b.any() for r, b in model(np.zeros((1, 3, 32, 32))).overflows.items() if r.endswith("accumulator"))
+
+
+def test_an_overflow_counts_in_the_picture_and_not_while_the_kernels_load(tmp_path: Path) -> None:
+    """Black, with which they are loaded, overflows this register; the cat does not."""
+    (tmp_path / "f.toml").write_text(
+        HEAD + '[stage."block.1.attn.talking_heads_lif"]\nmembrane = { overflow = "error", bits = 12 }'
+    )
+    model = sdt_ref.load(arithmetic="fixed", formats=tmp_path / "f.toml")
+    side = model.config.size_divisor
+    with pytest.raises(sdt_ref.FormatError, match="do not fit"):
+        model(np.zeros((1, 3, side, side)))
+    assert infer.main([str(CAT), "--formats", str(tmp_path / "f.toml"), "--json"]) == 0
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -264,6 +264,38 @@ def test_an_early_error_hides_no_later_one_when_registers_are_isolated(tmp_path:
     assert at_fault == {"patch_embed.proj_lif1": ["sum"], "block.0.mlp.fc2_conv": ["sum"]}
 
 
+def test_a_wrong_spike_is_charged_once(golden: Path) -> None:
+    """A device that misses a spike and so keeps its membrane: of its own inputs only the spike is wrong."""
+    stage = "block.0.attn.q_lif"
+    with open_trace(golden) as trace:
+        held = {name: values for name, values in content(trace).items() if name.startswith(stage)}
+        place = tuple(np.argwhere(held[f"{stage}/spikes"])[-1])
+        assert place[0] == 2  # the last step, so that nothing follows from it
+        held[f"{stage}/spikes"][place] = 0
+        held[f"{stage}/v"][place] = held[f"{stage}/h"][place]
+        dump = Dump(trace.header.steps, held)
+        summary = isolated(trace, model_of(PLAIN, "fixed", formats=NARROW), dump).stages[stage]
+        assert (summary.different, summary.quantities) == (1, ["spikes"])
+        held[f"{stage}/v"][place] = 0  # a membrane that another spike reset is wrong as well
+        assert isolated(trace, model_of(PLAIN, "fixed", formats=NARROW), dump).stages[stage].quantities == [
+            "v",
+            "spikes",
+        ]
+
+
+@pytest.mark.parametrize("setting", ["pooling_stat", "dvs_mode", "num_heads", "time_steps"])
+def test_weights_with_other_settings_are_not_those_of_the_trace(tmp_path: Path, setting: str, capsys: Capture) -> None:
+    """The same numbers, and so the same hash, but another network."""
+    n = Network(batch=1)
+    other = {"pooling_stat": "0101", "dvs_mode": True, "num_heads": 2, "time_steps": 4}[setting]
+    save(tmp_path / "w.h5", weights_of(Network(**{**vars(n), setting: other})))
+    run = str(traced(tmp_path, n))
+    assert command.main([run, run, "--isolated", "--weights", str(tmp_path / "w.h5")]) == 2
+    error = capsys.readouterr().err
+    assert f"trace of other settings: expected {setting} {getattr(n, setting)}, found {other} in" in error
+    assert error.count("\n") == 1
+
+
 def test_what_the_dump_lacks_is_computed(golden: Path) -> None:
     model = model_of(PLAIN, "fixed", formats=NARROW)
     with open_trace(golden) as trace:

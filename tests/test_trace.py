@@ -203,11 +203,28 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         file.attrs["schema_version"] = 2
     with pytest.raises(sdt_ref.TraceError, match="schema version: expected 1, found 2"), open_trace(path):
         pass
+    for version in (True, 1.0, "1"):
+        with h5py.File(path, "a") as file:
+            file.attrs["schema_version"] = version
+        with pytest.raises(sdt_ref.TraceError, match="schema version: expected 1, found"), open_trace(path):
+            pass
     for name, text in (("no.h5", None), ("empty.h5", b""), ("text.h5", b"x" * 4096)):
         if text is not None:
             (tmp_path / name).write_bytes(text)
         with pytest.raises(sdt_ref.TraceError), open_trace(tmp_path / name):
             pass
+
+
+@pytest.mark.parametrize("stage", ["block.0.attn.q_lif/h", "block.0.attn.q_lif/spikes"])
+@pytest.mark.parametrize("change", [{"bits": 6}, {"fraction": [3]}, {"height": 2, "width": 1}, {"channels": 17}])
+def test_the_hash_is_also_that_of_widths_and_sizes(tmp_path: Path, stage: str, change: dict[str, object]) -> None:
+    path = traced(tmp_path, PLAIN, NARROW)
+    with h5py.File(path, "a") as file:
+        attributes = file[f"records/{stage}"].attrs
+        assert (attributes["height"], attributes["width"]) == (1, 2)
+        attributes.update(change)
+    with pytest.raises(sdt_ref.TraceError, match="does not have the hash"), open_trace(path):
+        pass
 
 
 def test_wiring_names_each_stage_behind_those_that_it_reads() -> None:
@@ -243,6 +260,7 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: Capture) -> None
         (["--stages", "block.7.*"], "trace: no stage matches 'block.7.*'; stages are input, "),
         (["--steps", "4"], "trace: expected steps from 0 to 3, found 4"),
         (["--steps", "2-1"], "trace: expected steps from 0 to 3, found none"),
+        (["--steps", "0-999999"], "trace: expected steps from 0 to 3, found 4\n"),
         (["--steps", "one"], "--steps: expected whole numbers and ranges such as 0,2-3, found 'one'"),
         (["--arithmetic", "float32"], "trace: expected arithmetic 'fixed', found 'float32'"),
         (["nowhere.png"], "picture 'nowhere.png' does not exist"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,42 @@ def test_traces_of_different_machines_are_not_mixed(tmp_path: Path) -> None:
     paths = traced(tmp_path, PLAIN, None, "a.h5"), traced(tmp_path, PLAIN, NARROW, "b.h5")
     with open_trace(paths[0]) as a, open_trace(paths[1]) as b, pytest.raises(sdt_ref.TraceError, match="different"):
         sizing([a, b], model_of(PLAIN, "fixed").parameters)
+
+
+@pytest.mark.parametrize(
+    ("change", "stages", "message"),
+    [
+        ({"height": 8}, ("*", "*"), "pictures of different sizes: 'input/pixel' has 4x8 tokens of 10 bits, and 8x8 of 10"),
+        ({"height": 8, "width": 4}, ("*", "*"), "pictures of different sizes: 'input/pixel' has 4x8"),
+        ({"height": 8}, ("input", "head"), "pictures of different sizes; measure each by itself"),
+        ({"pooling_stat": "0110"}, ("*", "*"), "different machines: their config differ"),
+        ({"time_steps": 2}, ("*", "*"), "different machines: their config differ"),
+    ],
+)  # fmt: skip
+def test_traces_of_other_sizes_and_settings_are_not_mixed(tmp_path: Path, change: dict[str, Any],
+                                                          stages: tuple[str, str], message: str) -> None:  # fmt: skip
+    """The parameters are the same in all of them."""
+    for name, n, stage in (("a", PLAIN, stages[0]), ("b", Network(**{**vars(PLAIN), **change}), stages[1])):
+        write_trace(tmp_path / f"{name}.h5", model_of(n, "fixed"), input_of(n), [stage])
+    with (
+        open_trace(tmp_path / "a.h5") as a,
+        open_trace(tmp_path / "b.h5") as b,
+        pytest.raises(sdt_ref.TraceError, match=re.escape(message)),
+    ):
+        sizing([a, b], model_of(PLAIN, "fixed").parameters)
+
+
+def test_traces_of_other_time_steps_are_not_mixed(tmp_path: Path) -> None:
+    """With frames their number is the data's, not the settings'."""
+    model, frames = model_of(PLAIN, "fixed"), np.repeat(input_of(PLAIN)[:, None], 4, axis=1)
+    for name, x in (("a", frames), ("b", frames[:, :2])):
+        write_trace(tmp_path / f"{name}.h5", model, x)
+    with (
+        open_trace(tmp_path / "a.h5") as a,
+        open_trace(tmp_path / "b.h5") as b,
+        pytest.raises(sdt_ref.TraceError, match="different machines: their time_steps differ"),
+    ):
+        sizing([a, b], model.parameters)
 
 
 def test_the_sizing_command(files: tuple[str, str], capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,12 @@ from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 import sdt_ref
-from sdt_ref import calibrate, infer
+from sdt_ref import calibrate, calibration, infer
 from sdt_ref.formats import ROUNDINGS, Format, Formats, leak_terms, leak_text, rounded, shifted_right
 
 from .equality import assert_engine_equals_oracle, assert_same
 from .golden_cases import case_names, read_small
-from .networks import Network, input_of, model_of
+from .networks import Network, input_of, model_of, weights_of
 from .strategies import formats_files, networks
 from .test_commands import CAT
 
@@ -280,10 +280,19 @@ def test_an_overflow_counts_in_the_picture_and_not_while_the_kernels_load(tmp_pa
     assert infer.main([str(CAT), "--formats", str(tmp_path / "f.toml"), "--json"]) == 0
 
 
+@pytest.mark.parametrize("bits", [(3, 16), (48, 16), (16, 48), (48, 48), (48, 2)])
+def test_calibration_chooses_fractions_that_its_widths_can_run_with(bits: tuple[int, int]) -> None:
+    n = Network(batch=1)
+    chosen = calibration.calibrate(weights_of(n), [input_of(n)], calibration.Widths(membrane=bits[0], stream=bits[1]))
+    model = sdt_ref.SpikeDrivenTransformer(weights_of(n), "fixed", 1, Formats.from_toml(chosen.to_toml()))
+    assert model(input_of(n)).logits.shape == (1, n.num_classes)
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     ([str(CAT), "-o", "no/such/folder/f.toml"], "choose a folder that can be written"),
     ([str(CAT), "-o", "f.toml", "--weight-bits", "1"], "'weight.bits': expected 2 to 48, found 1"),
     ([str(CAT), "-o", "f.toml", "--limit", "0"], "--limit: expected 1 or more"),
+    ([str(CAT), "-o", "f.toml", "--membrane-bits", "2"], "a membrane needs 3 bits to hold its thresholds 1 and 0.5, found 2"),
     (["none.jpg", "-o", "f.toml"], "none.jpg"),
 ])  # fmt: skip
 def test_calibrate_refuses(arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import sdt_ref
 from sdt_ref import sizing as sizing_command
 from sdt_ref import vectors as command
+from sdt_ref.golden.corners import NAMES
 from sdt_ref.golden.export import export
 from sdt_ref.golden.packing import digits, packed, unpacked
 from sdt_ref.golden.sizing import Sizing, sizing
@@ -175,9 +176,25 @@ def test_a_wide_network_reaches_every_corner(tmp_path: Path) -> None:
     n, formats = NETWORKS["two blocks, pooled stream"]
     with open_trace(traced(tmp_path, n, formats)) as trace:
         manifest = export(trace, model_of(n, "fixed", formats=formats), tmp_path / "out")
-    assert list(manifest["corners"]) == [
-        "silent", "all_spikes", "longest", "accumulator_high", "accumulator_low", "at_threshold", "membrane_high", "membrane_low",
-    ]  # fmt: skip
+    assert tuple(manifest["corners"]) == NAMES
+    assert manifest["corners_not_reached"] == []
+
+
+WEAK_LEAK = """schema_version = 1
+[stage."block.0.attn.q_lif"]
+membrane = { bits = 12, fraction = 10, leak = "2^-8" }"""
+
+
+def test_a_leak_too_weak_for_the_threshold_leaves_that_corner_out_and_says_so(tmp_path: Path, capsys: Capture) -> None:
+    save(tmp_path / "w.h5", weights_of(PLAIN))
+    run = str(traced(tmp_path, PLAIN, WEAK_LEAK))
+    assert command.main([run, "-o", str(tmp_path / "v"), "--weights", str(tmp_path / "w.h5")]) == 0
+    screen = capsys.readouterr().out
+    manifest = json.loads((tmp_path / "v" / "manifest.json").read_text())
+    absent = manifest["corners_not_reached"]
+    assert "at_threshold" in absent
+    assert f"not reached in this run or with these registers: {', '.join(absent)}\n" in screen
+    assert {*manifest["corners"], *absent} == {*NAMES}
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------

@@ -150,10 +150,10 @@ def test_the_events_that_contributed_add_up_to_the_sum(tmp_path: Path, case: str
     n_checked = 0
     with open_trace(traced(tmp_path, n)) as trace:
         for name, stage in trace.stages.items():
-            if stage.kind not in (NEURON, STREAM) or stage.layer is None or stage.reads == ("input",):
+            if stage.kind not in (NEURON, STREAM) or stage.layer is None:
                 continue
             layer, record = layers[stage.layer], trace.records[f"{name}/sum"]
-            source = trace.records[f"{stage.reads[0]}/spikes"]
+            source = trace.records["input/pixel" if stage.reads == ("input",) else f"{stage.reads[0]}/spikes"]
             width = -(-source.width // 2) if stage.pooled else source.width
             for _ in range(3):
                 values = trace.values(record.name)
@@ -162,11 +162,12 @@ def test_the_events_that_contributed_add_up_to_the_sum(tmp_path: Path, case: str
                 found = compare(trace, Dump(trace.header.steps, {record.name: values})).first
                 assert found is not None
                 why = cause(trace, found)
-                assert why.source == source.name
+                assert (why.source, why.not_shown) == (source.name, ())
                 total, reach = int(layer.bias[channel]), stage.window // 2
-                for place, c in why.events:
+                for place, c, *plane in why.events:
                     dy, dx = place // width - token // width, place % width - token % width
-                    total += int(layer.weight[channel, c, dy + reach, dx + reach])
+                    row = sum(plane) * source.channels + c
+                    total += int(layer.weight[channel, row, dy + reach, dx + reach])
                 assert total == found.expected
                 n_checked += len(why.events)
     assert n_checked > 100
@@ -208,6 +209,66 @@ def test_counts_come_from_the_spikes_of_one_channel(tmp_path: Path) -> None:
         assert why.source == "block.0.attn.kv/spikes"
         assert len(why.events) == found.expected > 0
         assert {c for _, c in why.events} == {channel}
+
+
+def test_what_passes_the_mask_into_a_pool_is_what_led_to_a_spike(tmp_path: Path) -> None:
+    n, formats = NETWORKS["dvs, plif, frames"]
+    stage, seen = "block.0.attn.masked/spikes", set()
+    with open_trace(traced(tmp_path, n, formats)) as trace:
+        values = trace.values(stage)
+        for place in [*np.argwhere(values == 0)[::7], *np.argwhere(values)]:
+            wrong = values.copy()
+            wrong[tuple(place)] ^= 1
+            found = compare(trace, Dump(trace.header.steps, {stage: wrong})).first
+            assert found is not None
+            why = cause(trace, found)
+            assert (why.registers, why.source, why.not_shown) == ({}, "block.0.attn.q_lif/spikes", ())
+            assert bool(why.events) == bool(found.expected)
+            assert {c // 8 for _, c in why.events} <= {found.channel // 8}
+            seen.add(found.expected)
+    assert seen == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "registers", "not_shown"),
+    [
+        ("dvs, plif, frames", "block.0.attn.k_lif/spikes", ["block.0.attn.k_lif/h", "threshold"], "k_lif/h of the neighbours: its spikes are recorded behind a pool"),
+        ("dvs, plif, frames", "block.0.attn.k_lif/v", ["block.0.attn.k_lif/h", "threshold"], ""),
+        ("dvs, plif, frames", "block.0.attn.talking_heads_lif/sum", [], "events of block.0.attn.kv: they are pooled over 3x3 of (token, channel)"),
+        ("narrow", "head_lif/sum", [], "block.0.mlp.fc2_conv/u: this is the sum over its tokens"),
+        ("narrow", "patch_embed.proj_lif3/sum", [], "patch_embed.proj_conv3/u: this is the greatest of 3x3"),
+        ("narrow", "patch_embed.rpe_conv/u", ["patch_embed.rpe_conv/sum"], "patch_embed.proj_conv3/u, the residual: the greatest of 3x3"),
+    ],
+)  # fmt: skip
+def test_what_is_not_shown_is_said(tmp_path: Path, case: str, name: str, registers: list[str], not_shown: str,
+                                   capsys: Capture) -> None:  # fmt: skip
+    n, formats = NETWORKS[case]
+    path = traced(tmp_path, n, formats)
+    with open_trace(path) as trace:
+        values = trace.values(name)
+        values[0, 0, 0] ^= 1
+        dump = written(trace, tmp_path / "dut.npz", {name: values})
+    assert command.main([str(path), str(dump)]) == 1
+    shown = capsys.readouterr().out
+    assert [line.split()[2] for line in shown.splitlines() if "computed from" in line] == registers
+    assert shown.count("not shown") == bool(not_shown)
+    assert not_shown in shown
+
+
+def test_what_was_not_recorded_is_said(tmp_path: Path) -> None:
+    """And a step that was left out is not taken for the step before."""
+    stage = "block.0.attn.q_lif"
+    write_trace(tmp_path / "run.h5", model_of(PLAIN, "fixed"), input_of(PLAIN), [stage], [0, 2])
+    with open_trace(tmp_path / "run.h5") as trace:
+        for step, index, absent in ((0, 0, []), (2, 1, [f"{stage}/v of the step before: not recorded"])):
+            values = trace.values(f"{stage}/h")
+            values[index, 0, 0] ^= 1
+            found = compare(trace, Dump(trace.header.steps, {f"{stage}/h": values})).first
+            assert found is not None
+            assert found.step == step
+            why = cause(trace, found)
+            assert list(why.registers) == [f"{stage}/x"]
+            assert list(why.not_shown) == [*absent, "block.0.attn.shortcut_lif/spikes: not recorded"]
 
 
 def test_tolerance_is_for_numbers_not_for_spikes(golden: Path) -> None:

@@ -138,8 +138,8 @@ class _Replay(WholeOracle):
         x = self._seen(f"{module}/x", register.fit(sums.aligned(register)), in_heads)
         neuron = dataclasses.replace(neuron, threshold=neuron.threshold * scale)
         held_h, held_v, held_s = (self._held(f"{module}/{quantity}", x, in_heads) for quantity in ("h", "v", "spikes"))
-        if self.config.dvs_mode and module.endswith((".k_lif", ".v_lif")):
-            held_s = None  # those are the pooled ones
+        if self._golden.stages[module].pooled_behind:
+            held_s = None  # the dump has those behind the pool
         h, v, before = np.empty_like(x), np.empty_like(x), np.zeros_like(x[0])
         for t in range(len(x)):
             h[t] = membranes(neuron, x[t : t + 1], before)[0]

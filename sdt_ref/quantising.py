@@ -155,8 +155,8 @@ def refuse_wide_sums(parameters: Parameters, architecture: Architecture, formats
         needed = max(widest, held + 1 + finest)  # x - v has one bit more, its terms are shifted
         if needed > SUM_BITS:
             raise FormatError(
-                f"stage '{module}': expected sums over {tokens:,} tokens that need {SUM_BITS} bits on their way through "
-                f"a membrane of {membrane.bits} bits with {membrane.fraction} fraction bits, found {needed}; declare "
+                f"stage '{module}': expected sums over {tokens:,} tokens that need {SUM_BITS} bits on their way "
+                f"through a membrane of {membrane.bits} bits with {membrane.fraction} fraction bits, found {needed}; declare "
                 "fewer bits or fraction bits there, or a narrower stream"
             )
 

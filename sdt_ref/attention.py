@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.output is not None:
         from .drawing import canvas
 
-        canvas.require(options.output)
+        canvas.require(options.output, options.image, options.weights, options.formats)
     model = cli.load_model(options)
     steps = _chosen("--steps", options.steps, model.config.time_steps)
     blocks = _chosen("--blocks", options.blocks, model.architecture.depth)

@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from . import cli, formats, weights
 from .calibration import Widths, calibrate
 from .datasets import Samples
-from .errors import ConfigError
+from .errors import ConfigError, FormatError
+from .files import require_writable
 from .image import open_picture, preprocess
 
 
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     if options.limit < 1:
         raise ConfigError(f"--limit: expected 1 or more, found {options.limit}")
+    require_writable(options.output, FormatError, *options.data, options.weights)
     network = weights.load(options.weights)
     how = network.preprocessing.at(options.size)
     if how.frames:
@@ -29,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
     formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
     pictures = Samples(options.data, network.classes, options.split, options.limit)
+    require_writable(options.output, FormatError, *pictures.files)
     screen = cli.Screen(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (

@@ -10,10 +10,11 @@ import numpy as np
 from . import quantising
 from .errors import FormatError
 from .folding import NeuronParameters
-from .formats import MAX_BITS, Format, Formats, leak_terms, leak_text, shifted_right
+from .formats import MAX_BITS, MAX_FRACTION, Format, Formats, leak_terms, leak_text, shifted_right
 from .model import SpikeDrivenTransformer
 from .weights import Weights
 
+LEAST_MEMBRANE = 3  # bits
 SAMPLED = 1 << 12  # neurons of a layer, and numbers of a stream, that are kept of each input
 
 
@@ -53,8 +54,13 @@ def calibrate(weights: Weights, inputs: Iterable[np.ndarray], widths: Widths, th
     ----------
     inputs : arrays as the network takes them, normalised
 
-    Raises FormatError when there is no input, or no width holds the weights.
+    Raises FormatError when there is no input, or no width holds the thresholds or the weights.
     """
+    if widths.membrane < LEAST_MEMBRANE:
+        raise FormatError(
+            f"calibrate: a membrane needs {LEAST_MEMBRANE} bits to hold its thresholds 1 and 0.5, found "
+            f"{widths.membrane}"
+        )
     model, samples = SpikeDrivenTransformer(weights, "float32", threads), _Samples()
     for x in inputs:
         result = model(x, record="currents")
@@ -68,6 +74,9 @@ def calibrate(weights: Weights, inputs: Iterable[np.ndarray], widths: Widths, th
         for module, values in samples.currents.items()
     }
     streams = {module: _with_least_error(values, widths.stream) for module, values in samples.streams.items()}
+    room = quantising.WIDE_BITS - max(widths.membrane, widths.stream)  # that 64-bit arithmetic leaves between them
+    most = min(*membranes.values(), *streams.values()) + room
+    membranes, streams = ({k: min(f, most) for k, f in fractions.items()} for fractions in (membranes, streams))
     default: dict[str, dict[str, Any]] = {
         "input": {"bits": widths.input, "fraction": pixels.fraction},
         "weight": {"bits": widths.weight},
@@ -103,7 +112,7 @@ def _with_least_error(values: list[np.ndarray], bits: int) -> int:
         register = Format(bits, fraction, "half even")
         return float(np.square(np.ldexp(register.fit(register.quantise(numbers)), -fraction) - numbers).sum())
 
-    return min(range(bits + 1), key=error)
+    return min(range(min(bits, MAX_FRACTION) + 1), key=error)
 
 
 def _with_most_spikes_right(currents: np.ndarray, neuron: NeuronParameters, bits: int) -> int:
@@ -130,4 +139,4 @@ def _with_most_spikes_right(currents: np.ndarray, neuron: NeuronParameters, bits
         return different
 
     # 1 bit holds the attention's threshold, bits - 2 still hold the other
-    return min(range(1, bits - 1), key=wrong)
+    return min(range(1, min(bits - 2, MAX_FRACTION) + 1), key=wrong)

@@ -46,11 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             "linear": linear.linear_complexity(told=told),
             "masking": masking.masks_and_adds(model, told=told),
         }
-    if options.json:
-        about = {"input": name, "arithmetic": model.arithmetic.name, "time_steps": len(result.logits_per_step)}
-        cli.print_json({**about, "holds": _all_hold(evidence), **{key: _as_json(e) for key, e in evidence.items()}})
-    else:
-        _show(f"{name}, {model.arithmetic.name}, {len(result.logits_per_step)} time steps", evidence)
+    with cli.showing():
+        if options.json:
+            about = {"input": name, "arithmetic": model.arithmetic.name, "time_steps": len(result.logits_per_step)}
+            cli.print_json({**about, "holds": _all_hold(evidence), **{key: _as_json(e) for key, e in evidence.items()}})
+        else:
+            _show(f"{name}, {model.arithmetic.name}, {len(result.logits_per_step)} time steps", evidence)
     return 0 if _all_hold(evidence) else cli.CHECK_FAILED
 
 

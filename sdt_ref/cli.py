@@ -62,8 +62,11 @@ class Screen(Console):
         self.width = max(self.width, NARROWEST)
 
     def on_broken_pipe(self) -> None:
-        """Let `guarded` end the program."""
-        raise BrokenPipeError
+        """Let `showing` or `guarded` end the output; of messages and bars nobody misses any."""
+        if not self.stderr:
+            raise BrokenPipeError
+        self.quiet = True
+        _drop_output()
 
 
 def plain(text: object) -> str:
@@ -120,10 +123,9 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
                 if isinstance(stream, io.TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
             code = command(argv)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-            return code
-        except BrokenPipeError:  # the reader of our output has left
+            with showing():
+                return code
+        except BrokenPipeError:  # the reader of our output has left; a command that judges prints in `showing`
             _drop_output()
             return 0
         except KeyboardInterrupt:
@@ -149,18 +151,33 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
 
 
 def _fail(message: str, code: int = BAD_INPUT) -> int:
-    if sys.stderr is not None:
-        print(message, file=sys.stderr)
+    try:
+        if sys.stderr is not None:
+            print(message, file=sys.stderr)
+    except OSError:
+        _drop_output()
     return code
 
 
-def _drop_output() -> None:
-    """If standard output takes no more, leave the interpreter nothing to flush into it at its exit."""
+@contextlib.contextmanager
+def showing() -> Iterator[None]:
+    """Print what was found in here: a reader that leaves early ends the output, but does not change the exit code."""
     try:
+        yield
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """If a standard stream takes no more, leave the interpreter nothing to flush into it at its exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextlib.contextmanager

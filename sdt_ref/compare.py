@@ -33,10 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             comparison = compare(golden, dump, options.events, options.tolerance)
         found = comparison.first
         why = cause(golden, found) if found and not options.isolated else None
-        if options.json:
-            cli.print_json(_as_json(golden, dump, comparison, why))
-        else:
-            _show(golden, dump, comparison, why, options.isolated)
+        with cli.showing():
+            if options.json:
+                cli.print_json(_as_json(golden, dump, comparison, why))
+            else:
+                _show(golden, dump, comparison, why, options.isolated)
     return cli.CHECK_FAILED if found else 0
 
 
@@ -120,15 +121,19 @@ def _place(found: Difference, alone: bool) -> str:
 def _show_cause(console: cli.Screen, golden: Trace, why: Cause) -> None:
     for name, value in why.registers.items():
         console.print(f"  computed from {name} = {value:,}")
+    for what in why.not_shown:
+        console.print(f"  not shown: {what}")
     if not why.source:
         return
     where = f"{why.source}{' (pooled)' if why.pooled else ''}"
     if not why.events:
         console.print(f"  no event of {where} contributed")
         return
-    console.print(f"  {len(why.events):,} events of {where} contributed:")
-    for token, events in groupby(why.events[:MOST_EVENTS], key=lambda event: event[0]):
-        console.print(f"    token {token}: channels {' '.join(str(channel) for _, channel in events)}")
+    kind = "events" if len(why.events[0]) == 2 else "set bits"
+    console.print(f"  {len(why.events):,} {kind} of {where} contributed:")
+    for (token, *plane), events in groupby(why.events[:MOST_EVENTS], key=lambda event: (event[0], *event[2:])):
+        of_plane = f", bit {plane[0]}" if plane else ""
+        console.print(f"    token {token}{of_plane}: channels {' '.join(str(event[1]) for event in events)}")
     if len(why.events) > MOST_EVENTS:
         console.print(f"    and {len(why.events) - MOST_EVENTS:,} more; --json lists all")
 
@@ -148,6 +153,7 @@ def _as_json(golden: Trace, dump: Dump, comparison: Comparison, why: Cause | Non
             "source": why.source if why else "",
             "pooled": bool(why and why.pooled),
             "events": [list(event) for event in why.events] if why else [],
+            "not_shown": list(why.not_shown) if why else [],
         },
         "stages": {
             stage: {

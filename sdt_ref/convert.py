@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from . import cli
 from .checkpoint import Conversion, convert
 from .errors import WeightsError
+from .files import require_writable
 from .settings import parse_setting
 from .weights import save
 
@@ -15,12 +15,7 @@ from .weights import save
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert a checkpoint; exit code 0, or 2 for bad input, when nothing is written."""
     options = _parser().parse_args(argv)
-    target = Path(options.out)
-    if target.exists() and not target.is_file():
-        raise WeightsError(f"cannot write '{target}': expected a file name, found a folder or a device")
-    for source in (options.checkpoint, options.config, options.classes):
-        if source and target.exists() and Path(source).exists() and target.samefile(source):
-            raise WeightsError(f"cannot write '{target}': that is an input of this conversion; name another file")
+    require_writable(options.out, WeightsError, options.checkpoint, options.config, options.classes)
     conversion = convert(
         options.checkpoint,
         settings=dict(parse_setting(text) for text in options.set),
@@ -29,11 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         ema=options.ema,
         classes=options.classes,
     )
-    save(target, conversion.weights)
+    save(options.out, conversion.weights)
     if options.json:
         cli.print_json(_summary(conversion))
     else:
-        _show(conversion, target)
+        _show(conversion, options.out)
     return 0
 
 
@@ -69,7 +64,7 @@ def _summary(conversion: Conversion) -> dict[str, object]:
     }
 
 
-def _show(conversion: Conversion, target: Path) -> None:
+def _show(conversion: Conversion, target: str) -> None:
     weights, console = conversion.weights, cli.Screen()
     parameters = sum(tensor.size for tensor in weights.tensors.values())
     console.print(

@@ -74,6 +74,11 @@ class Samples:
         """Number of pictures."""
         return min(-(-self._all // self._every), self._limit or self._all)
 
+    @property
+    def files(self) -> list[Path]:
+        """All pictures that are files of their own."""
+        return [source for pictures in self._sets if isinstance(pictures, list) for _, source in pictures]
+
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Yield (name, path or binary file), in a fixed order."""
         everything = ((name, source) for pictures in self._sets for name, source, *_ in pictures)

@@ -31,12 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("limit", "batch"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise ConfigError(f"--{name}: expected 1 or more, found {getattr(options, name)}")
+    read = [*options.pictures, options.weights, options.formats]
     if options.plot is not None:
         from .drawing import canvas
 
-        canvas.require(options.plot)
+        canvas.require(options.plot, *read)
     if options.csv is not None:
-        require_writable(options.csv, ConfigError)
+        require_writable(options.csv, ConfigError, *read)
     if options.published:
         if options.json:
             cli.print_json({"energies": energies(), "without_spikes": without_spikes(), "ratios": ratios()})
@@ -50,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         pictures = Samples(options.pictures or [str(sample)], model.classes, options.split, options.limit)
         inputs = _readable(pictures, model, options.size, unreadable)
         if options.official_statistic:
-            _show_official(_official(model, inputs, options.batch), options.json)
+            statistic = _official(model, inputs, options.batch)
+            with cli.showing():
+                _show_official(statistic, options.json)
             _show_unreadable(unreadable)
             return cli.CHECK_FAILED if unreadable else 0
         report = take_stock(model, inputs, model.preprocessing.at(options.size).size, how)
@@ -61,15 +64,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .drawing.energy import draw
 
         draw(options.plot, report)
-    if options.json:
-        listed = [{"name": name, "reason": reason} for name, reason in unreadable]
-        cli.print_json({**({} if report is None else to_json(report, options.memory)), "unreadable": listed})
-    else:
-        if report is not None:
-            console = cli.Screen()
-            size = report.size
+    with cli.showing():
+        if options.json:
+            listed = [{"name": name, "reason": reason} for name, reason in unreadable]
+            cli.print_json({**({} if report is None else to_json(report, options.memory)), "unreadable": listed})
+        elif report is not None:
+            console, size = cli.Screen(), report.size
             console.print(f"[bold]{_title(options.pictures, report.survey.pictures)}[/], seen at {size}x{size}")
             screen.show(console, report, options.memory)
+    if not options.json:
         _show_unreadable(unreadable)
     return cli.CHECK_FAILED if unreadable else 0
 

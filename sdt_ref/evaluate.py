@@ -48,10 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         counted = measure(model, pictures, options.size, options.limit, progress)
     seconds = time.perf_counter() - start
     agreeing = None if against is None else sum(int(against[i] == label) for i, label in counted.labels)
-    if options.json:
-        cli.print_json(_summary(counted, seconds, agreeing))
-    else:
-        _show(counted, seconds, agreeing)
+    with cli.showing():
+        if options.json:
+            cli.print_json(_summary(counted, seconds, agreeing))
+        else:
+            _show(counted, seconds, agreeing)
     return cli.CHECK_FAILED if counted.unreadable else 0
 
 

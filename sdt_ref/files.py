@@ -9,11 +9,19 @@ from pathlib import Path
 from .errors import SdtError
 
 
-def require_writable(path: str | os.PathLike[str], error: type[SdtError]) -> None:
-    """Raise `error`, before anything is computed, unless a file of this name can be written."""
-    target = Path(path)
-    if target.is_dir():
-        raise error(f"cannot write '{target}': it is a folder; name a file in it")
+def require_writable(
+    path: str | os.PathLike[str], error: type[SdtError], *inputs: str | os.PathLike[str] | None
+) -> None:
+    """Raise `error`, before anything is computed, unless a file of this name can be written, and none is lost by it.
+
+    Parameters
+    ----------
+    inputs : files that are read; None stands for one that was not given
+    """
+    target = _file_name(path, error)
+    for source in inputs:
+        if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
+            raise error(f"cannot write '{target}': it is an input of this command; name another file")
     _part_beside(target, error).unlink()
 
 
@@ -23,23 +31,36 @@ def written_whole(path: str | os.PathLike[str], error: type[SdtError]) -> Iterat
 
     Raises `error` when the folder or the file cannot be written.
     """
-    target = Path(path)
+    target = _file_name(path, error)
     part = _part_beside(target, error)
     try:
         yield part
         umask = os.umask(0)
         os.umask(umask)
         part.chmod(0o666 & ~umask)
-        part.replace(target)
+        part.replace(target.resolve())  # a link stays one
     except OSError as reason:
         raise error(f"cannot write '{target}': {reason.strerror or reason}") from None
     finally:
         part.unlink(missing_ok=True)
 
 
+def _file_name(path: str | os.PathLike[str], error: type[SdtError]) -> Path:
+    """The path, unless it names something that a file must not take the place of."""
+    if not os.fspath(path):
+        raise error("cannot write '': expected the name of a file")
+    target = Path(path)
+    if target.is_dir():
+        raise error(f"cannot write '{target}': it is a folder; name a file in it")
+    if target.exists() and not target.is_file():
+        raise error(f"cannot write '{target}': it is a device or a pipe; name a file")
+    return target
+
+
 def _part_beside(target: Path, error: type[SdtError]) -> Path:
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name + ".", suffix=".part")
+        folder, name = os.path.split(target.resolve())
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f"{name}.", suffix=".part")
     except OSError as reason:
         raise error(f"cannot write '{target}': {reason.strerror}; choose a folder that can be written") from None
     os.close(handle)

@@ -208,7 +208,7 @@ class Formats:
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise FormatError(f"formats: expected TOML, found {error}") from None
         version = table.pop("schema_version", None)
-        if version != SCHEMA_VERSION:
+        if not is_int(version) or version != SCHEMA_VERSION:
             raise FormatError(f"formats: expected schema_version = {SCHEMA_VERSION}, found {version!r}")
         default, stages = table.pop("default", {}), table.pop("stage", {})
         for name, value in (("[default]", default), ("[stage]", stages)):

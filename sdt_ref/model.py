@@ -4,7 +4,9 @@ image -> patch splitting -> L x (attention, MLP) -> head -> logits
 pixels       spikes         events in, membrane out    mean over T
 """
 
+import contextlib
 import dataclasses
+import math
 import os
 from typing import Any
 
@@ -18,12 +20,12 @@ from .arithmetic import FIXED
 from .block import Block
 from .config import is_int
 from .current import Stream
-from .errors import ConfigError, InputError, WeightsError
+from .errors import ConfigError, FormatError, InputError, WeightsError
 from .folding import Parameters, fold
 from .formats import DEFAULT, Formats
 from .head import Head, mean_steps
 from .inputs import as_frames
-from .quantising import quantise, refuse_overflows
+from .quantising import quantise, refuse_overflows, refuse_wide_sums
 from .recording import Recording
 from .result import Result
 from .run import MAX_THREADS, Run, available_cores
@@ -88,6 +90,8 @@ class SpikeDrivenTransformer:
         ------
         InputError
             wrong rank, channels, type or size; NaN or infinite values
+        FormatError
+            a register that declares overflow 'error' overflows; sums over so many tokens outgrow 64 bits
         WeightsError
             the logits overflow
         """
@@ -98,6 +102,9 @@ class SpikeDrivenTransformer:
         else:
             raise ConfigError(f"record: expected True, False or 'currents', found {record!r}")
         image, time_steps = as_frames(x, self.architecture, self.config, self.arithmetic.dtype)
+        if self.arithmetic is FIXED:
+            n_tokens = math.prod(image.shape[-2:]) // self.config.size_divisor**2
+            refuse_wide_sums(self._parameters, self.architecture, self.formats or DEFAULT, n_tokens)
         run = Run(time_steps, self.threads, recording)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the logits
             u = self.patch_embed(image, run)  # [T, B, H', W', C]
@@ -142,7 +149,8 @@ class SpikeDrivenTransformer:
     def warm_up(self) -> None:
         """Load or compile the kernels, by running the smallest image that the pools allow."""
         side = self.config.size_divisor
-        self(np.zeros((1, self.architecture.in_channels, side, side)))
+        with contextlib.suppress(FormatError, WeightsError):  # judged on the user's input, not on this one
+            self(np.zeros((1, self.architecture.in_channels, side, side)))
 
     def predict(self, picture: Any, top: int = 5) -> list[tuple[str, float]]:
         """Classify a picture.

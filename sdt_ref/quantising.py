@@ -18,6 +18,7 @@ from .weights import Weights
 
 INPUT_LAYER = "patch_embed.proj_conv"
 NARROW_BITS, WIDE_BITS = 30, 61  # of whole numbers that can be shifted and rounded in 32 and in 64 bits
+SUM_BITS = 64  # of sums over tokens
 LEAST_FRACTION, MOST_FRACTION = -16, 20  # of weights whose fraction bits are not declared
 
 
@@ -133,6 +134,30 @@ def refuse_overflows(overflows: Mapping[str, np.ndarray], formats: Formats) -> N
             raise FormatError(
                 f"register '{register}' of {keys['bits']} bits: {int(per_step.sum()):,} numbers do not fit, the first "
                 f"in time step {int(np.flatnonzero(per_step)[0])}; widen it, or declare overflow = 'saturate' or 'wrap'"
+            )
+
+
+def refuse_wide_sums(parameters: Parameters, architecture: Architecture, formats: Formats, tokens: int) -> None:
+    """Raise FormatError where a sum over so many tokens, or what becomes of it in a membrane, outgrows 64 bits."""
+    grown, stream = (tokens - 1).bit_length(), formats.format(streams(architecture)[-1], "stream")
+    for module, neuron in parameters.neurons.items():
+        if module == "head_lif":
+            bits, fraction = stream.bits + grown, stream.fraction
+        elif module.endswith("talking_heads_lif"):
+            bits, fraction = bits_for(0, tokens), 0
+        else:
+            continue
+        assert isinstance(neuron, WholeNeuron)
+        membrane, finest = neuron.membrane, max((shift for _, shift in neuron.leak), default=0)
+        left = membrane.fraction - fraction
+        widest = bits + left if left >= 0 else max(bits, 1 - left) + 1  # with the rounding's constant
+        held = min(membrane.bits + grown, max(bits + left, 1) + (left < 0))
+        needed = max(widest, held + 1 + finest)  # x - v has one bit more, its terms are shifted
+        if needed > SUM_BITS:
+            raise FormatError(
+                f"stage '{module}': expected sums over {tokens:,} tokens that need {SUM_BITS} bits on their way "
+                f"through a membrane of {membrane.bits} bits with {membrane.fraction} fraction bits, found {needed}; "
+                "declare fewer bits or fraction bits there, or a narrower stream"
             )
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.table import Table
 
 from . import cli
+from .errors import TraceError
+from .files import require_writable
 from .golden.trace import Trace, open_trace, write_trace
 from .image import open_picture, preprocess
 
@@ -17,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Record a trace; exit code 0, or 2 for bad input."""
     options = _parser().parse_args(argv)
     options.arithmetic = options.arithmetic or "fixed"
+    require_writable(options.output, TraceError, options.image, options.weights, options.formats)
     steps = None if options.steps is None else cli.numbers("--steps", options.steps)
     model = cli.load_model(options)
     how = model.preprocessing.at(options.size)

@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         table.add_row(corner, cli.plain(case["text"]))
     console.print(f"corner cases of {next(iter(manifest['corners'].values()))['layer']} and its neurons", style="dim")
     console.print(table)
+    if manifest["corners_not_reached"]:
+        console.print(f"not reached in this run or with these registers: {', '.join(manifest['corners_not_reached'])}")
     console.print(
         f"\n{cli.plain(options.output)}: {len(manifest['records'])} records, {len(manifest['layers'])} layers, "
         f"{len(manifest['corners'])} corner cases in {len(manifest['sha256']):,} files; {MANIFEST} says what is where"

@@ -28,6 +28,7 @@ class Stage:
     layer : weight layer between them, if there is one
     window : side of its kernel
     pooled : whether what it reads is pooled on the way
+    pooled_behind : whether its spikes are pooled before anybody sees them, so that those are what is recorded
     over_tokens : whether it reads a sum over all tokens, and so has one row in each step
     residual : stage whose stream is added; None without
     hook : official name of its spikes; '' without
@@ -39,6 +40,7 @@ class Stage:
     layer: str | None = None
     window: int = 1
     pooled: bool = False
+    pooled_behind: bool = False
     over_tokens: bool = False
     residual: str | None = None
     hook: str = ""
@@ -75,12 +77,19 @@ def wiring(architecture: Architecture, config: ModelConfig) -> dict[str, Stage]:
         attn, mlp, hook = f"block.{j}.attn", f"block.{j}.mlp", f"MS_SSA_Conv{j}"
         s = add(f"{attn}.shortcut_lif", NEURON, u, hook=f"{hook}_first_lif")
         q, k, v = (
-            add(f"{attn}.{name}_lif", NEURON, s, layer=f"{attn}.{name}_conv", hook=f"{hook}_{name}_lif")
+            add(
+                f"{attn}.{name}_lif",
+                NEURON,
+                s,
+                layer=f"{attn}.{name}_conv",
+                pooled_behind=config.dvs_mode and name != "q",
+                hook=f"{hook}_{name}_lif",
+            )
             for name in "qkv"
         )
         kv = add(f"{attn}.kv", SPIKES, k, v, hook=f"{hook}_kv_before")
         mask = add(f"{attn}.talking_heads_lif", NEURON, kv, pooled=config.dvs_mode, over_tokens=True, hook=f"{hook}_kv")
-        z = add(f"{attn}.masked", SPIKES, q, mask, hook=f"{hook}_x_after_qkv")
+        z = add(f"{attn}.masked", SPIKES, q, mask, pooled_behind=config.dvs_mode, hook=f"{hook}_x_after_qkv")
         u = add(f"{attn}.proj_conv", STREAM, z, layer=f"{attn}.proj_conv", residual=u)
         s = add(f"{mlp}.fc1_lif", NEURON, u, hook=f"MS_MLP_Conv{j}_fc1_lif")
         fc1: dict[str, object] = {"layer": f"{mlp}.fc1_conv"}

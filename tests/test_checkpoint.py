@@ -308,10 +308,10 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "talking_heads.weight" in screen
     before = path.read_bytes()
     for arguments, message in (
-        ([str(path), str(path)], "that is an input of this conversion"),
-        ([str(path), str(names), "--classes", str(names)], "that is an input of this conversion"),
-        ([str(path), str(tmp_path)], "found a folder"),
-        ([str(path), "/dev/null"], "found a folder or a device"),
+        ([str(path), str(path)], "it is an input of this command"),
+        ([str(path), str(names), "--classes", str(names)], "it is an input of this command"),
+        ([str(path), str(tmp_path)], "it is a folder"),
+        ([str(path), "/dev/null"], "it is a device or a pipe"),
         (
             [str(path), str(out), "--set", "num_heads=4"],
             "'num_heads': expected 2, as talking_heads.weight tells, found 4",

@@ -185,7 +185,14 @@ def test_any_encoding_of_the_terminal(encoding: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX shells")
 @pytest.mark.parametrize(
     ("redirection", "code"),
-    [(">&-", 0), ("absent.jpg 2>&-", 2), (">/dev/full", 2), ("--json >/dev/full", 2), ("| true", 0)],
+    [
+        (">&-", 0),
+        ("absent.jpg 2>&-", 2),
+        (">/dev/full", 2),
+        ("--json >/dev/full", 2),
+        ("| true", 0),
+        ("absent.jpg 2>&1 | true", 2),
+    ],
 )
 def test_closed_and_full_streams(redirection: str, code: int) -> None:
     command = f"set -o pipefail; {sys.executable} -m sdt_ref.infer {redirection}"
@@ -263,6 +270,14 @@ def test_folders_are_read_in_natural_order_with_the_labels_of_the_weights(tree: 
     assert [(name, label) for name, _, label in pictures] == [
         ("cat/1.png", 3), ("cat/2.png", 3), ("cat/10.png", 3), ("dog/2.jpg", 5)]  # fmt: skip
     assert len(pictures) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX shells")
+@pytest.mark.parametrize("more", ["", "--json"])
+def test_a_reader_that_leaves_does_not_turn_a_failed_check_into_success(tree: Path, more: str) -> None:
+    command = f"set -o pipefail; {sys.executable} -m sdt_ref.evaluate {tree} {more} | true"
+    shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert (shown.returncode, shown.stderr) == (1, "")
 
 
 def test_links_to_nowhere_are_listed_and_odd_digits_are_no_numbers(tree: Path, capsys: Capture) -> None:

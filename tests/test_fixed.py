@@ -13,12 +13,12 @@ from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 import sdt_ref
-from sdt_ref import calibrate, infer
+from sdt_ref import calibrate, calibration, infer
 from sdt_ref.formats import ROUNDINGS, Format, Formats, leak_terms, leak_text, rounded, shifted_right
 
 from .equality import assert_engine_equals_oracle, assert_same
 from .golden_cases import case_names, read_small
-from .networks import Network, input_of, model_of
+from .networks import Network, input_of, model_of, weights_of
 from .strategies import formats_files, networks
 from .test_commands import CAT
 
@@ -176,6 +176,8 @@ HEAD = "schema_version = 1\n"
 REFUSED = {
     "no TOML": ("schema_version = ", "expected TOML, found"),
     "no version": ("", "expected schema_version = 1, found None"),
+    "true is no version": ("schema_version = true", "expected schema_version = 1, found True"),
+    "1.0 is no version": ("schema_version = 1.0", "expected schema_version = 1, found 1.0"),
     "newer version": ("schema_version = 2", "expected schema_version = 1, found 2"),
     "unknown name": (HEAD + "weights = 3", "unknown name 'weights'"),
     "unknown register": (HEAD + "default.acumulator.bits = 3", "unknown register 'acumulator'; known: input, weight"),
@@ -217,6 +219,23 @@ def test_an_overflow_that_is_declared_an_error_names_its_register_and_step() -> 
         model_of(Network(drive=5.0), "fixed", formats=formats)(input_of(Network()))
 
 
+@pytest.mark.parametrize(("text", "side", "stage", "found"), [
+    ("membrane = { bits = 47, fraction = 33 }\nstream = { bits = 48, fraction = 20 }", 16, "head_lif", 69),
+    ("membrane = { bits = 48, fraction = 38, leak = '2^-8' }\nstream = { bits = 48, fraction = 38 }", 16, "head_lif", 65),
+    ("membrane = { bits = 47, fraction = 40, leak = '2^-8' }\nstream = { bits = 40, fraction = 38 }", 128,
+     "block.0.attn.talking_heads_lif", 65),
+])  # fmt: skip
+def test_sums_over_tokens_that_outgrow_64_bits_are_refused(text: str, side: int, stage: str, found: int) -> None:
+    """Less is accepted: tests/test_specification.py runs 64."""
+    n = Network(dim=8, height=side, width=side, pooling_stat="0000", batch=1, time_steps=1)
+    model = model_of(n, "fixed", formats=f"{HEAD}[default]\naccumulator.bits = 48\n{text}")
+    message = rf"^stage '{stage}': expected sums over {side**2:,} tokens that need 64 bits .*, found {found}; declare"
+    for run in (model, lambda x: sdt_ref.dense.forward(model, x)):
+        with pytest.raises(sdt_ref.FormatError, match=message) as refused:
+            run(input_of(n))
+        assert "\n" not in str(refused.value)
+
+
 def test_formats_without_fixed_point_are_refused(tmp_path: Path) -> None:
     (tmp_path / "f.toml").write_text(HEAD)
     with pytest.raises(sdt_ref.ConfigError, match="formats: expected arithmetic 'fixed' with them, found 'float32'"):
@@ -249,10 +268,31 @@ def test_calibrate_writes_formats_that_run(tmp_path: Path, capsys: pytest.Captur
     assert not any(b.any() for r, b in model(np.zeros((1, 3, 32, 32))).overflows.items() if r.endswith("accumulator"))
 
 
+def test_an_overflow_counts_in_the_picture_and_not_while_the_kernels_load(tmp_path: Path) -> None:
+    """Black, with which they are loaded, overflows this register; the cat does not."""
+    (tmp_path / "f.toml").write_text(
+        HEAD + '[stage."block.1.attn.talking_heads_lif"]\nmembrane = { overflow = "error", bits = 12 }'
+    )
+    model = sdt_ref.load(arithmetic="fixed", formats=tmp_path / "f.toml")
+    side = model.config.size_divisor
+    with pytest.raises(sdt_ref.FormatError, match="do not fit"):
+        model(np.zeros((1, 3, side, side)))
+    assert infer.main([str(CAT), "--formats", str(tmp_path / "f.toml"), "--json"]) == 0
+
+
+@pytest.mark.parametrize("bits", [(3, 16), (48, 16), (16, 48), (48, 48), (48, 2)])
+def test_calibration_chooses_fractions_that_its_widths_can_run_with(bits: tuple[int, int]) -> None:
+    n = Network(batch=1)
+    chosen = calibration.calibrate(weights_of(n), [input_of(n)], calibration.Widths(membrane=bits[0], stream=bits[1]))
+    model = sdt_ref.SpikeDrivenTransformer(weights_of(n), "fixed", 1, Formats.from_toml(chosen.to_toml()))
+    assert model(input_of(n)).logits.shape == (1, n.num_classes)
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     ([str(CAT), "-o", "no/such/folder/f.toml"], "choose a folder that can be written"),
     ([str(CAT), "-o", "f.toml", "--weight-bits", "1"], "'weight.bits': expected 2 to 48, found 1"),
     ([str(CAT), "-o", "f.toml", "--limit", "0"], "--limit: expected 1 or more"),
+    ([str(CAT), "-o", "f.toml", "--membrane-bits", "2"], "a membrane needs 3 bits to hold its thresholds 1 and 0.5, found 2"),
     (["none.jpg", "-o", "f.toml"], "none.jpg"),
 ])  # fmt: skip
 def test_calibrate_refuses(arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -1,6 +1,8 @@
 """Traces: every register is what the oracle computes, recording changes nothing, and no half-written file is complete."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 import sdt_ref
+from sdt_ref import calibrate
 from sdt_ref import trace as command
 from sdt_ref.golden.dumps import read_dump
 from sdt_ref.golden.replay import isolated
@@ -19,6 +22,7 @@ from sdt_ref.wiring import wiring
 
 from .equality import assert_same, small_tiles
 from .networks import Network, input_of, model_of, weights_of
+from .test_commands import CAT
 
 Capture = pytest.CaptureFixture[str]
 
@@ -199,11 +203,28 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         file.attrs["schema_version"] = 2
     with pytest.raises(sdt_ref.TraceError, match="schema version: expected 1, found 2"), open_trace(path):
         pass
+    for version in (True, 1.0, "1"):
+        with h5py.File(path, "a") as file:
+            file.attrs["schema_version"] = version
+        with pytest.raises(sdt_ref.TraceError, match="schema version: expected 1, found"), open_trace(path):
+            pass
     for name, text in (("no.h5", None), ("empty.h5", b""), ("text.h5", b"x" * 4096)):
         if text is not None:
             (tmp_path / name).write_bytes(text)
         with pytest.raises(sdt_ref.TraceError), open_trace(tmp_path / name):
             pass
+
+
+@pytest.mark.parametrize("stage", ["block.0.attn.q_lif/h", "block.0.attn.q_lif/spikes"])
+@pytest.mark.parametrize("change", [{"bits": 6}, {"fraction": [3]}, {"height": 2, "width": 1}, {"channels": 17}])
+def test_the_hash_is_also_that_of_widths_and_sizes(tmp_path: Path, stage: str, change: dict[str, object]) -> None:
+    path = traced(tmp_path, PLAIN, NARROW)
+    with h5py.File(path, "a") as file:
+        attributes = file[f"records/{stage}"].attrs
+        assert (attributes["height"], attributes["width"]) == (1, 2)
+        attributes.update(change)
+    with pytest.raises(sdt_ref.TraceError, match="does not have the hash"), open_trace(path):
+        pass
 
 
 def test_wiring_names_each_stage_behind_those_that_it_reads() -> None:
@@ -239,6 +260,7 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: Capture) -> None
         (["--stages", "block.7.*"], "trace: no stage matches 'block.7.*'; stages are input, "),
         (["--steps", "4"], "trace: expected steps from 0 to 3, found 4"),
         (["--steps", "2-1"], "trace: expected steps from 0 to 3, found none"),
+        (["--steps", "0-999999"], "trace: expected steps from 0 to 3, found 4\n"),
         (["--steps", "one"], "--steps: expected whole numbers and ranges such as 0,2-3, found 'one'"),
         (["--arithmetic", "float32"], "trace: expected arithmetic 'fixed', found 'float32'"),
         (["nowhere.png"], "picture 'nowhere.png' does not exist"),
@@ -255,6 +277,43 @@ def test_what_cannot_be_traced_is_refused(arguments: list[str], message: str, tm
 def test_a_folder_that_is_not_there_is_refused_before_the_run(tmp_path: Path, capsys: Capture) -> None:
     assert command.main(["-o", str(tmp_path / "no" / "run.h5")]) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_nothing_is_lost_by_an_output_that_is_no_new_file(tmp_path: Path, capsys: Capture) -> None:
+    """An input, also through a link; a folder, a pipe; no name at all. Refused before the run."""
+    photo, pipe, link, again = (tmp_path / name for name in ("photo.jpg", "pipe", "link.jpg", "hard.jpg"))
+    shutil.copy(CAT, photo)
+    os.mkfifo(pipe)
+    link.symlink_to(photo)
+    again.hardlink_to(photo)
+    for output, message in (
+        (photo, "it is an input of this command; name another file"),
+        (link, "it is an input of this command"),
+        (again, "it is an input of this command"),
+        (tmp_path, "it is a folder; name a file in it"),
+        (pipe, "it is a device or a pipe"),
+        ("", "expected the name of a file"),
+    ):
+        for main in (command.main, calibrate.main):
+            assert main([str(photo), "-o", str(output)]) == 2
+            error = capsys.readouterr().err
+            assert error.startswith(f"error: cannot write '{output}': {message}")
+            assert error.count("\n") == 1
+    (tmp_path / "all").mkdir()
+    photo.rename(tmp_path / "all" / "photo.jpg")
+    photo = tmp_path / "all" / "photo.jpg"
+    assert calibrate.main([str(photo.parent), "-o", str(photo)]) == 2
+    assert "it is an input of this command" in capsys.readouterr().err
+    assert photo.read_bytes() == CAT.read_bytes()
+    assert pipe.is_fifo()
+
+
+def test_a_file_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.h5").symlink_to("run.h5")
+    traced(tmp_path, PLAIN, name="link.h5")
+    assert (tmp_path / "link.h5").is_symlink()
+    with open_trace(tmp_path / "run.h5"):
+        pass
 
 
 def test_one_sample_only(tmp_path: Path) -> None:

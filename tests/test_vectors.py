@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import sdt_ref
 from sdt_ref import sizing as sizing_command
 from sdt_ref import vectors as command
+from sdt_ref.golden.corners import NAMES
 from sdt_ref.golden.export import export
 from sdt_ref.golden.packing import digits, packed, unpacked
 from sdt_ref.golden.sizing import Sizing, sizing
@@ -174,9 +176,25 @@ def test_a_wide_network_reaches_every_corner(tmp_path: Path) -> None:
     n, formats = NETWORKS["two blocks, pooled stream"]
     with open_trace(traced(tmp_path, n, formats)) as trace:
         manifest = export(trace, model_of(n, "fixed", formats=formats), tmp_path / "out")
-    assert list(manifest["corners"]) == [
-        "silent", "all_spikes", "longest", "accumulator_high", "accumulator_low", "at_threshold", "membrane_high", "membrane_low",
-    ]  # fmt: skip
+    assert tuple(manifest["corners"]) == NAMES
+    assert manifest["corners_not_reached"] == []
+
+
+WEAK_LEAK = """schema_version = 1
+[stage."block.0.attn.q_lif"]
+membrane = { bits = 12, fraction = 10, leak = "2^-8" }"""
+
+
+def test_a_leak_too_weak_for_the_threshold_leaves_that_corner_out_and_says_so(tmp_path: Path, capsys: Capture) -> None:
+    save(tmp_path / "w.h5", weights_of(PLAIN))
+    run = str(traced(tmp_path, PLAIN, WEAK_LEAK))
+    assert command.main([run, "-o", str(tmp_path / "v"), "--weights", str(tmp_path / "w.h5")]) == 0
+    screen = capsys.readouterr().out
+    manifest = json.loads((tmp_path / "v" / "manifest.json").read_text())
+    absent = manifest["corners_not_reached"]
+    assert "at_threshold" in absent
+    assert f"not reached in this run or with these registers: {', '.join(absent)}\n" in screen
+    assert {*manifest["corners"], *absent} == {*NAMES}
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------
@@ -293,6 +311,42 @@ def test_traces_of_different_machines_are_not_mixed(tmp_path: Path) -> None:
     paths = traced(tmp_path, PLAIN, None, "a.h5"), traced(tmp_path, PLAIN, NARROW, "b.h5")
     with open_trace(paths[0]) as a, open_trace(paths[1]) as b, pytest.raises(sdt_ref.TraceError, match="different"):
         sizing([a, b], model_of(PLAIN, "fixed").parameters)
+
+
+@pytest.mark.parametrize(
+    ("change", "stages", "message"),
+    [
+        ({"height": 8}, ("*", "*"), "pictures of different sizes: 'input/pixel' has 4x8 tokens of 10 bits, and 8x8 of 10"),
+        ({"height": 8, "width": 4}, ("*", "*"), "pictures of different sizes: 'input/pixel' has 4x8"),
+        ({"height": 8}, ("input", "head"), "pictures of different sizes; measure each by itself"),
+        ({"pooling_stat": "0110"}, ("*", "*"), "different machines: their config differ"),
+        ({"time_steps": 2}, ("*", "*"), "different machines: their config differ"),
+    ],
+)  # fmt: skip
+def test_traces_of_other_sizes_and_settings_are_not_mixed(tmp_path: Path, change: dict[str, Any],
+                                                          stages: tuple[str, str], message: str) -> None:  # fmt: skip
+    """The parameters are the same in all of them."""
+    for name, n, stage in (("a", PLAIN, stages[0]), ("b", Network(**{**vars(PLAIN), **change}), stages[1])):
+        write_trace(tmp_path / f"{name}.h5", model_of(n, "fixed"), input_of(n), [stage])
+    with (
+        open_trace(tmp_path / "a.h5") as a,
+        open_trace(tmp_path / "b.h5") as b,
+        pytest.raises(sdt_ref.TraceError, match=re.escape(message)),
+    ):
+        sizing([a, b], model_of(PLAIN, "fixed").parameters)
+
+
+def test_traces_of_other_time_steps_are_not_mixed(tmp_path: Path) -> None:
+    """With frames their number is the data's, not the settings'."""
+    model, frames = model_of(PLAIN, "fixed"), np.repeat(input_of(PLAIN)[:, None], 4, axis=1)
+    for name, x in (("a", frames), ("b", frames[:, :2])):
+        write_trace(tmp_path / f"{name}.h5", model, x)
+    with (
+        open_trace(tmp_path / "a.h5") as a,
+        open_trace(tmp_path / "b.h5") as b,
+        pytest.raises(sdt_ref.TraceError, match="different machines: their time_steps differ"),
+    ):
+        sizing([a, b], model.parameters)
 
 
 def test_the_sizing_command(files: tuple[str, str], capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
 """One pass of the oracle, in the arithmetic of the model."""
 
+import math
 from typing import Any
 
 from ..formats import DEFAULT
 from ..inputs import as_frames
-from ..quantising import WholeParameters, refuse_overflows
+from ..quantising import WholeParameters, refuse_overflows, refuse_wide_sums
 from ..result import Result
 from .layers import sequential_sum
 from .network import Oracle
@@ -25,13 +26,16 @@ def forward(model: Any, x: Any) -> Result:
         every hook and current recorded; stage_counts empty
     """
     image, time_steps = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
-    whole = isinstance(model.parameters, WholeParameters)
+    whole, formats = isinstance(model.parameters, WholeParameters), model.formats or DEFAULT
+    if whole:
+        n_tokens = math.prod(image.shape[-2:]) // model.config.size_divisor**2
+        refuse_wide_sums(model.parameters, model.architecture, formats, n_tokens)
     oracle = WholeOracle(model, time_steps) if whole else Oracle(model, time_steps)
     u = oracle.patch_embed(image)
     for j in range(model.architecture.depth):
         u = oracle.mlp(j, oracle.attention(j, u))
     logits = oracle.head(u)
-    refuse_overflows(oracle.overflows, model.formats or DEFAULT)
+    refuse_overflows(oracle.overflows, formats)
     mean = sequential_sum(logits, axis=0) / logits.dtype.type(time_steps)
     return Result(
         mean, logits, oracle.spikes, oracle.currents, oracle.counts, {}, oracle.streams, oracle.sums, oracle.overflows

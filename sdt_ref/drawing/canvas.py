@@ -18,15 +18,20 @@ ENDINGS = (".png", ".svg", ".pdf")
 DPI = 150
 
 
-def require(path: str | os.PathLike[str]) -> None:
-    """Raise ConfigError, before anything is computed, when no picture could be written to this path."""
+def require(path: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None) -> None:
+    """Raise ConfigError, before anything is computed, when no picture could be written to this path.
+
+    Parameters
+    ----------
+    inputs : files that are read, and must not be lost
+    """
     if Path(path).suffix.lower() not in ENDINGS:
         raise ConfigError(f"picture '{path}': expected a name that ends in {', '.join(ENDINGS)}")
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         raise ConfigError("pictures need matplotlib, which is not here; pip install 'sdt_ref[report]'") from None
-    require_writable(path, ConfigError)
+    require_writable(path, ConfigError, *inputs)
 
 
 def save(figure: "Figure", path: str | os.PathLike[str], error: type[SdtError] = ConfigError) -> None:

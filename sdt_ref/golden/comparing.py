@@ -121,11 +121,14 @@ def compare(golden: Trace, dump: Dump, events: str = SET, tolerance: int = 0) ->
     ----------
     events : 'set': the spikes must be the same; 'order': and have been sent in the canonical order
 
-    Raises TraceError when the order is asked for, and the dump holds no list of events.
+    Raises TraceError when the order is asked for, and spikes did not come as a list of events.
     """
     comparison = Comparison(golden, tolerance)
-    if events == ORDER and not dump.sent:
-        raise TraceError("--events order: expected a dump with lists of events (.csv, or .h5), found none in it")
+    if events == ORDER:
+        unknown = [name for name in dump.values if name.endswith("/spikes") and name not in dump.sent]
+        if unknown or not dump.sent:
+            found = f"'{unknown[0]}' without an order" if unknown else "none in it"
+            raise TraceError(f"--events order: expected a dump with lists of events (.csv, or .h5), found {found}")
     kept = [golden.header.steps.index(step) for step in dump.steps]
     for name, record in golden.records.items():
         if name in dump.values:
@@ -143,68 +146,126 @@ class Cause:
     Attributes
     ----------
     registers : name and value of the numbers that it was computed from
-    source : record whose events contributed; '' where none could, or where it was not recorded
-    events : token and channel of each; behind a pool, tokens are those of the pooled picture
+    source : record whose events contributed; '' where there is none, or where they are not shown
+    events : token and channel of each, and of pixels the bit plane, in the order in which they are added; behind a
+        pool, tokens are those of the pooled picture
     pooled : whether they are
+    not_shown : what else it was computed from, in words
     """
 
     registers: dict[str, int]
     source: str = ""
-    events: tuple[tuple[int, int], ...] = ()
+    events: tuple[tuple[int, ...], ...] = ()
     pooled: bool = False
+    not_shown: tuple[str, ...] = ()
 
 
 def cause(golden: Trace, difference: Difference) -> Cause:
-    """Find what a number was computed from; what was not recorded is left out."""
-    stage, step = golden.stages[difference.record.stage], golden.header.steps.index(difference.step)
-    registers = {}
-    for name, at, token in _inputs(golden, stage, difference, step):
-        if name in golden.records and at >= 0:
-            label = f"{name} of the step before" if at < step else name
-            registers[label] = int(golden.values(name)[at, token, difference.channel])
-    if difference.record.quantity == "spikes" and stage.kind == NEURON:
+    """Find what a number was computed from."""
+    stage, steps, quantity = golden.stages[difference.record.stage], golden.header.steps, difference.record.quantity
+    registers, not_shown = {}, list(_beyond(golden, stage, quantity))
+    for name, step, token in _inputs(golden, stage, difference):
+        label = f"{name} of the step before" if step < difference.step else name
+        if name in golden.records and step in steps:
+            registers[label] = int(golden.values(name)[steps.index(step), token, difference.channel])
+        elif step >= 0:  # before step 0 a membrane is 0
+            not_shown.append(f"{label}: not recorded")
+    if stage.kind == NEURON and (quantity == "spikes" or (quantity == "v" and stage.pooled_behind)):
         registers["threshold"] = int(golden.header.neuron["stages"][stage.name]["threshold"])
-    source = f"{stage.reads[0]}/spikes" if stage.reads and stage.kind != SPIKES else ""
-    if source not in golden.records or (stage.over_tokens and stage.pooled):
-        return Cause(registers)
-    record, spikes = golden.records[source], golden.values(source)[step]  # [tokens, channels]
-    if stage.over_tokens:  # a count: one channel of all tokens
-        events = [(int(token), difference.channel) for token in np.flatnonzero(spikes[:, difference.channel])]
-        return Cause(registers, source, tuple(events))
-    picture = spikes.reshape(record.height, record.width, record.channels)
-    if stage.pooled:
-        picture = np.moveaxis(max_pool(np.moveaxis(picture, 2, 0), 2), 0, 2)
-    height, width = picture.shape[:2]
-    row, column = divmod(difference.token, width)
-    reach = stage.window // 2
-    events = [
-        (y * width + x, int(channel))
-        for y in range(max(row - reach, 0), min(row + reach + 1, height))
-        for x in range(max(column - reach, 0), min(column + reach + 1, width))
-        for channel in np.flatnonzero(picture[y, x])
-    ]
-    return Cause(registers, source, tuple(events), stage.pooled)
+    sources = _sources(golden, stage)
+    absent = [f"{name}: not recorded" for name in sources if name not in golden.records]
+    if absent or not sources:
+        return Cause(registers, not_shown=(*not_shown, *absent))
+    events = tuple(_events(golden, stage, sources, difference))
+    return Cause(registers, sources[0], events, stage.pooled, tuple(not_shown))
 
 
-def _inputs(golden: Trace, stage: Stage, difference: Difference, step: int) -> Iterator[tuple[str, int, int]]:
-    """The numbers that one number is computed from: record, index of the step, token."""
-    quantity, token = difference.record.quantity, difference.token
+def _inputs(golden: Trace, stage: Stage, difference: Difference) -> Iterator[tuple[str, int, int]]:
+    """The numbers that one number is computed from: record, time step, token."""
+    quantity, step, token = difference.record.quantity, difference.step, difference.token
     own = {"x": ("sum",), "h": ("x",), "spikes": ("h",), "v": ("h", "spikes"), "u": ("sum",)}
     if stage.kind == SPIKES:
-        for name in stage.reads:
+        for name in () if stage.pooled_behind else stage.reads:
             yield f"{name}/spikes", step, 0 if golden.stages[name].over_tokens else token
         return
     for name in own.get(quantity, ()):
-        yield f"{stage.name}/{name}", step, token
+        if not (stage.pooled_behind and name == "spikes"):
+            yield f"{stage.name}/{name}", step, token
     if quantity == "h":
         yield f"{stage.name}/v", step - 1, token
-    if quantity == "u" and stage.residual is not None and not _pools(golden, stage.residual, stage.name):
+    if quantity == "u" and stage.residual is not None and not _pools(golden, stage):
         yield f"{stage.residual}/u", step, token
-    if quantity == "sum" and stage.layer is None and not stage.pooled and not stage.over_tokens:
+    if quantity == "sum" and _reads_a_stream(golden, stage) and not stage.pooled and not stage.over_tokens:
         yield f"{stage.reads[0]}/u", step, token
 
 
-def _pools(golden: Trace, residual: str, stage: str) -> bool:
-    """Whether a stream is pooled on its way to the next: not the same number of tokens."""
-    ours, theirs = (golden.records.get(f"{name}/u") for name in (stage, residual))
-    return ours is not None and theirs is not None and ours.tokens != theirs.tokens
+def _beyond(golden: Trace, stage: Stage, quantity: str) -> Iterator[str]:
+    """What a number is computed from, where those are too many to be shown."""
+    if stage.kind == NEURON and stage.pooled_behind and quantity == "spikes":
+        yield f"{stage.name}/h of the neighbours: its spikes are recorded behind a pool of 3x3 tokens"
+    if stage.over_tokens and stage.pooled:
+        yield f"events of {stage.reads[0]}: they are pooled over 3x3 of (token, channel), and then counted"
+    if quantity == "sum" and _reads_a_stream(golden, stage) and stage.pooled:
+        yield f"{stage.reads[0]}/u: this is the greatest of 3x3"
+    if quantity == "sum" and _reads_a_stream(golden, stage) and stage.over_tokens:
+        yield f"{stage.reads[0]}/u: this is the sum over its tokens"
+    if quantity == "u" and stage.residual is not None and _pools(golden, stage):
+        yield f"{stage.residual}/u, the residual: the greatest of 3x3"
+
+
+def _reads_a_stream(golden: Trace, stage: Stage) -> bool:
+    return stage.kind == NEURON and stage.layer is None and "u" in golden.stages[stage.reads[0]].quantities
+
+
+def _pools(golden: Trace, stage: Stage) -> bool:
+    """Whether a stream is pooled on its way to the next, as the neurons between them see it."""
+    return golden.stages[stage.reads[0]].pooled and stage.residual in golden.stages[stage.reads[0]].reads
+
+
+def _sources(golden: Trace, stage: Stage) -> list[str]:
+    """The record whose events are added up, or ORed, and the mask that lets them pass; none where they are too many."""
+    if stage.reads == ("input",):
+        return ["input/pixel"]
+    if stage.kind == SPIKES and stage.pooled_behind:
+        return [f"{name}/spikes" for name in stage.reads]
+    counts = stage.over_tokens and not stage.pooled and not _reads_a_stream(golden, stage)
+    return [f"{stage.reads[0]}/spikes"] if counts or stage.layer is not None else []
+
+
+def _events(golden: Trace, stage: Stage, sources: list[str], difference: Difference) -> Iterator[tuple[int, ...]]:
+    record, step = golden.records[sources[0]], golden.header.steps.index(difference.step)
+    values, channel = golden.values(sources[0])[step], difference.channel  # [tokens, channels]
+    if stage.kind == SPIKES:
+        passing = values * golden.values(sources[1])[step]
+        yield from _around(passing, difference.token, channel, record.channels // golden.config.num_heads)
+    elif stage.over_tokens:  # a count: one channel of all tokens
+        yield from ((int(token), channel) for token in np.flatnonzero(values[:, channel]))
+    else:
+        picture = values.reshape(record.height, record.width, record.channels)
+        if stage.pooled:
+            picture = np.moveaxis(max_pool(np.moveaxis(picture, 2, 0), 2), 0, 2)
+        tokens = list(_window(difference.token, stage.window // 2, *picture.shape[:2]))
+        flat = picture.reshape(-1, record.channels)
+        if record.quantity == "spikes":
+            yield from ((token, int(c)) for token in tokens for c in np.flatnonzero(flat[token]))
+        else:
+            for plane in range(record.bits):
+                yield from (
+                    (token, int(c), plane) for token in tokens for c in np.flatnonzero(flat[token] >> plane & 1)
+                )
+
+
+def _window(token: int, reach: int, height: int, width: int) -> Iterator[int]:
+    """Tokens around one, as a kernel takes them."""
+    row, column = divmod(token, width)
+    for y in range(max(row - reach, 0), min(row + reach + 1, height)):
+        yield from (y * width + x for x in range(max(column - reach, 0), min(column + reach + 1, width)))
+
+
+def _around(spikes: np.ndarray, token: int, channel: int, depth: int) -> Iterator[tuple[int, int]]:
+    """Spikes [tokens, channels] in 3x3 of (token, channel), within one head of `depth` channels."""
+    first = channel - channel % depth
+    for t in range(max(token - 1, 0), min(token + 2, len(spikes))):
+        for c in range(max(channel - 1, first), min(channel + 2, first + depth)):
+            if spikes[t, c]:
+                yield t, c

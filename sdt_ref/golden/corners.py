@@ -17,6 +17,10 @@ from ..formats import SATURATE, Format
 from ..quantising import WholeLayer, WholeNeuron, WholeParameters, bits_for
 from .trace import Record, Trace, membranes
 
+NAMES = (
+    "silent", "all_spikes", "longest", "accumulator_high", "accumulator_low", "at_threshold", "membrane_high",
+    "membrane_low",
+)  # fmt: skip
 LAYER, STAGE, SOURCE = "block.0.attn.q_conv", "block.0.attn.q_lif", "block.0.attn.shortcut_lif"
 
 
@@ -103,7 +107,7 @@ class Unit:
 
 
 def corners(trace: Trace, parameters: WholeParameters) -> Iterator[Corner]:
-    """All cases that this layer and these neurons can reach."""
+    """Those of NAMES that this run, this layer and these neurons can reach."""
     T = trace.header.time_steps
     unit = Unit(parameters, trace.config, T)
     weight, bias = unit.layer.weight[:, :, 0, 0], unit.layer.bias
@@ -129,8 +133,8 @@ def corners(trace: Trace, parameters: WholeParameters) -> Iterator[Corner]:
             text = f"an accumulator of {bits} bits: the sum of output {output} goes {word} its limit and stays there"
             yield unit.driven_by_spikes(name, f"{text}; in odd steps every input spikes", steps, bits)
     membrane, threshold = unit.neuron.membrane, int(unit.neuron.threshold)
-    if unit.neuron.leak:
-        yield _at_threshold(unit, membrane, threshold, T)
+    if (meeting := _at_threshold(unit, membrane, threshold, T)) is not None:
+        yield meeting
     beyond = np.array([[membrane.high + 1, 2 * membrane.high]])
     yield unit.driven_by_sums(
         "membrane_high", "sums above the membrane's limit, by 1 and by as much again", np.repeat(beyond, T, axis=0)
@@ -140,14 +144,16 @@ def corners(trace: Trace, parameters: WholeParameters) -> Iterator[Corner]:
     )
 
 
-def _at_threshold(unit: Unit, membrane: Format, threshold: int, time_steps: int) -> Corner:
-    """Token 0 meets the threshold in every step, token 1 stays one below it."""
+def _at_threshold(unit: Unit, membrane: Format, threshold: int, time_steps: int) -> Corner | None:
+    """Token 0 meets the threshold in every step, token 1 stays one below it; None where the leak is too weak."""
     sums, v = np.zeros((time_steps, 2), np.int64), [0, 0]
     for t in range(time_steps):
         for token, target in enumerate((threshold, threshold - 1)):
             before = v[token]
             x = bisect.bisect_left(range(membrane.low, membrane.high), target, key=lambda x: unit.h(x, before))
             sums[t, token] = x + membrane.low
+            if unit.h(int(sums[t, token]), before) != target:  # not even the greatest input brings it there
+                return None
         v = [0, unit.h(int(sums[t, 1]), v[1])]
     text = "token 0: h is exactly the threshold in every step, and spikes; token 1: h is one below it, and does not"
     return unit.driven_by_sums("at_threshold", text, sums)

@@ -16,7 +16,7 @@ from ..errors import TraceError
 from ..formats import DEFAULT
 from ..model import SpikeDrivenTransformer
 from ..quantising import WholeLayer, WholeParameters, bits_for
-from .corners import LAYER, STAGE, corners
+from .corners import LAYER, NAMES, STAGE, corners
 from .packing import packed
 from .trace import Record, Trace, narrowest
 
@@ -119,6 +119,7 @@ def _written(
         "records": records,
         "layers": layers,
         "corners": cases,
+        "corners_not_reached": [name for name in NAMES if name not in cases],
         "sha256": folder.hashes,
     }
     folder.write_text(MANIFEST, json.dumps(manifest, indent=1) + "\n")

@@ -137,12 +137,15 @@ class _Replay(WholeOracle):
         sums = Numbers(self._seen(f"{module}/sum", current.values, in_heads), current.fraction)
         x = self._seen(f"{module}/x", register.fit(sums.aligned(register)), in_heads)
         neuron = dataclasses.replace(neuron, threshold=neuron.threshold * scale)
-        held_h, held_v = (self._held(f"{module}/{quantity}", x, in_heads) for quantity in ("h", "v"))
+        held_h, held_v, held_s = (self._held(f"{module}/{quantity}", x, in_heads) for quantity in ("h", "v", "spikes"))
+        if self._golden.stages[module].pooled_behind:
+            held_s = None  # the dump has those behind the pool
         h, v, before = np.empty_like(x), np.empty_like(x), np.zeros_like(x[0])
         for t in range(len(x)):
             h[t] = membranes(neuron, x[t : t + 1], before)[0]
             reached = h if held_h is None else held_h
-            v[t] = np.where(reached[t] >= int(neuron.threshold), 0, reached[t])
+            fired = reached[t] >= int(neuron.threshold) if held_s is None else held_s[t]
+            v[t] = np.where(fired, 0, reached[t])
             before = v[t] if held_v is None else held_v[t]
         self._check(f"{module}/h", h, in_heads)
         self._check(f"{module}/v", v, in_heads)

@@ -113,9 +113,8 @@ def sizing(traces: Sequence[Trace], parameters: WholeParameters) -> Sizing:
     Raises TraceError when the traces are of different machines.
     """
     report = Sizing(len(traces), {}, {}, {}, {})
+    _check_same_machine(traces)
     for trace in traces:
-        if trace.header.parameters != traces[0].header.parameters or trace.header.formats != traces[0].header.formats:
-            raise TraceError("the traces are of different weights or formats; measure each machine by itself")
         for record in trace.records.values():
             if record.quantity == "spikes":
                 _add_events(report, trace, record)
@@ -124,6 +123,24 @@ def sizing(traces: Sequence[Trace], parameters: WholeParameters) -> Sizing:
         _add_overflows(report, trace)
         _add_rows(report, trace, parameters)
     return report
+
+
+def _check_same_machine(traces: Sequence[Trace]) -> None:
+    """Raise TraceError unless the traces differ in nothing but what was seen."""
+    first, known = traces[0].header, dict(traces[0].records)
+    for trace in traces[1:]:
+        for what in ("parameters", "formats", "architecture", "config", "time_steps"):
+            if getattr(trace.header, what) != getattr(first, what):
+                raise TraceError(f"the traces are of different machines: their {what} differ; measure each by itself")
+        for name, record in trace.records.items():
+            other = known.setdefault(name, record)
+            if (record.height, record.width, record.bits) != (other.height, other.width, other.bits):
+                raise TraceError(
+                    f"the traces are of pictures of different sizes: '{name}' has {other.height}x{other.width} tokens "
+                    f"of {other.bits} bits, and {record.height}x{record.width} of {record.bits}; measure each by itself"
+                )
+        if trace.header.neuron != first.neuron:  # a threshold is that of all tokens
+            raise TraceError("the traces are of pictures of different sizes; measure each by itself")
 
 
 def _add_numbers(report: Sizing, trace: Trace, record: Record, parameters: WholeParameters) -> None:

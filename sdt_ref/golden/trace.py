@@ -9,7 +9,7 @@ HDF5, schema 1:
     sha256                   attribute, written last: of header and records. A file without it is not complete.
 
 Each record has attributes: bits (width of the register), fraction (bits, one for all channels or one for each),
-height and width (tokens = height * width, row by row), channels.
+height and width (tokens = height * width, row by row), channels. The sha256 is also that of these attributes.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ import h5py
 import numpy as np
 
 from ..architecture import Architecture
-from ..config import ModelConfig
+from ..config import ModelConfig, is_int
 from ..errors import ConfigError, InputError, TraceError, require_file
 from ..events import CHANNEL, OFFSET, SpikeEvents
 from ..files import written_whole
@@ -152,10 +152,9 @@ def write_trace(
     wanted = {name for pattern in stages for name in fnmatch.filter(wired, pattern)}
     n_steps = model.config.time_steps if np.ndim(x) == 4 else np.shape(x)[1]
     chosen = list(range(n_steps)) if steps is None else sorted(set(steps))
-    if not chosen or chosen[0] < 0 or chosen[-1] >= n_steps:
-        raise ConfigError(
-            f"trace: expected steps from 0 to {n_steps - 1}, found {', '.join(map(str, chosen)) or 'none'}"
-        )
+    beyond = [step for step in chosen if not 0 <= step < n_steps]
+    if not chosen or beyond:
+        raise ConfigError(f"trace: expected steps from 0 to {n_steps - 1}, found {beyond[0] if beyond else 'none'}")
     with written_whole(path, TraceError) as part, h5py.File(part, "w", track_order=True) as file:
         file.attrs["format"], file.attrs["schema_version"] = np.bytes_(FORMAT.encode()), SCHEMA_VERSION
         writer = _Writer(file, wired, parameters, wanted, chosen, progress)
@@ -274,10 +273,11 @@ class _Writer(Recording):
         offsets = np.concatenate([[0], np.cumsum(per_row)]).astype(OFFSET)
         channels = np.concatenate([events.channels[part] for part in slices]).astype(CHANNEL)
         group = self._records.create_group(f"{name}/spikes")
-        _label(group, Record(name, "spikes", 1, np.zeros(1, WIDE), height, width, events.n_channels))
+        record = Record(name, "spikes", 1, np.zeros(1, WIDE), height, width, events.n_channels)
+        _label(group, record)
         for part, array in (("offsets", offsets), ("channels", channels)):
             group.create_dataset(part, data=array, **_compressed(array))
-        self._hashes[f"{name}/spikes"] = _digest_of(offsets, channels)
+        self._hashes[record.name] = _digest_of(record, offsets, channels)
         self._progress(name)
 
     def write_head(self, result: Result) -> None:
@@ -330,8 +330,9 @@ class _Writer(Recording):
             return
         kept = np.ascontiguousarray(rows[self._steps], narrowest(bits))
         dataset = self._records.create_dataset(f"{stage}/{quantity}", data=kept, **_compressed(kept))
-        _label(dataset, Record(stage, quantity, bits, np.atleast_1d(fraction), *size, rows.shape[-1]))
-        self._hashes[f"{stage}/{quantity}"] = _digest_of(kept)
+        record = Record(stage, quantity, bits, np.atleast_1d(fraction), *size, rows.shape[-1])
+        _label(dataset, record)
+        self._hashes[record.name] = _digest_of(record, kept)
         self._progress(stage)
 
 
@@ -359,8 +360,9 @@ def _label(node: h5py.Dataset | h5py.Group, record: Record) -> None:
     node.attrs["height"], node.attrs["width"], node.attrs["channels"] = record.height, record.width, record.channels
 
 
-def _digest_of(*arrays: np.ndarray) -> bytes:
-    digest_ = hashlib.sha256()
+def _digest_of(record: Record, *arrays: np.ndarray) -> bytes:
+    attributes = record.bits, record.fraction.tolist(), record.height, record.width, record.channels
+    digest_ = hashlib.sha256(repr(attributes).encode())
     for array in arrays:
         digest_.update(repr(array.shape).encode())
         digest_.update(np.ascontiguousarray(array, "<i8").tobytes())
@@ -404,17 +406,24 @@ class Trace:
     def model(self, weights: str | os.PathLike[str] | None = None) -> SpikeDrivenTransformer:
         """Load the network that was traced; None stands for the weights that ship with the package.
 
-        Raises TraceError when these weights, in the trace's formats, are not the ones that were traced.
+        Raises TraceError when these weights, in the trace's formats, or their settings are not what was traced.
         """
         model = SpikeDrivenTransformer(load(weights), "fixed", formats=self.formats)
         parameters = model.parameters
         assert isinstance(parameters, WholeParameters)
+        where = (
+            f"in {'the shipped weights' if weights is None else repr(str(weights))}; name the right file with --weights"
+        )
         if (found := digest(parameters)) != self.header.parameters:
             raise TraceError(
                 f"trace of other weights: expected parameters with sha256 {self.header.parameters[:12]}..., found "
-                f"{found[:12]}... in {'the shipped weights' if weights is None else repr(str(weights))}; name the "
-                "right file with --weights"
+                f"{found[:12]}... {where}"
             )
+        for setting, value in dataclasses.asdict(model.config).items():
+            if value != self.header.config[setting]:
+                raise TraceError(
+                    f"trace of other settings: expected {setting} {self.header.config[setting]}, found {value} {where}"
+                )
         return model
 
     def values(self, name: str) -> np.ndarray:
@@ -437,7 +446,7 @@ class Trace:
         for name, record in self.records.items():
             node = self._file["records"][name]
             parts = self.events(name) if record.quantity == "spikes" else (node[()],)
-            hashes[name] = _digest_of(*parts)
+            hashes[name] = _digest_of(record, *parts)
         text = bytes(self._file["header"][()]).decode()
         if _combined(text, hashes) != self.sha256:
             raise TraceError("the content does not have the hash that it was written with; record the run anew")
@@ -489,8 +498,8 @@ def open_trace(path: str | os.PathLike[str]) -> Iterator[Trace]:
 def _opened(file: h5py.File) -> Trace:
     if bytes(file.attrs.get("format", b"")) != FORMAT.encode():
         raise TraceError("not a trace: attribute 'format' is missing; write it with sdt_ref.trace")
-    version = int(file.attrs.get("schema_version", 0))
-    if version != SCHEMA_VERSION:
+    version = file.attrs.get("schema_version")
+    if not is_int(version) or version != SCHEMA_VERSION:
         raise TraceError(f"schema version: expected {SCHEMA_VERSION}, found {version}; record the run anew")
     if "sha256" not in file.attrs:
         raise TraceError("not complete: the run that wrote it did not come to its end; record it anew")

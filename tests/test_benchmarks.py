@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import __main__ as benchmark
 from benchmarks import compare as comparison
-from benchmarks import fixed
+from benchmarks import counters, fixed
 from benchmarks.ceiling import LIST, load_and_add
 from benchmarks.compare import compare
 from benchmarks.engines import ENGINES, OURS, Engine, MissingLibraryError, make
@@ -122,7 +122,7 @@ def test_points_below_the_noise_are_left_out() -> None:
 
 
 BAD_OPTIONS = {
-    "part": (["engine"], "expected one of engines, fixed, sweep, growth, startup, memory; found 'engine'"),
+    "part": (["engine"], "expected one of engines, fixed, counters, sweep, growth, startup, memory; found 'engine'"),
     "network": (["--network", "sdt-9-512"], "found 'sdt-9-512'"),
     "batch": (["--batch", "0"], "expected 1 to 1024, found '0'"),
     "threads": (["--threads", "257"], "expected 1 to 256, found '257'"),
@@ -150,11 +150,20 @@ def test_bad_options_are_told_before_anything_is_measured(name: str, capsys: pyt
 
 def test_without_options_everything_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     done: list[str] = []
-    for part in ("_show_ceilings", "_engines", "_fixed", "_sweep", "_growth", "_startup", "_memory"):
+    for part in ("_show_ceilings", "_engines", "_fixed", "_counters", "_sweep", "_growth", "_startup", "_memory"):
         monkeypatch.setattr(benchmark, part, lambda *_, part=part: done.append(part) or [])
     monkeypatch.setattr(benchmark, "_can_draw", lambda *_: False)
     assert benchmark.main([]) == 0
-    assert done == ["_show_ceilings", *["_engines"] * 10, "_fixed", "_sweep", "_growth", "_startup", "_memory"]
+    assert done == [
+        "_show_ceilings",
+        *["_engines"] * 10,
+        "_fixed",
+        "_counters",
+        "_sweep",
+        "_growth",
+        "_startup",
+        "_memory",
+    ]
 
 
 def test_whole_numbers_are_timed_beside_float32() -> None:
@@ -165,6 +174,12 @@ def test_whole_numbers_are_timed_beside_float32() -> None:
         assert (len(pair.float32), len(pair.fixed)) == (3, 3)
         assert pair.ratio > 0
         assert min(pair.additions) > 0
+
+
+def test_the_engine_is_timed_beside_a_copy_that_counts_nothing() -> None:
+    cost = counters.measure(calibrated(64, 1, 32, "0011", 10), photo(32), threads=1, runs=3)
+    assert (len(cost.counting), len(cost.silent)) == (3, 3)
+    assert -1 < cost.share < 10
 
 
 def test_the_ceiling_adds_rows() -> None:

@@ -159,7 +159,7 @@ NOT_EVENT_DRIVEN = {
     "one too many": ("synapse.py", "per_step(widths @ sum(added))", "per_step(widths @ sum(added) + 1)"),
     "counted per list": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += e > begin"),
     "more with fewer": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += (e - begin) * (n_inputs - (e - begin))"),
-    "wrong layer's spikes": ("wiring.py", 'f"{attn}.masked", SPIKES, q, mask, hook=f"{hook}_x_after_qkv")', 'f"{attn}.masked", SPIKES, q, mask, hook=f"{hook}_q_lif")'),
+    "wrong layer's spikes": ("wiring.py", 'pooled_behind=config.dvs_mode, hook=f"{hook}_x_after_qkv")', 'pooled_behind=config.dvs_mode, hook=f"{hook}_q_lif")'),
 }  # fmt: skip
 
 

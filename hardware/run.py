@@ -216,12 +216,15 @@ def _lif(vectors: Vectors, corner: str) -> Job:
     if manifest["steps"] != list(range(manifest["time_steps"])):
         raise VectorsError("the vectors lack time steps, and membranes depend on all before; trace without --steps")
     neuron = manifest["neuron"]["stages"][STAGE]
-    prefix = f"{STAGE}/" if corner in ("", RANDOM) else f"{corner}:"
-    sums, x, *_ = (vectors.entry(f"{prefix}{quantity}") for quantity in ("sum", "x", "h", "spikes", "v"))
+    corners = manifest["corners"]
+    prefixes = [f"{name}:" for name in corners] if corner in corners else [f"{STAGE}/"]  # corner cases share one device
+    sums, x, *_ = (
+        [vectors.entry(f"{prefix}{quantity}") for prefix in prefixes] for quantity in ("sum", "x", "h", "spikes", "v")
+    )
     parameters = {
-        "CHANNELS": x["shape"][2],
-        "TOKENS": x["shape"][1],
-        "SUM_BITS": sums["bits"],
+        "CHANNELS": x[0]["shape"][2],
+        "TOKENS": max(entry["shape"][1] for entry in x),
+        "SUM_BITS": max(entry["bits"] for entry in sums),
         "BITS": neuron["bits"],
         "THRESHOLD": neuron["threshold"],
         "ROUNDING": ROUNDINGS.index(neuron["rounding"]),

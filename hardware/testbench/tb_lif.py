@@ -25,7 +25,8 @@ async def every_register_every_cycle(bench: Bench) -> None:
     if bench.case["corner"] == "random":
         sums, expected = random_run(RANDOM_STEPS, tokens, entry["bits"], shifts, bench.case["neuron"])
     else:
-        sums, expected = bench.vectors.words(bench.record("sum")), [None] * len(QUANTITIES)
+        rows = bench.vectors.values(bench.record("sum")).reshape(-1, channels)
+        sums, expected = words_of(rows, len(dut.sum) // channels), [None] * len(QUANTITIES)
     dut.shift.value = int(as_bits(shifts, 8), 2)
     bench.controls = ("enable",)
     bench.data = {"sum": 1 << len(dut.sum), "token": tokens, "first_step": 2}

@@ -2,7 +2,7 @@
 module lif #(
     parameter int SUM_BITS = 24,     // of the accumulator
     parameter int BITS = 16,         // of the membrane
-    parameter int THRESHOLD = 2048,  // in units of the membrane
+    parameter longint THRESHOLD = 2048,  // in units of the membrane
     parameter int ROUNDING = fixed::HALF_UP,       // of a sum that enters the membrane's register
     parameter bit WRAP = 0,                        // what does not fit wraps around, or saturates
     parameter int LEAK_SHIFT = 1,                  // the leak is 2^-LEAK_SHIFT

@@ -5,7 +5,7 @@ module lif_array #(
     parameter int TOKENS = 64,
     parameter int SUM_BITS = 24,
     parameter int BITS = 16,
-    parameter int THRESHOLD = 2048,
+    parameter longint THRESHOLD = 2048,
     parameter int ROUNDING = fixed::HALF_UP,
     parameter bit WRAP = 0,
     parameter int LEAK_SHIFT = 1,

@@ -1,8 +1,9 @@
-"""What the testbenches share: the job, the clock, and the checker that holds registers against golden rows."""
+"""What the testbenches share: the inputs, the clock, and the registers that are held against golden words."""
 
 import json
 import os
-from dataclasses import dataclass, field
+import random
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,60 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
-from vectors import Vectors, unpacked
+from vectors import Vectors, VectorsError, from_bits
 
 PERIOD_NS = 10
+IDLE = 1 / 8  # share of the cycles behind which an idle one follows
 
 
-@dataclass
-class Golden:
-    """A record that a device must reproduce, row by row."""
+class Register:
+    """A register of the device, and the record that it must reproduce, row by row (time step, token).
 
-    stage: str
-    quantity: str
-    bits: int
-    shape: list[int]
-    words: list[int]
-    held: np.ndarray = field(init=False)
+    Attributes
+    ----------
+    row : row that it holds now; None before the first
+    expected : binary digits that it must hold now
+    held : by row, the digits that it held; of a row that once was wrong, the wrong ones
+    """
 
-    def __post_init__(self) -> None:
-        self.held = np.zeros(self.shape, np.int64)
+    def __init__(self, signal: Any, stage: str, quantity: str, entry: dict[str, Any], words: list[int]) -> None:
+        self.signal, self.stage, self.quantity, self.words = signal, stage, quantity, words
+        self.bits, self.shape = entry["bits"], entry["shape"]
+        self.row: int | None = None
+        self.expected = ""
+        self.held: dict[int, str] = {}
+        self._golden = True
+
+    def expect(self, row: int, word: int | None = None) -> None:
+        """From the next cycle on expect the golden row; or, on the way to it, another word."""
+        self.row, self._golden = row, word is None
+        self.expected = f"{self.words[row] if word is None else word:0{self.bits * self.shape[2]}b}"
+
+    def found(self) -> str:
+        """What it holds, binary digits or x or z; kept for the dump if a golden row is due."""
+        text = str(self.signal.value)
+        if self._golden and self.row is not None and (self.row not in self.held or text != self.expected):
+            self.held[self.row] = text
+        return text
+
+    def difference(self, text: str) -> dict[str, Any]:
+        """Where the digits first differ from what is expected."""
+        assert self.row is not None
+        cells = [
+            [digits[len(digits) - (c + 1) * self.bits : len(digits) - c * self.bits] for c in range(self.shape[2])]
+            for digits in (self.expected, text)
+        ]
+        channel = next(c for c, pair in enumerate(zip(*cells, strict=True)) if pair[0] != pair[1])
+        expected, found = (digits[channel] for digits in cells)
+        step, token = divmod(self.row, self.shape[1])
+        return {
+            "record": f"{self.stage}/{self.quantity}",
+            "step": step,
+            "token": token,
+            "channel": channel,
+            "expected": int(from_bits(expected, self.bits)[0]),
+            "found": int(from_bits(found, self.bits)[0]) if set(found) <= {"0", "1"} else found,
+        }
 
 
 class Bench:
@@ -35,76 +72,91 @@ class Bench:
 
     Attributes
     ----------
-    job : what run.py asked for: folder, what to drive, where to write
+    case : what run.py asked for: stage, corner, dump, and what the unit needs
+    controls : inputs that are 0 in a cycle that does not name them
+    data : inputs that are random in a cycle that does not name them, and the number that they stay below
     checked : numbers compared
     first : the first difference; None without
+    unknown : whether a register held x or z
     """
 
-    def __init__(self, dut: Any) -> None:
-        self.dut = dut
-        self.job = json.loads(os.environ["SDT_REF_JOB"])
-        self.vectors = Vectors(Path(self.job["vectors"]))
+    def __init__(self, dut: Any, vectors: Vectors, case: dict[str, Any]) -> None:
+        self.dut, self.vectors, self.case = dut, vectors, case
+        self.corners = vectors.manifest["corners"]
+        self.controls: tuple[str, ...] = ()
+        self.data: dict[str, int] = {}
         self.cycles = self.checked = 0
         self.first: dict[str, Any] | None = None
-        self._golden: dict[str, Golden] = {}
+        self.unknown = False
+        self._registers: list[Register] = []
+        self._random = random.Random(1)
+        self._idled = False
 
-    def golden(self, quantity: str, stage: str | None = None) -> Golden:
-        """A record of the stage (of the corner case, if the job is one)."""
-        stage = stage or self.job["stage"]
-        name = f"{self.job['corner']}:{quantity}" if self.job["corner"] else f"{stage}/{quantity}"
-        entry = self.vectors.entry(name)
-        golden = Golden(stage, quantity, entry["bits"], entry["shape"], self.vectors.words(name))
-        self._golden[f"{stage}/{quantity}"] = golden
-        return golden
+    def record(self, quantity: str, stage: str | None = None) -> str:
+        """Name a record of the stage, or of the corner case, if the run is one of the vectors'."""
+        corner = self.case["corner"]
+        return f"{corner}:{quantity}" if corner in self.corners else f"{stage or self.case['stage']}/{quantity}"
 
-    def start(self) -> None:
-        """Start the clock. Inputs change at its falling edge, registers at its rising edge."""
-        cocotb.start_soon(Clock(self.dut.clk, PERIOD_NS, unit="ns").start())
+    def register(self, signal: Any, quantity: str, stage: str | None = None) -> Register:
+        """Hold a register against a record from now on, in every cycle."""
+        name = self.record(quantity, stage)
+        entry, words = self.vectors.entry(name), self.vectors.words(name)
+        register = Register(signal, stage or self.case["stage"], quantity, entry, words)
+        self._registers.append(register)
+        return register
 
-    async def cycle(self) -> None:
-        """Wait until the registers have taken what is driven."""
-        await FallingEdge(self.dut.clk)
+    async def cycle(self, **inputs: int) -> None:
+        """Drive one cycle and check all registers; now and then do it once more, idle: they must hold."""
+        await self._cycle(inputs)
+        if inputs and (not self._idled or self._random.random() < IDLE):
+            self._idled = True
+            await self._cycle({})
+
+    async def _cycle(self, inputs: dict[str, int]) -> None:
+        for name in self.controls:
+            getattr(self.dut, name).value = inputs.get(name, 0)
+        for name, below in self.data.items():
+            getattr(self.dut, name).value = inputs[name] if name in inputs else self._random.randrange(below)
+        await FallingEdge(self.dut.clk)  # the registers changed at the rising edge before it
         self.cycles += 1
+        for register in self._registers:
+            if register.row is None:
+                continue
+            text = register.found()
+            self.checked += register.shape[2]
+            if text != register.expected:
+                self.unknown |= not set(text) <= {"0", "1"}
+                self.first = self.first or register.difference(text)
 
-    def check(self, golden: Golden, row: int, signal: Any) -> None:
-        """Hold a register, the packed numbers of one row, against the golden row."""
-        step, token = divmod(row, golden.shape[1])
-        text = str(signal.value)
-        channels = golden.shape[2]
-        self.checked += channels
-        if set(text) <= {"0", "1"}:
-            word = int(text, 2)
-            golden.held[step, token] = unpacked(word, channels, golden.bits)
-            if word == golden.words[row]:
-                return
-            expected = unpacked(golden.words[row], channels, golden.bits)
-            found: list[Any] = golden.held[step, token].tolist()
-        else:
-            expected = unpacked(golden.words[row], channels, golden.bits)
-            cells = [text[len(text) - (c + 1) * golden.bits : len(text) - c * golden.bits] for c in range(channels)]
-            found = [cell if set(cell) - {"0", "1"} else unpacked(int(cell, 2), 1, golden.bits)[0] for cell in cells]
-        channel = next(c for c in range(channels) if expected[c] != found[c])
-        self.differ(golden, step, token, channel, expected[channel], found[channel])
+    def finish(self) -> dict[str, Any]:
+        """Write the dump, unless it would have to carry x or z; returns the report, by which run.py judges."""
+        if self.case["dump"] and not self.unknown:
+            dump = {}
+            for register in self._registers:
+                rows = [from_bits(register.held[row], register.bits) for row in range(len(register.words))]
+                dump[f"{register.stage}/{register.quantity}"] = np.stack(rows).reshape(register.shape)
+            np.savez_compressed(self.case["dump"], **dump)
+        return {"cycles": self.cycles, "checked": self.checked, "first": self.first, "unknown": self.unknown}
 
-    def differ(self, golden: Golden, step: int, token: int, channel: int, expected: int, found: Any) -> None:
-        """Note the first difference."""
-        if self.first is None:
-            self.first = {
-                "stage": golden.stage,
-                "quantity": golden.quantity,
-                "step": self.vectors.manifest["steps"][step] if not self.job["corner"] else step,
-                "token": token,
-                "channel": channel,
-                "expected": expected,
-                "found": found,
-            }
 
-    def finish(self) -> None:
-        """Write the dump and the report, by which run.py judges; without one, fail if anything differed."""
-        if self.job["dump"]:
-            np.savez_compressed(self.job["dump"], **{name: golden.held for name, golden in self._golden.items()})
-        if self.job["report"]:
-            report = {"cycles": self.cycles, "checked": self.checked, "first": self.first}
-            Path(self.job["report"]).write_text(json.dumps(report))
-        else:
-            assert self.first is None, self.first
+def testbench(drive: Callable[[Bench], Awaitable[None]]) -> Any:
+    """Make a cocotb test that drives all cases of the job, one after the other, and reports."""
+
+    async def every_register_every_cycle(dut: Any) -> None:
+        job = json.loads(os.environ["SDT_REF_JOB"])
+        report: dict[str, Any] = {"cases": []}
+        try:
+            vectors = Vectors(Path(job["vectors"]))
+            cocotb.start_soon(Clock(dut.clk, PERIOD_NS, unit="ns").start())
+            for case in job["cases"]:
+                bench = Bench(dut, vectors, case)
+                await drive(bench)
+                report["cases"].append(bench.finish())
+        except VectorsError as error:
+            report["error"] = str(error)
+        except Exception as error:  # such as a port that the device does not have
+            report["error"] = f"{dut._name} could not be simulated: {type(error).__name__}: {error}"
+        Path(job["report"]).write_text(json.dumps(report))
+
+    every_register_every_cycle.__module__ = drive.__module__
+    return cocotb.test()(every_register_every_cycle)

@@ -1,45 +1,29 @@
 """Sends the golden Q, K and V, one token per cycle, and checks K AND V, the mask and the masked Q in every cycle."""
 
-from typing import Any
-
-import cocotb
-from bench import Bench
+from bench import Bench, testbench
 
 
-@cocotb.test()
-async def every_register_every_cycle(dut: Any) -> None:
+@testbench
+async def every_register_every_cycle(bench: Bench) -> None:
     """All time steps and tokens of one attention."""
-    bench = Bench(dut)
-    attention = bench.job["stage"]
+    dut, attention = bench.dut, bench.case["stage"]
     q, k, v = (bench.vectors.words(f"{attention}.{name}_lif/spikes") for name in "qkv")
-    kv, mask, masked = (bench.golden("spikes", f"{attention}.{name}") for name in ("kv", "talking_heads_lif", "masked"))
+    kv = bench.register(dut.kv, "spikes", f"{attention}.kv")
+    mask = bench.register(dut.mask, "spikes", f"{attention}.talking_heads_lif")
+    masked = bench.register(dut.masked, "spikes", f"{attention}.masked")
     steps, tokens, channels = kv.shape
-    for signal in (dut.clear, dut.gather, dut.apply):
-        signal.value = 0
-    bench.start()
+    bench.controls, bench.data = ("clear", "gather", "apply"), dict.fromkeys("qkv", 1 << channels)
     await bench.cycle()
     for step in range(steps):
-        dut.clear.value = 1
-        await bench.cycle()
-        dut.clear.value = 0
-        dut.gather.value = 1
+        rows = range(step * tokens, (step + 1) * tokens)
         so_far = 0
-        for row in range(step * tokens, (step + 1) * tokens):
-            dut.k.value, dut.v.value = k[row], v[row]
-            await bench.cycle()
-            bench.check(kv, row, dut.kv)
+        mask.expect(step, so_far)
+        await bench.cycle(clear=1)
+        for row in rows:
             so_far |= kv.words[row]
-            held = str(dut.mask.value)
-            bench.checked += channels
-            if held != f"{so_far:0{channels}b}":
-                channel = next(c for c in range(channels) if held[-1 - c] != str(so_far >> c & 1))
-                bench.differ(mask, step, 0, channel, so_far >> channel & 1, held[-1 - channel])
-        bench.check(mask, step, dut.mask)
-        dut.gather.value = 0
-        dut.apply.value = 1
-        for row in range(step * tokens, (step + 1) * tokens):
-            dut.q.value = q[row]
-            await bench.cycle()
-            bench.check(masked, row, dut.masked)
-        dut.apply.value = 0
-    bench.finish()
+            kv.expect(row)
+            mask.expect(step, so_far if row < rows[-1] else None)
+            await bench.cycle(gather=1, k=k[row], v=v[row])
+        for row in rows:
+            masked.expect(row)
+            await bench.cycle(apply=1, q=q[row])

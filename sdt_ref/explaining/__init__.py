@@ -6,5 +6,6 @@ one stage apart. Every number is read from the engine's own result, or computed 
 
 from .lens import Lens, look_into
 from .observation import Observation, observe
+from .walk import Chapter, walk
 
 __all__ = ["Chapter", "Lens", "Observation", "look_into", "observe", "walk"]

@@ -110,7 +110,9 @@ class Adder:
             tokens = self._tokens(source)
             if fraction is None or (is_count and not self._whole):
                 total = additions[-1].total
-                mean = () if is_count else (Conversion(f"divided by {tokens} tokens", total / total.dtype.type(tokens)),)
+                mean = (
+                    () if is_count else (Conversion(f"divided by {tokens} tokens", total / total.dtype.type(tokens)),)
+                )
                 return Sum(additions, mean, recorded)
             return Sum(additions, self._entering(stage, additions[-1].total, fraction, tokens), recorded)
         at, words = self._winner(source, stage, t, token, channel) if stage.pooled else (token, "")
@@ -253,7 +255,7 @@ class Adder:
 
 def _entered(register: Format, total: Any, fraction: Any) -> Any:
     """What a register holds when a whole number of so many fraction bits is written to it."""
-    return register.fit(register.align(np.int64(total), int(fraction)))
+    return register.fit(register.align(np.asarray(total, np.int64), int(fraction)))
 
 
 def _taps(token: int, height: int, width: int, window: int) -> list[tuple[int, int, int]]:

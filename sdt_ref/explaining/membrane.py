@@ -1,4 +1,4 @@
-"""The membrane of one neuron over time, from the engine's own kernels: they step a panel that holds that neuron alone."""
+"""The membrane of one neuron over time, from the engine's own kernels: they step a panel that holds it alone."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -48,9 +48,10 @@ def membrane(parameters: NeuronParameters, x: np.ndarray, tokens: int = 1, mean:
     mean : whether that sum stands for the mean, in fixed point: then the threshold grows with the tokens
     """
     if isinstance(parameters, WholeNeuron):
-        step, unit = _Whole(parameters, tokens), 2.0**parameters.membrane.fraction
-        threshold: Any = int(parameters.threshold) * (tokens if mean else 1)
-        unit *= tokens if mean else 1
+        step: _Whole | _Floating = _Whole(parameters, tokens)
+        scale = tokens if mean else 1
+        threshold: Any = int(parameters.threshold) * scale
+        unit = 2.0**parameters.membrane.fraction * scale
     else:
         step, unit, threshold = _Floating(parameters, x.dtype), 1.0, parameters.threshold
     h, v, start = np.empty_like(x), np.empty_like(x), 0

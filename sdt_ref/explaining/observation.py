@@ -1,7 +1,7 @@
 """One recorded run of the engine on one input, with everything in the same axes: [T, tokens, channels]."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,8 @@ from ..model import SpikeDrivenTransformer
 from ..result import OperationCount, Result
 from ..run import Run
 from ..wiring import HEAD, INPUT, NEURON, SPIKES, Stage, counted_as, wiring
+
+LIKE = 0.4  # likeness from which on a name is suggested
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +56,12 @@ class Observation:
         for stage in self.stages.values():
             if name and name in (stage.layer, stage.hook):
                 return stage
-        close = difflib.get_close_matches(name, self.stages, n=1, cutoff=0.3)
-        guess = f"did you mean '{close[0]}'? " if close else ""
-        names = ", ".join(name.replace("block.0.", "block.J.") for name in self.stages if name[:8] < "block.1.")
+        close, likeness = _nearest(name, self.stages)
+        guess = f"did you mean '{close}'? " if likeness > LIKE else ""
+        listed = [one for one in self.stages if not one.startswith("block.") or one.startswith("block.0.")]
+        names = ", ".join(listed).replace("block.0.", "block.J.")
         last = self.model.architecture.depth - 1
-        raise ConfigError(f"unknown stage '{name}'; {guess}known, with J from 0 to {last}: {names}, head_lif, head")
+        raise ConfigError(f"unknown stage '{name}'; {guess}known, with J from 0 to {last}: {names}")
 
     def size(self, stage: Stage) -> tuple[int, int, int]:
         """Height and width in tokens, and channels, of what leaves a stage; height and width are 1 without tokens."""
@@ -93,7 +96,7 @@ class Observation:
         return by_tokens(self.result.streams[name])
 
     def sums(self, name: str) -> np.ndarray:
-        """In fixed point, the sums that entered the register of a neuron layer or stream, as recorded, [T, tokens, C]."""
+        """In fixed point, what entered the register of a neuron layer or stream, as recorded, [T, tokens, C]."""
         return by_tokens(self.result.sums[name], name in self.stages and self.stages[name].over_tokens)
 
     def read_by(self, stage: Stage) -> SpikeEvents:
@@ -152,6 +155,16 @@ def observe(model: SpikeDrivenTransformer, x: Any) -> Observation:
         raise InputError(f"input: expected one sample to explain, found {image.shape[1]}; take x[n:n + 1]")
     result = model(x, record="currents")
     return Observation(model, image[:, 0], result, wiring(model.architecture, model.config))
+
+
+def _nearest(name: str, known: Iterable[str]) -> tuple[str, float]:
+    """The name most like another, in whole or in its last part, and how much, 0 to 1."""
+
+    def likeness(one: str) -> float:
+        return max(difflib.SequenceMatcher(None, name, part).ratio() for part in (one, one.rpartition(".")[2]))
+
+    best = max(known, key=likeness)
+    return best, likeness(best)
 
 
 def by_tokens(official: np.ndarray, over_tokens: bool = False) -> np.ndarray:

@@ -44,11 +44,15 @@ def look_into(run: Observation, name: str, token: int | None = None, channel: in
 
     Parameters
     ----------
+    run : what the engine did
     name : of the stage, see `wiring`; or of its layer, or its official hook
     token : row-major number; None chooses one
     channel : of the stage, or class of the head; None chooses one
 
-    Raises ConfigError for an unknown stage, and for a token or channel that it does not have.
+    Raises
+    ------
+    ConfigError
+        an unknown stage, or a token or channel that it does not have
     """
     stage = run.stage(name)
     height, width, channels = size = run.size(stage)

@@ -13,7 +13,7 @@ from ..errors import ConfigError, InputError
 from ..events import SpikeEvents
 from ..folding import Parameters
 from ..inputs import as_frames
-from ..masking import intersect, pool, pool_tokens
+from ..masking import pool, pool_tokens
 from ..model import SpikeDrivenTransformer
 from ..result import OperationCount, Result
 from ..run import Run
@@ -114,11 +114,6 @@ class Observation:
             return pool_tokens(events, self.model.config.num_heads, run)
         return pool(events, 2, run) if stage.pooled else events
 
-    def masked_before_pool(self, stage: Stage) -> SpikeEvents:
-        """Q AND the mask, before the pool of dvs mode."""
-        q, mask = (self.spikes(self.stages[name]) for name in stage.reads)
-        return intersect(q, mask, Run(q.grid[0], self.model.threads))
-
     def layer_count(self, stage: Stage) -> OperationCount | None:
         """The operations of the weight layer of a stage; None where it has none."""
         return None if stage.layer is None else self.result.counts[counted_as(stage.layer)]
@@ -148,7 +143,10 @@ def observe(model: SpikeDrivenTransformer, x: Any) -> Observation:
     ----------
     x : (1, C, H, W), repeated over T, or (1, T, C, H, W) frames; as the model takes it
 
-    Raises InputError for more than one sample, and whatever the model raises.
+    Raises
+    ------
+    InputError
+        more than one sample, or what the model does not take
     """
     image, _ = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
     if image.shape[1] != 1:

@@ -20,6 +20,7 @@ WIDEST = 100  # columns of text: longer lines are hard to follow
 INDENT = 10  # of the text, behind its label
 FIRST, LAST = 10, 3  # additions shown of a long list
 CLASSES = 5
+FEW = 4  # spikes whose steps are named
 FACTORS = {"float32": 80, "float64": 114, "fixed": 0}  # columns at which the factors of a product have room, too
 RESET = {"float32": 60, "float64": 84, "fixed": 0}  # and the membrane after the reset
 COLOURS = ("red", "green", "blue")
@@ -56,7 +57,7 @@ def show_lens(console: Console, run: Observation, lens: Lens, step: int, all_add
         _paragraph(console, "pixel", f"{each}{note}")
     if lens.spikes and lens.stage.kind == SPIKES:
         console.print()
-        _show_and(console, lens)
+        _show_and(console, run, lens)
     if lens.membrane is not None:
         console.print()
         _show_membrane(console, run, lens)
@@ -99,7 +100,8 @@ def _one_neuron(console: Console, run: Observation, name: str) -> str:
     assert own is not None
     bars = sparkline(own.h / float(own.threshold), 1.0, _plain(console))
     fired = np.flatnonzero(own.spikes).tolist()
-    spikes = "no spike" if not fired else f"spikes at step {_listed(fired)}"
+    few = f"{'spike' if len(fired) == 1 else 'spikes'} at {'step' if len(fired) == 1 else 'steps'} {_listed(fired)}"
+    spikes = few if 0 < len(fired) <= FEW else f"{len(fired) or 'no'} spikes"
     return f"one neuron, {_place(lens)}: membrane {bars}, {spikes}; --stage {name} takes it apart"
 
 
@@ -135,11 +137,14 @@ def _place(lens: Lens) -> str:
     return f"token {lens.token} (row {row}, column {column}), channel {lens.channel}"
 
 
-def _show_and(console: Console, lens: Lens) -> None:
+def _show_and(console: Console, run: Observation, lens: Lens) -> None:
     table = _table("spikes of", *(f"step {t}" for t in range(len(next(iter(lens.spikes.values()))))))
     for name, spikes in lens.spikes.items():
         table.add_row(name, *("1" if fired else "0" for fired in spikes))
     _indented(console, table)
+    _plain_text(console, "A spike of the last where both of the others have one.")
+    if run.model.config.dvs_mode and lens.stage.name.endswith(".masked"):
+        _plain_text(console, "In dvs mode it is then pooled over neighbouring tokens and channels: spikes from beside.")
 
 
 def _show_membrane(console: Console, run: Observation, lens: Lens) -> None:

@@ -63,7 +63,7 @@ def _input(w: Words) -> Chapter:
     else:
         what = (
             f"{channels} colours of {height} x {width} pixels, real numbers from {w.run.image.min():.2f} to "
-            f"{w.run.image.max():.2f}: the same picture at all {w.steps}"
+            f"{w.run.image.max():.2f}: the same picture at {w.steps}"
         )
     shown = Picture("", w.run.image.mean(axis=(0, 1), dtype=np.float64), least=None)
     return Chapter("The picture", ("input",), ((OUT, what),), (shown,))
@@ -129,7 +129,7 @@ def _stream(w: Words) -> Chapter:
             (
                 DOES,
                 f"3x3 convolution. {w.adding(conv)} {pooled}Neurons read it: {w.rates(lif)}"
-                f" A last 3x3 convolution reads their spikes and tells each place where it is: "
+                f" A last 3x3 convolution (RPE, for relative position) reads their spikes: "
                 f"{w.adding(rpe)} Its sums are added to the stream.",
             ),
             (

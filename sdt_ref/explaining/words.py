@@ -74,7 +74,7 @@ class Words:
     def rate(self, stage: Stage) -> str:
         """Firing rate over all steps, and a sparkline."""
         fired = self.fired(stage)
-        return f"{fired.mean():.3f} {sparkline(fired, plain=self.plain)}"
+        return f"{fired.mean():.3f}" + f" {sparkline(fired, plain=self.plain)}" * (len(fired) > 1)
 
     def rates(self, stage: Stage) -> str:
         """Firing rate over all steps, and at each of them."""

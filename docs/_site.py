@@ -1,5 +1,6 @@
 """What mkdocs is told at build time: pages that live beside their code, and the lessons that are there."""
 
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,7 @@ ROOT = Path(__file__).parents[1]
 BESIDE = ("hardware/README.md", "weights/README.md", "weights/recipe/README.md", "benchmarks/figure.png")
 LESSONS = ROOT / "lessons"
 SHOWN = {".md", ".ipynb", ".png", ".svg", ".jpg", ".html"}  # of a lesson's folder
-INTO_DOCS = re.compile(r"\]\((?:\.\./)+docs/")
-INTO_ROOT = re.compile(r"\]\(\.\./(?=(?:hardware|weights|benchmarks|lessons)/)")
-
-
-def _lessons() -> list[Path]:
-    return sorted(path for path in LESSONS.rglob("*") if path.suffix in SHOWN) if LESSONS.is_dir() else []
+LINK = re.compile(r"(!?)\[((?:[^\[\]]|!?\[[^\[\]]*\])*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -29,14 +25,28 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Take pages from outside docs/ under the paths that they have in the repository."""
-    for path in [*(ROOT / name for name in BESIDE), *_lessons()]:
-        if path.is_file():
-            files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
+    lessons = LESSONS.rglob("*") if LESSONS.is_dir() else []
+    for path in [*(ROOT / name for name in BESIDE), *(one for one in sorted(lessons) if one.suffix in SHOWN)]:
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(ROOT).parts):
+            name = path.relative_to(ROOT).as_posix()
+            files.append(File.generated(config, name, abs_src_path=str(path)))
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Links that are right in the repository become right in the site, where docs/ is the root."""
-    return INTO_ROOT.sub("](", INTO_DOCS.sub("](../", markdown)) if "/" not in page.file.src_uri else INTO_DOCS.sub(
-        "](" + "../" * page.file.src_uri.count("/"), markdown
-    )
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links that are right in the repository become right in the site, where docs/ is the root.
+
+    Those to files of the repository that the site lacks become words; those to nothing are left, and fail the build.
+    """
+    here = page.file.src_uri
+    of_docs = (ROOT / "docs" / here).is_file()
+
+    def moved(found: re.Match[str]) -> Any:
+        mark, words, target, anchor = found.groups()
+        inside = posixpath.normpath(posixpath.join("docs" * of_docs, posixpath.dirname(here), target))
+        name = inside.removeprefix("docs/")
+        if files.get_file_from_path(name) is not None:
+            return f"{mark}[{words}]({posixpath.relpath(name, posixpath.dirname(here) or '.')}{anchor or ''})"
+        return words if (ROOT / inside).exists() and not mark else found.group()
+
+    return LINK.sub(moved, markdown)

@@ -25,6 +25,7 @@ from sdt_ref.folding import NeuronParameters
 from sdt_ref.image import open_picture, preprocess
 from sdt_ref.wiring import NEURON, SPIKES, counted_as
 
+from .equality import small_tiles
 from .networks import Network, input_of, model_of, weights_of
 from .strategies import formats_files, networks
 
@@ -106,6 +107,18 @@ def test_additions_that_leave_their_accumulator(overflow: str) -> None:
     run = observed(Network(batch=1, drive=2), "fixed", NARROW_SUMS % overflow)
     assert any(v.any() for k, v in run.result.overflows.items() if k.endswith("accumulator"))
     assert_explained(run)
+
+
+def test_threads_that_share_the_tokens_change_nothing() -> None:
+    n = Network(batch=1, depth=2, dim=64, height=16, width=16)
+    with small_tiles(4096):
+        several = observe(model_of(n, threads=3), input_of(n))
+    alone = observe(model_of(n), input_of(n))
+    assert_explained(several)
+    for name in alone.stages:
+        assert json.dumps(of_lens(several, look_into(several, name))) == json.dumps(
+            of_lens(alone, look_into(alone, name))
+        )
 
 
 def test_a_membrane_by_hand() -> None:

@@ -30,6 +30,7 @@ class Command(Protocol):
 
 COMMANDS = {
     "infer": "classify a picture, and show which spikes said so",
+    "explain": "walk through one run, stage by stage, down to a single membrane",
     "evaluate": "measure the accuracy on a folder or pack of pictures",
     "energy": "count where operations and energy go, stage by stage",
     "claims": "check the paper's four claims, and show the evidence",

@@ -24,7 +24,7 @@ class SpikeEvents:
 
     One row per token at one time step, in the order time step, sample, image row, image column; within a row the
     channels ascend and none stands twice. So equal spikes have equal lists, and memory grows with the spikes, not with
-    the neurons. A spike carries no value.
+    the neurons. A spike carries no value. The arrays cannot be written.
 
     Attributes
     ----------
@@ -34,7 +34,10 @@ class SpikeEvents:
     channels : uint16[n_events]
     heads : None, or the number of heads h that the official tensor splits its channels into
 
-    Raises EventsError when the list is not canonical. The arrays cannot be written.
+    Raises
+    ------
+    EventsError
+        the list is not canonical
     """
 
     grid: tuple[int, ...]
@@ -97,7 +100,10 @@ class SpikeEvents:
         ----------
         spikes : [T, B, C, H, W] or [T, B, C]; with `heads`, [T, B, h, N, d]
 
-        Raises EventsError for another rank, or values other than 0 and 1.
+        Raises
+        ------
+        EventsError
+            another rank, or values other than 0 and 1
         """
         try:
             dense = np.asarray(spikes)

@@ -43,11 +43,16 @@ class SpikeDrivenTransformer:
     weights : as read by `sdt_ref.weights.load`
     arithmetic : 'float32', 'float64', or 'fixed' for whole numbers in registers
     threads : cores to use; None takes all that this process may use. The result does not depend on it, bit for bit.
-
     formats : of the registers, with 'fixed'; None takes `formats.DEFAULT`
 
-    Raises ConfigError for an unknown arithmetic or number of threads, WeightsError when folding overflows, FormatError
-    when a register does not hold its parameters or may overflow undeclared.
+    Raises
+    ------
+    ConfigError
+        an unknown arithmetic or number of threads
+    WeightsError
+        folding overflows
+    FormatError
+        a register does not hold its parameters or may overflow undeclared
     """
 
     def __init__(
@@ -192,10 +197,19 @@ def load(
 
     Parameters
     ----------
+    path : of the weights file; None takes the weights that ship
+    arithmetic : 'float32', 'float64', or 'fixed' for whole numbers in registers
+    threads : cores to use; None takes all that this process may use
     formats : a formats file, for arithmetic 'fixed'; None takes the default formats
 
-    Raises WeightsError for a file that is not one, ConfigError for an unknown arithmetic, FormatError for formats that
-    cannot be read or do not hold the weights.
+    Raises
+    ------
+    WeightsError
+        the file is not a weights file
+    ConfigError
+        an unknown arithmetic
+    FormatError
+        formats that cannot be read or do not hold the weights
     """
     registers = None if formats is None else formats_file.load(formats)
     return SpikeDrivenTransformer(weights_file.load(path), arithmetic, threads, registers)

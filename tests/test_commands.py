@@ -227,7 +227,7 @@ def test_the_console_script(capsys: Capture) -> None:
     capsys.readouterr()
     assert cli.main(["dance"]) == 2
     assert (
-        "unknown command 'dance'; known: infer, evaluate, energy, claims, attention, calibrate, trace, compare, vectors, "
+        "unknown command 'dance'; known: infer, explain, evaluate, energy, claims, attention, calibrate, trace, compare, vectors, "
         "sizing, convert" in capsys.readouterr().err
     )
 

@@ -1,0 +1,79 @@
+"""Command line: a walk through one run, stage by stage, down to the additions behind one membrane."""
+
+import sys
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+
+from . import cli
+from .errors import ConfigError
+from .explaining import Lens, look_into, observe
+from .explaining.document import of_lens, of_walk
+from .explaining.screen import show_lens, show_walk
+from .image import open_picture, preprocess
+
+
+@cli.guarded
+def main(argv: Sequence[str] | None = None) -> int:
+    """Explain one run; exit code 0, or 2 for bad input."""
+    options = _parser().parse_args(argv)
+    for name in ("token", "channel", "step", "all"):
+        given = getattr(options, name)
+        if options.stage is None and given is not None and given is not False:
+            raise ConfigError(f"--{name}: expected --stage NAME with it")
+    model = cli.load_model(options)
+    how = model.preprocessing.at(options.size)
+    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
+        source = Path(options.image) if options.image is not None else sample
+        picture = open_picture(source)
+    x = preprocess(picture, how)[None]
+    screen = cli.Screen(stderr=True)
+    with cli.kernels_loading(screen), cli.working(screen, "computing"):
+        run = observe(model, x)
+        lens = None if options.stage is None else look_into(run, options.stage, options.token, options.channel)
+        step = None if lens is None else _step(lens, options.step, run.time_steps)
+    if options.json:
+        of = {"image": str(source), "size": how.size, **(of_walk(run) if lens is None else of_lens(run, lens))}
+        cli.print_json(of)
+        return 0
+    console = cli.Screen()
+    name = source.name if options.image is not None else f"{source.name}, the sample photo"
+    console.print(f"[bold]{cli.plain(name)}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}")
+    shape = model.architecture
+    console.print(
+        f"[dim]{shape.depth} blocks of {shape.dim} channels, {run.time_steps} time steps, {model.arithmetic.name}[/]\n"
+    )
+    if lens is None:
+        show_walk(console, run)
+    else:
+        show_lens(console, run, lens, step or 0, options.all)
+    return 0
+
+
+def _parser() -> cli.Parser:
+    parser = cli.parser("explain", "python -m sdt_ref.explain photo.jpg --stage block.0.attn.q_lif --channel 7")
+    parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
+    parser.add_argument("--stage", metavar="NAME", help="look into one stage, such as block.0.attn.q_lif")
+    parser.add_argument("--token", type=int, metavar="N", help="of that stage: token, row by row (default: chosen)")
+    parser.add_argument("--channel", type=int, metavar="N", help="of that stage: channel or class (default: chosen)")
+    parser.add_argument("--step", type=int, metavar="T", help="whose additions to list (default: of the first spike)")
+    parser.add_argument("--all", action="store_true", help="list all additions")
+    cli.add_model_options(parser)
+    return parser
+
+
+def _step(lens: Lens, step: int | None, time_steps: int) -> int:
+    """The time step whose additions are shown: the one asked for, or of the first spike, or of the greatest number."""
+    if step is not None:
+        if not 0 <= step < time_steps:
+            raise ConfigError(f"--step: expected 0 to {time_steps - 1}, found {step}")
+        return step
+    if lens.membrane is not None and lens.membrane.spikes.any():
+        return int(lens.membrane.spikes.argmax())
+    return int(np.argmax([one.recorded for one in lens.sums])) if lens.sums else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

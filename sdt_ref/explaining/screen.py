@@ -1,0 +1,312 @@
+"""The walk and the lens on a terminal: any width from 60 columns, with colours or without, or into a file."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from ..wiring import HEAD, SPIKES, STREAM
+from .additions import BIAS, BIT, EVENT, PIXEL, RESIDUAL, TOKEN, Addition, Sum
+from .characters import Picture, side_by_side, sparkline
+from .lens import Lens, look_into
+from .observation import Observation
+from .walk import walk
+
+WIDEST = 100  # columns of text: longer lines are hard to follow
+INDENT = 10  # of the text, behind its label
+FIRST, LAST = 10, 3  # additions shown of a long list
+CLASSES = 5
+FEW = 4  # spikes whose steps are named
+FACTORS = {"float32": 80, "float64": 114, "fixed": 0}  # columns at which the factors of a product have room, too
+RESET = {"float32": 60, "float64": 84, "fixed": 0}  # and the membrane after the reset
+COLOURS = ("red", "green", "blue")
+
+
+def show_walk(console: Console, run: Observation) -> None:
+    """Tell the whole run."""
+    for number, chapter in enumerate(walk(run, _plain(console)), start=1):
+        names = _names(chapter.stages)
+        _heading(console, f"{number:>2}  {chapter.title}", names)
+        for label, text in chapter.paragraphs:
+            _paragraph(console, label, text)
+        if chapter.closer:
+            _paragraph(console, "look", _one_neuron(console, run, chapter.closer))
+        _pictures(console, chapter.pictures)
+        console.print()
+    _heading(console, "    The answer", "")
+    _answer(console, run)
+    console.print()
+    _plain_text(
+        console,
+        "Closer: --stage NAME, with the names on the right, and --token, --channel, --step; all numbers: --json",
+    )
+
+
+def show_lens(console: Console, run: Observation, lens: Lens, step: int, all_additions: bool) -> None:
+    """Take one element apart: its membrane at all steps, and the additions behind its current at one of them."""
+    console.print(f"[bold]{escape(lens.stage.name)}[/]\n    {_place(lens)}")
+    if lens.chosen:
+        _plain_text(console, f"{lens.chosen}; --token and --channel choose another")
+    if lens.pixels is not None:
+        each = ", ".join(_number(pixel) for pixel in lens.pixels)
+        note = " at every time step" if len(lens.pixels) < run.time_steps else ", step by step"
+        _paragraph(console, "pixel", f"{each}{note}")
+    if lens.spikes and lens.stage.kind == SPIKES:
+        console.print()
+        _show_and(console, run, lens)
+    if lens.membrane is not None:
+        console.print()
+        _show_membrane(console, run, lens)
+    elif lens.sums:
+        console.print()
+        _show_values(console, lens)
+    if lens.sums:
+        console.print()
+        _show_sum(console, run, lens, step, all_additions)
+
+
+def _heading(console: Console, title: str, names: str) -> None:
+    room = min(console.width, WIDEST) - len(title) - 2
+    shown = textwrap.shorten(names, max(room, 12), placeholder=" ...")
+    console.print(
+        f"[bold]{escape(title)}[/]{' ' * max(room - len(shown) + 2, 2)}[dim]{escape(shown)}[/]"
+        if names
+        else f"[bold]{escape(title)}[/]"
+    )
+
+
+def _paragraph(console: Console, label: str, text: str) -> None:
+    lines = textwrap.wrap(text, min(console.width, WIDEST) - INDENT, break_on_hyphens=False)
+    for n, line in enumerate(lines):
+        shown = f"[dim]{label:<{INDENT - 4}}[/]" if n == 0 else " " * (INDENT - 4)
+        console.print(f"    {shown}{escape(line)}")
+
+
+def _pictures(console: Console, pictures: Sequence[Picture]) -> None:
+    if not pictures:
+        return
+    console.print()
+    for line in side_by_side(pictures, min(console.width, WIDEST) - INDENT, _plain(console)):
+        console.print(f"{' ' * INDENT}[cyan]{escape(line)}[/]" if line else "")
+
+
+def _one_neuron(console: Console, run: Observation, name: str) -> str:
+    lens = look_into(run, name)
+    own = lens.membrane
+    assert own is not None
+    bars = sparkline(own.h / float(own.threshold), 1.0, _plain(console))
+    fired = np.flatnonzero(own.spikes).tolist()
+    few = f"{'spike' if len(fired) == 1 else 'spikes'} at {'step' if len(fired) == 1 else 'steps'} {_listed(fired)}"
+    spikes = few if 0 < len(fired) <= FEW else f"{len(fired) or 'no'} spikes"
+    return f"one neuron, {_place(lens)}: membrane {bars}, {spikes}; --stage {name} takes it apart"
+
+
+def _answer(console: Console, run: Observation) -> None:
+    """The logits of the best classes, step by step, and their softmax."""
+    ranking, T = run.model.rank(run.result.logits[0])[:CLASSES], run.time_steps
+    steps = range(T) if (console.width - 36) // 8 >= T else []
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("class", overflow="fold")
+    for t in steps:
+        table.add_column(f"step {t}", justify="right", no_wrap=True)
+    for heading in ("mean logit", "softmax"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    best = np.argsort(-run.result.logits[0], kind="stable")
+    for (label, score), k in zip(ranking, best.tolist(), strict=False):
+        each = (f"{run.result.logits_per_step[t, 0, k]:.2f}" for t in steps)
+        table.add_row(escape(label), *each, f"{run.result.logits[0, k]:.2f}", f"{score:.1%}")
+    _indented(console, table)
+
+
+def _indented(console: Console, table: Table) -> None:
+    console.print(Padding(table, (0, 0, 0, 4), expand=False))
+
+
+def _place(lens: Lens) -> str:
+    """Where an element stands, in words."""
+    height, width, _ = lens.size
+    if lens.stage.kind == HEAD:
+        return f"class {lens.channel}"
+    if height * width == 1:
+        return f"channel {lens.channel}"
+    row, column = divmod(lens.token, width)
+    return f"token {lens.token} (row {row}, column {column}), channel {lens.channel}"
+
+
+def _show_and(console: Console, run: Observation, lens: Lens) -> None:
+    table = _table("spikes of", *(f"step {t}" for t in range(len(next(iter(lens.spikes.values()))))))
+    for name, spikes in lens.spikes.items():
+        table.add_row(name, *("1" if fired else "0" for fired in spikes))
+    _indented(console, table)
+    _plain_text(console, "A spike of the last where both of the others have one.")
+    if run.model.config.dvs_mode and lens.stage.name.endswith(".masked"):
+        _plain_text(console, "In dvs mode it is then pooled over neighbouring tokens and channels: spikes from beside.")
+
+
+def _show_membrane(console: Console, run: Observation, lens: Lens) -> None:
+    own = lens.membrane
+    assert own is not None
+    reset = console.width >= RESET[run.model.arithmetic.name]
+    table = _table("step", "current x", "membrane h", "", "spike", *["after reset v"] * reset)
+    for t, h in enumerate(own.h):
+        bar = f"[cyan]{sparkline([h / float(own.threshold)], 1.0, _plain(console))}[/]"
+        spike = "[bold]1[/]" if own.spikes[t] else "0"
+        table.add_row(f"{t}", _number(own.x[t]), _number(h), bar, spike, *[_number(own.v[t])] * reset)
+    _indented(console, table)
+    for name, spikes in lens.spikes.items():
+        console.print(f"    {escape(name)}: {' '.join('1' if fired else '0' for fired in spikes)}")
+    unit = f"; whole numbers, 1.0 is {own.unit:,.0f}" if own.unit != 1 else ""
+    change = f"(x - v) * {_number(own.decay)}"
+    change = f"rounded({change})" if own.unit != 1 else change
+    _plain_text(
+        console,
+        f"h = v + {change}, with v of the step before; a spike where h >= "
+        f"{_number(own.threshold)}, the threshold; then v = 0, else v = h{unit}. Bars: h as a share of the threshold.",
+    )
+
+
+def _show_values(console: Console, lens: Lens) -> None:
+    heading = "logit" if lens.stage.kind == HEAD else "stream"
+    table = _table("step", heading)
+    for t, each in enumerate(lens.sums):
+        table.add_row(f"{t}", _number(each.recorded))
+    _indented(console, table)
+
+
+def _show_sum(console: Console, run: Observation, lens: Lens, step: int, all_additions: bool) -> None:
+    """The additions behind one number, first to last, and how it compares with what the engine recorded."""
+    shown = lens.sums[step]
+    what = {HEAD: "logit", STREAM: "element"}.get(lens.stage.kind, "current")
+    _paragraph_of(console, f"The {what} at step {step}", f"{_summary(shown)}, {_source(run, lens)}")
+    console.print()
+    analog = any(one.kind == PIXEL for one in shown.additions) and console.width >= FACTORS[run.model.arithmetic.name]
+    table = _table("input", *(("pixel", "x weight") if analog else ()), "adds", "sum so far")
+    width = _width_of_inputs(run, lens)
+    kept = list(shown.additions)
+    gap = 0
+    if not all_additions and len(kept) > FIRST + LAST + 1:
+        gap = len(kept) - FIRST - LAST
+        kept = [*kept[:FIRST], *kept[-LAST:]]
+    for n, one in enumerate(kept):
+        if gap and n == FIRST:
+            table.add_row(f"[dim]... {gap:,} more (--all)[/]")
+        factors = ["" if one.pixel is None else _number(factor) for factor in (one.pixel, one.weight)] * analog
+        table.add_row(_cause(run, one, width, lens), *factors, _number(one.value), _number(one.total))
+    for conversion in shown.conversions:
+        table.add_row(conversion.words, *[""] * (1 + 2 * analog), _number(conversion.value))
+    _indented(console, table)
+    same = bool(shown.value == shown.recorded)
+    verdict = "the same number, bit for bit" if same else f"not the same as {_number(shown.value)}"
+    _plain_text(
+        console, f"The engine recorded {_number(shown.recorded)}: {verdict}. Added in this order, in {_type(run)}."
+    )
+
+
+def _summary(shown: Sum) -> str:
+    counts = {kind: sum(one.kind == kind for one in shown.additions) for kind in (EVENT, BIT, PIXEL, TOKEN)}
+    names = {EVENT: "events", BIT: "bits that are set", PIXEL: "pixels times weights", TOKEN: "tokens"}
+    parts = [f"{count:,} {names[kind]}" for kind, count in counts.items() if count] or ["no event"]
+    if shown.additions and shown.additions[0].kind == BIAS and shown.additions[0].value != 0:
+        parts.insert(0, "a bias")
+    if shown.additions and shown.additions[-1].kind == RESIDUAL:
+        parts.append("the stream before")
+    return " + ".join(parts)
+
+
+def _source(run: Observation, lens: Lens) -> str:
+    """Where the additions come from."""
+    stage = lens.stage
+    if stage.layer is None and not stage.over_tokens:
+        stage = run.stages[stage.reads[0]]  # neurons that read the stream
+    pooled = ", pooled" if stage.pooled else ""
+    height, width, _ = run.size(stage)
+    own = stage.layer is not None and stage.window == 1 and height * width > 1
+    return f"from {stage.reads[0]}{pooled}{', same token' * own}"
+
+
+def _width_of_inputs(run: Observation, lens: Lens) -> int:
+    """Columns of the picture that the additions come from."""
+    stage = lens.stage
+    if stage.layer is None and not stage.over_tokens:
+        stage = run.stages[stage.reads[0]]
+    source = run.stages[stage.reads[0]]
+    width = run.size(source)[1]
+    return width // 2 if stage.pooled and stage.layer is not None else width
+
+
+def _cause(run: Observation, one: Addition, width: int, lens: Lens) -> str:
+    if one.kind == BIAS:
+        return "bias" if one.value != 0 or lens.stage.layer is not None else "start"
+    assert one.token is not None
+    row, column = divmod(one.token, max(width, 1))
+    place = f"row {row}, column {column}" if width > 1 else f"token {one.token}"
+    if one.kind == RESIDUAL:
+        return "the stream before"
+    if one.kind == TOKEN:
+        return place
+    if one.kind in (PIXEL, BIT):
+        assert one.channel is not None
+        plane, channel = divmod(one.channel, run.image.shape[1])
+        colour = COLOURS[channel] if run.image.shape[1] == len(COLOURS) else f"channel {channel}"
+        return f"row {row} col {column} {colour}" if one.kind == PIXEL else f"{place}, bit {plane} of {colour}"
+    return f"{place}, channel {one.channel}" if _window(run, lens) > 1 else f"channel {one.channel}"
+
+
+def _window(run: Observation, lens: Lens) -> int:
+    """Side of the kernel through which the additions come."""
+    stage = lens.stage
+    return stage.window if stage.layer is not None else run.stages[stage.reads[0]].window
+
+
+def _type(run: Observation) -> str:
+    return "whole numbers" if run.model.arithmetic.name == "fixed" else run.model.arithmetic.name
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(first, overflow="fold")
+    for heading in others:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _plain_text(console: Console, text: str) -> None:
+    for line in textwrap.wrap(text, min(console.width, WIDEST) - 4, break_on_hyphens=False):
+        console.print(f"    [dim]{escape(line)}[/]")
+
+
+def _paragraph_of(console: Console, lead: str, text: str) -> None:
+    """A paragraph whose first words are bold."""
+    lines = textwrap.wrap(f"{lead}: {text}", min(console.width, WIDEST) - 4, break_on_hyphens=False)
+    for n, line in enumerate(lines):
+        console.print(
+            f"    [bold]{escape(line[: len(lead)])}[/]{escape(line[len(lead) :])}" if n == 0 else f"    {escape(line)}"
+        )
+
+
+def _number(value: object) -> str:
+    """In full: the shortest decimal that reads back as the same number."""
+    return f"{int(value):,}" if isinstance(value, (int, np.integer)) else str(value)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return (
+        ", ".join(map(str, numbers)) if len(numbers) < 2 else f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+    )
+
+
+def _names(stages: Iterable[str]) -> str:
+    """Names with what they share said once: 'block.0.attn.q_lif k_lif'."""
+    names = list(stages)
+    path = names[0].rpartition(".")[0]
+    if path and all(name.rpartition(".")[0] == path for name in names):
+        return " ".join([names[0], *(name.rpartition(".")[2] for name in names[1:])])
+    return " ".join(names)
+
+
+def _plain(console: Console) -> bool:
+    return console.options.ascii_only

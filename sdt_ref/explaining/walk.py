@@ -1,0 +1,270 @@
+"""The whole run in words, chapter by chapter, in the order of the paper's figure 2."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..attention_map import AttentionMap, attention_maps
+from ..encoder import BitPlaneEncoder
+from ..wiring import Stage
+from .characters import Picture
+from .observation import Observation
+from .words import Words, total
+
+IN, DOES, OUT = "in", "does", "out"
+
+
+@dataclass(frozen=True, eq=False)
+class Chapter:
+    """One step of the walk.
+
+    Attributes
+    ----------
+    title : what happens
+    stages : names of the stages it is about
+    paragraphs : 'in', 'does' or 'out', and a text
+    pictures : to be shown below
+    closer : name of a stage, one neuron of which is shown; '' for none
+    """
+
+    title: str
+    stages: tuple[str, ...]
+    paragraphs: tuple[tuple[str, str], ...]
+    pictures: tuple[Picture, ...] = ()
+    closer: str = ""
+
+
+def walk(run: Observation, plain: bool = False) -> Iterator[Chapter]:
+    """Tell a run from the picture to the logits; the answer itself is left to who prints.
+
+    Parameters
+    ----------
+    plain : whether the text uses ASCII alone
+    """
+    w = Words(run, plain)
+    yield _input(w)
+    yield _first(w)
+    for number in "12":
+        yield _convolution(w, w.run.stages[f"patch_embed.proj_lif{number}"])
+    yield _stream(w)
+    maps = attention_maps(run.result.spikes)
+    for j, seen in enumerate(maps):
+        yield _queries(w, j)
+        yield _mask(w, j, seen)
+        yield _mlp(w, j)
+    yield _head(w)
+
+
+def _input(w: Words) -> Chapter:
+    T, channels, height, width = (w.run.time_steps, *w.run.image.shape[1:])
+    if len(w.run.image) > 1:
+        what = f"{T} frames, one for each time step: {channels} channels of {height} x {width} pixels"
+    else:
+        what = (
+            f"{channels} colours of {height} x {width} pixels, real numbers from {w.run.image.min():.2f} to "
+            f"{w.run.image.max():.2f}: the same picture at {w.steps}"
+        )
+    shown = Picture("", w.run.image.mean(axis=(0, 1), dtype=np.float64), least=None)
+    return Chapter("The picture", ("input",), ((OUT, what),), (shown,))
+
+
+def _first(w: Words) -> Chapter:
+    stage = w.run.stages["patch_embed.proj_lif"]
+    count = w.count(stage)
+    once = "once, since the picture does not change" if len(w.run.image) < w.run.time_steps else "over all steps"
+    if isinstance(w.run.model.patch_embed.proj_conv, BitPlaneEncoder):
+        bits = w.run.model.patch_embed.proj_conv.pixels.bits
+        work = (
+            f"A pixel is a whole number of {bits} bits, and each bit that is set is an event: it adds its weight, "
+            f"shifted to its place. {total(count.ac):,} additions, {once}, and no multiplication."
+        )
+    else:
+        work = (
+            "This convolution is the only layer that multiplies, because pixels are real numbers: "
+            f"{total(count.mac):,} multiply-accumulates, {once}."
+        )
+    rows, (height, width, _) = w.run.spike_rows(stage), w.run.size(stage)
+    busiest, channel = _telling(rows)
+    pictures = (
+        Picture("spikes, all channels and steps", rows.sum(axis=(0, 2)).reshape(height, width)),
+        Picture(f"channel {channel} at step {busiest}", rows[busiest, :, channel].reshape(height, width) != 0),
+    )
+    return Chapter(
+        "From pixels to spikes",
+        (stage.name,),
+        (
+            (IN, "the picture"),
+            (DOES, f"3x3 convolution, then leaky neurons. {work} {w.neuron(stage)}"),
+            (OUT, f"spikes, {w.shape(stage)}. {w.rates(stage)}"),
+        ),
+        pictures,
+        stage.name,
+    )
+
+
+def _convolution(w: Words, stage: Stage) -> Chapter:
+    return Chapter(
+        "The second convolution" if stage.name.endswith("1") else "The third convolution",
+        (stage.name,),
+        (
+            (IN, w.reading(stage)),
+            (DOES, f"3x3 convolution, then neurons. {w.adding(stage)}"),
+            (OUT, f"spikes, {w.shape(stage)}. {w.rates(stage)}"),
+        ),
+        closer=stage.name,
+    )
+
+
+def _stream(w: Words) -> Chapter:
+    conv, lif, rpe = (w.run.stages[f"patch_embed.{name}"] for name in ("proj_conv3", "proj_lif3", "rpe_conv"))
+    pooled = "Its real-valued output, not its spikes, is pooled to the greatest of 3x3 pixels. " if lif.pooled else ""
+    u = w.run.stream(rpe.name)
+    height, width, _ = w.run.size(rpe)
+    return Chapter(
+        "The membrane stream begins",
+        (conv.name, lif.name, rpe.name),
+        (
+            (IN, w.reading(conv)),
+            (
+                DOES,
+                f"3x3 convolution. {w.adding(conv)} {pooled}Neurons read it: {w.rates(lif)}"
+                f" A last 3x3 convolution (RPE, for relative position) reads their spikes: "
+                f"{w.adding(rpe)} Its sums are added to the stream.",
+            ),
+            (
+                OUT,
+                f"{w.shape(rpe)}: from here on {height * width} tokens. The stream is real-valued; every layer "
+                "reads it through neurons, as spikes, and adds its own sums to it.",
+            ),
+        ),
+        (
+            Picture(
+                "mean of the stream, by token", u.mean(axis=(0, 2), dtype=np.float64).reshape(height, width), True, None
+            ),
+        ),
+        lif.name,
+    )
+
+
+def _queries(w: Words, j: int) -> Chapter:
+    attn = f"block.{j}.attn"
+    first, *three = (w.run.stages[f"{attn}.{name}_lif"] for name in ("shortcut", "q", "k", "v"))
+    additions = sum(total(w.count(stage).ac) for stage in three)
+    rates = ", ".join(f"{name} {w.rate(stage)}" for name, stage in zip("QKV", three, strict=True))
+    pooled = " K and V are then widened to all places beside a spike (3x3)." if w.run.model.config.dvs_mode else ""
+    told = (
+        "Neurons turn the stream into spikes, and three linear layers read the same spikes for Q, K and V. "
+        if j == 0
+        else "As in block 0. "
+    )
+    return Chapter(
+        f"Block {j}, attention: Q, K and V",
+        (first.name, *(stage.name for stage in three)),
+        (
+            (IN, f"the stream, {w.shape(first)}"),
+            (
+                DOES,
+                f"{told}{additions:,} additions of a weight, for {total(w.count(three[0]).events):,} events read "
+                f"three times.{pooled}",
+            ),
+            (OUT, f"three sets of spikes, each {w.shape(three[0])}. Firing rates: {rates}"),
+        ),
+        closer=three[0].name,
+    )
+
+
+def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
+    attn = f"block.{j}.attn"
+    kv, mask, masked, proj = (
+        w.run.stages[f"{attn}.{name}"] for name in ("kv", "talking_heads_lif", "masked", "proj_conv")
+    )
+    both, passed, q = int(seen.kv.sum()), int(seen.passed.sum()), int(seen.q.sum())
+    summed = int(w.run.other_count("attention", mask.name).ac.sum())
+    open_channels, T, C = np.count_nonzero(seen.mask, axis=1), *seen.mask.shape
+    told = (
+        "Mask and add, instead of a matrix product: a spike remains where K AND V both have one. Each channel counts "
+        "them over all tokens, and a neuron with the low threshold 0.5 fires if there is any: that channel is open. "
+        if j == 0
+        else ""
+    )
+    if w.run.model.config.dvs_mode and j == 0:
+        told += "In dvs mode each of these spikes also reaches its neighbours in token and channel order. "
+    opened = ", ".join(map(str, open_channels)) if T <= 8 else f"{open_channels.min()} to {open_channels.max()}"
+    height, width = seen.passing.shape[1:]
+    pictures = tuple(
+        Picture(title, values.reshape(height, width), True)
+        for title, values in (
+            *((name, _by_token(w, f"{attn}.{name.lower()}_lif")) for name in "QKV"),
+            ("Q that passes", seen.passing.sum(axis=0)),
+        )
+    )
+    return Chapter(
+        f"Block {j}, attention: mask and add",
+        (kv.name, mask.name, masked.name, proj.name),
+        (
+            (IN, f"{q:,} spikes of Q, {int(seen.k.sum()):,} of K, {int(seen.v.sum()):,} of V"),
+            (
+                DOES,
+                f"{told}{both:,} spikes of K AND V, {summed:,} additions of 1. Open at the {w.steps}: {opened} of "
+                f"{C} channels. {passed:,} of {q:,} spikes of Q stand in open channels and pass.",
+            ),
+            (
+                OUT,
+                f"{int(seen.output.sum()):,} spikes; a linear layer reads them and its sums are added to the stream: "
+                f"{w.adding(proj)}",
+            ),
+        ),
+        pictures,
+    )
+
+
+def _mlp(w: Words, j: int) -> Chapter:
+    first, second, out = (w.run.stages[f"block.{j}.mlp.{name}"] for name in ("fc1_lif", "fc2_lif", "fc2_conv"))
+    fc1 = second if second.layer is not None else w.run.stages[f"block.{j}.mlp.fc1_conv"]
+    shortcut = "" if fc1 is second else "It adds to the stream, as its outputs are as many as its inputs. "
+    return Chapter(
+        f"Block {j}, MLP",
+        tuple(dict.fromkeys((first.name, fc1.name, second.name, out.name))),
+        (
+            (IN, f"the stream, {w.shape(first)}"),
+            (
+                DOES,
+                f"Neurons, linear layer, neurons, linear layer. The first: {w.adding(fc1)} {shortcut}Between them, "
+                f"spikes, {w.shape(second)}: {w.rates(second)} The second: {w.adding(out)}",
+            ),
+            (OUT, "the stream, with the sums of the second layer added"),
+        ),
+        closer=second.name,
+    )
+
+
+def _head(w: Words) -> Chapter:
+    lif, head = w.run.stages["head_lif"], w.run.stages["head"]
+    height, width, _ = w.run.size(w.run.stages[lif.reads[0]])
+    mean = "are added up" if w.whole else "are averaged"
+    return Chapter(
+        "The head",
+        (lif.name, head.name),
+        (
+            (IN, f"the stream, {w.shape(w.run.stages[lif.reads[0]])}"),
+            (
+                DOES,
+                f"The {height * width} tokens of each channel {mean}, one neuron per channel reads that, and the "
+                f"classifier reads its spikes. {w.rates(lif)} {w.adding(head)}",
+            ),
+            (OUT, f"{w.run.result.logits.shape[1]:,} logits at each step; their mean over the {w.steps} decides"),
+        ),
+        closer=lif.name,
+    )
+
+
+def _telling(rows: np.ndarray) -> tuple[int, int]:
+    """Step and channel of the map [tokens] that is nearest to half full: the one with most to see."""
+    share = rows.mean(axis=1)  # [T, C]
+    step, channel = np.unravel_index(int(np.abs(share - 0.5).argmin()), share.shape)
+    return int(step), int(channel)
+
+
+def _by_token(w: Words, name: str) -> np.ndarray:
+    return w.run.spike_rows(w.run.stages[name]).sum(axis=(0, 2), dtype=np.int64)

@@ -1,0 +1,134 @@
+"""The documentation site: what its pages show is what the commands print and what the source says; links resolve."""
+
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [DOCS / f"{name}.md" for name in ("index", "walk", "as-coded", "benchmarks", "api")]
+TIMING = re.compile(r"^\d+\.\d+ s on \d+ threads?, ")  # differs from run to run
+
+
+def pages_and(pattern: str, pages: list[Path]) -> list[tuple[str, ...]]:
+    return [
+        (page.name, *match.groups())
+        for page in pages
+        for match in re.finditer(pattern, page.read_text(), flags=re.M | re.S)
+    ]
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    for page, block in pages_and(r"^```sh\n(.*?)\n```", [*PAGES, DOCS / "energy.md"]):
+        for line in block.splitlines():
+            yield page, line
+    for page, command in pages_and(r"(?<!`)`(python -m [^`\n]+)`(?!`)", PAGES):
+        yield page, command
+
+
+def runs() -> list[tuple[str, str, str]]:
+    """Commands that stand above their output."""
+    return [run for run in pages_and(r"```sh\n([^\n]*)\n```\n\n```\n(.*?)\n```\n", PAGES) if len(run) == 3]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
+def test_every_command_exists_and_has_these_options(page: str, command: str) -> None:
+    words = shlex.split(command.split(" | ", maxsplit=1)[0], comments=True)
+    if words[:2] != ["python", "-m"] or words[2].startswith("tests."):
+        assert words[0] in ("python3", "pip") or words[2] == "tests.golden_cases", f"{page} shows an unknown command"
+        return
+    module, options = words[2], [word for word in words[3:] if word.startswith("-")]
+    package, _, name = module.partition(".")
+    main = importlib.import_module(f"{package}.{name or '__main__'}").main
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = subprocess.run(
+        [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for option in options:
+        assert re.search(rf"(?<![\w-]){re.escape(option)}\b", shown), f"{page}: {module} has no option {option}"
+
+
+@pytest.mark.parametrize(("page", "command", "expected"), runs())
+def test_every_output_is_what_the_command_prints(page: str, command: str, expected: str) -> None:
+    """A line '...' stands for any number of lines."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=100
+    )
+    printed = [line.rstrip() for line in done.stdout.rstrip().splitlines()]
+    wanted = "\n".join("(.*\n)*?.*" if line == "..." else re.escape(line) for line in expected.splitlines())
+    text, wanted = "\n".join(printed), "\n".join(wanted.split("\n"))
+    if timing := [line for line in expected.splitlines() if TIMING.match(line)]:
+        wanted = wanted.replace(re.escape(timing[0]), r"\d+\.\d+ s on \d+ threads?, float32, 4 time steps")
+    assert re.fullmatch(wanted, text), f"{page}: {command} prints\n{text}"
+
+
+def test_outputs_are_shown() -> None:
+    assert len(runs()) >= 8
+    for page in PAGES:
+        assert "```" in page.read_text(), f"{page.name} has nothing to run or to see"
+
+
+@pytest.mark.parametrize(("page", "source", "lines"), pages_and(r'```python title="([^"]+)"\n(.*?)\n```', PAGES))
+def test_quoted_lines_are_in_the_source(page: str, source: str, lines: str) -> None:
+    there = [line.strip() for line in (ROOT / source).read_text().splitlines()]
+    for line in lines.splitlines():
+        assert line.strip() in there, f"{page} quotes {source}: {line}"
+
+
+@pytest.mark.parametrize(("page", "code"), pages_and(r"```python\n(.*?)\n```", PAGES))
+def test_python_examples_run(page: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, page, "exec"), {})
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_links_resolve(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    for target, anchor in re.findall(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]*))?\)", prose):
+        other = (page.parent / target).resolve() if target else page
+        assert other.is_file(), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", other.read_text(), flags=re.M)
+            assert anchor in map(slug, headings), f"{page.name}: {target}#{anchor}"
+
+
+@pytest.mark.skipif(
+    find_spec("material") is None or find_spec("mkdocstrings") is None,
+    reason="mkdocs-material or mkdocstrings is not installed: pip install 'sdt_ref[docs]'",
+)
+def test_the_site_is_built_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > 10
+    for page in pages:
+        loaded = re.findall(
+            r'<(?:script|img|iframe)[^>]+src="?([^"\s>]+)|<link[^>]+href="?([^"\s>]+)', page.read_text()
+        )
+        assert not [one for one in sum(loaded, ()) if one.startswith(("http", "//"))], page
+    api = (tmp_path / "site" / "api" / "index.html").read_text()
+    for name in ("SpikeDrivenTransformer", "SpikeEvents", "look_into", "ImageError"):
+        assert name in api

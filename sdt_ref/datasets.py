@@ -68,11 +68,11 @@ class Samples:
         self._sets = [_sample_set(Path(path), classes, split) for path in data]
         self._all = sum(map(len, self._sets))
         self._every = max(1, self._all // limit) if limit is not None else 1
-        self._limit = limit
+        self._limit = min(limit or self._all, self._all)
 
     def __len__(self) -> int:
         """Number of pictures."""
-        return min(-(-self._all // self._every), self._limit or self._all)
+        return min(-(-self._all // self._every), self._limit)
 
     @property
     def files(self) -> list[Path]:

@@ -1,5 +1,7 @@
 """Command line: where the operations and the energy go, stage by stage; counted, and by the paper's formula."""
 
+import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.resources import as_file, files
@@ -31,13 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("limit", "batch"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise ConfigError(f"--{name}: expected 1 or more, found {getattr(options, name)}")
-    read = [*options.pictures, options.weights, options.formats]
-    if options.plot is not None:
-        from .drawing import canvas
-
-        canvas.require(options.plot, *read)
-    if options.csv is not None:
-        require_writable(options.csv, ConfigError, *read)
+    outputs = [path for path in (options.csv, options.plot) if path is not None]
+    if len(set(map(os.path.realpath, outputs))) < len(outputs):
+        raise ConfigError(f"--csv and --plot: expected two files, found '{outputs[0]}' twice")
+    if options.published and outputs:
+        raise ConfigError("--published: expected neither --csv nor --plot with it; it prints tables alone")
     if options.published:
         if options.json:
             cli.print_json({"energies": energies(), "without_spikes": without_spikes(), "ratios": ratios()})
@@ -49,12 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     unreadable: list[tuple[str, str]] = []
     with as_file(files(__package__) / "data" / "cat.jpg") as sample:
         pictures = Samples(options.pictures or [str(sample)], model.classes, options.split, options.limit)
+        _require_outputs(options, pictures)
         inputs = _readable(pictures, model, options.size, unreadable)
         if options.official_statistic:
-            statistic = _official(model, inputs, options.batch)
-            with cli.showing():
-                _show_official(statistic, options.json)
-            _show_unreadable(unreadable)
+            try:
+                statistic = _official(model, inputs, options.batch)
+                with cli.showing():
+                    _show_official(statistic, options.json)
+            finally:
+                _show_unreadable(unreadable)
             return cli.CHECK_FAILED if unreadable else 0
         report = take_stock(model, inputs, model.preprocessing.at(options.size).size, how)
     if report is not None and options.csv is not None:
@@ -109,6 +112,17 @@ def _parser() -> cli.Parser:
     return parser
 
 
+def _require_outputs(options: argparse.Namespace, pictures: Samples) -> None:
+    """Refuse, before anything is counted, what cannot be written or would take the place of something that is read."""
+    read = [*pictures.files, *options.pictures, options.weights, options.formats]
+    if options.csv is not None:
+        require_writable(options.csv, ConfigError, *read)
+    if options.plot is not None:
+        from .drawing import canvas
+
+        canvas.require(options.plot, *read)
+
+
 def _own_values(assignments: list[str]) -> dict[str, float]:
     values = {}
     for text in assignments:
@@ -146,7 +160,7 @@ def _readable(
 
 def _official(model: SpikeDrivenTransformer, inputs: Iterator[np.ndarray], batch: int) -> OfficialStatistic:
     statistic = OfficialStatistic()
-    while group := list(islice(inputs, batch)):
+    while group := list(islice(inputs, min(batch, sys.maxsize))):
         statistic.add(model(np.stack(group), record=True).spikes)
     return statistic
 

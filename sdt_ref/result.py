@@ -21,7 +21,7 @@ class Spikes(Protocol):
         """Build the dense 0/1 tensor, uint8."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OperationCount:
     """Operations per time step, summed over the batch; each int64[T].
 
@@ -61,7 +61,7 @@ class OperationCount:
 OPERATIONS = tuple(each.name for each in dataclasses.fields(OperationCount))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """Outcome of one forward pass.
 
@@ -94,5 +94,6 @@ class Result:
 
     @property
     def other_counts(self) -> dict[str, OperationCount]:
-        """The stage counts by kind, added up over all stages."""
-        return {kind: reduce(add, stages.values()) for kind, stages in self.stage_counts.items()}
+        """The stage counts by kind, added up over all stages, in arrays of their own."""
+        none = OperationCount.none(len(self.logits_per_step))
+        return {kind: reduce(add, stages.values(), none) for kind, stages in self.stage_counts.items()}

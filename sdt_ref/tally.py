@@ -1,5 +1,6 @@
 """Operations that are entered during a run, and added up when somebody looks: meanwhile they cost next to nothing."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -54,13 +55,15 @@ class Later(Mapping[str, Value]):
     """A table that is made when somebody looks into it for the first time."""
 
     def __init__(self, make: Callable[[], Mapping[str, Value]]) -> None:
-        self._make = make
-        self._made: Mapping[str, Value] | None = None
+        self._make: Callable[[], Mapping[str, Value]] | None = make
+        self._made: Mapping[str, Value] = {}
+        self._lock = threading.Lock()  # of several threads that look first, one makes it
 
     @property
     def _table(self) -> Mapping[str, Value]:
-        if self._made is None:
-            self._made = self._make()
+        with self._lock:
+            if self._make is not None:
+                self._made, self._make = self._make(), None  # what it was made from is let go
         return self._made
 
     def __getitem__(self, name: str) -> Value:

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import FIXED
 from ..encoder import BitPlaneEncoder, bit_planes
 from ..events import SpikeEvents
 from ..folding import NeuronParameters
+from ..formats import DEFAULT
 from ..inputs import as_frames
 from ..masking import pool
 from ..model import SpikeDrivenTransformer
@@ -53,11 +55,13 @@ class Account:
     stages : all stages by name, see `wiring`
     cells : (stage, kind) -> [len(FIELDS), T]: int64, or float64 in a mean over runs
     early_exit : by stage ('block.0.attn.kv'), where the attention is an OR; empty in dvs mode
+    bits : width of the weights of (stage, 'synapses'), and of the membranes of (stage, 'threshold')
     """
 
     stages: Mapping[str, Stage]
     cells: Mapping[Cell, np.ndarray]
     early_exit: Mapping[str, EarlyExit]
+    bits: Mapping[Cell, int]
 
     @property
     def time_steps(self) -> int:
@@ -109,6 +113,12 @@ class Accountant:
             name: np.count_nonzero(layer.weight, axis=0).transpose(1, 2, 0) for name, layer in layers.items()
         }
         self._n_outputs = {name: len(layer.bias) for name, layer in layers.items()}
+        self._bits = {
+            (name, kind): _width(model, part)
+            for name, stage in self.stages.items()
+            for kind, part in ((SYNAPSES, stage.layer), ("threshold", name))
+            if part in (layers if kind == SYNAPSES else model.parameters.neurons)
+        }
 
     def account(self, x: Any) -> Account:
         """Run the network on an input, as the model takes it, and return the account of that run."""
@@ -117,7 +127,7 @@ class Accountant:
     def of(self, x: Any, result: Result) -> Account:
         """The account of a run whose spikes were recorded."""
         cells: dict[Cell, np.ndarray] = {}
-        image, T = as_frames(x, self.model.architecture, self.model.config, self.model.arithmetic.dtype)
+        image, _ = as_frames(x, self.model.architecture, self.model.config, self.model.arithmetic.dtype)
         for name, stage in self.stages.items():
             if stage.layer is not None:
                 count = result.counts[counted_as(stage.layer)]
@@ -126,7 +136,7 @@ class Accountant:
                 for module in (name, stage.layer):  # biases and residuals are counted under the name of the layer
                     if module is not None and module in stages:
                         cells[name, kind] = _cell(stages[module])
-        return Account(self.stages, cells, self._early_exits(result, T))
+        return Account(self.stages, cells, self._early_exits(result), self._bits)
 
     def _synaptic(self, stage: Stage, count: OperationCount, image: np.ndarray, result: Result) -> np.ndarray:
         """Dense and effective operations, and weight rows fetched: int64[len(SYNAPTIC), T]."""
@@ -172,7 +182,7 @@ class Accountant:
         spikes = _spikes(result, source)
         return pool(spikes, 2, Run(spikes.grid[0], self.model.threads)) if stage.pooled else spikes
 
-    def _early_exits(self, result: Result, time_steps: int) -> dict[str, EarlyExit]:
+    def _early_exits(self, result: Result) -> dict[str, EarlyExit]:
         exits = {}
         for name, stage in self.stages.items():
             neuron = name.replace(".kv", ".talking_heads_lif")
@@ -186,6 +196,18 @@ class Accountant:
             saved = saved_by_exit(k, kv)
             exits[name] = EarlyExit(k.events_per_step(), saved, kv.events_per_step())
         return exits
+
+
+def _width(model: SpikeDrivenTransformer, module: str | None) -> int:
+    """Bits of the weights of a layer, or of the membranes of a neuron layer, as they are declared or held."""
+    assert module is not None
+    neuron = model.parameters.neurons.get(module)
+    if model.arithmetic is not FIXED:
+        return 8 * model.arithmetic.dtype.itemsize
+    if isinstance(neuron, WholeNeuron):
+        return neuron.membrane.bits
+    bits: int = (model.formats or DEFAULT).register(module, "weight")["bits"]
+    return bits
 
 
 def is_or(neuron: NeuronParameters) -> bool:

@@ -56,12 +56,14 @@ class Estimate:
     macs, acs : operations that the formula gives, over all time steps
     pooling : ACs more than that because a layer reads the pooled map, where more neurons fire
     borders : ACs or MACs less because a window reaches beyond the picture
+    complete : whether that is all; not of an attention, nor of a first convolution that adds bit planes
     """
 
     macs: float
     acs: float
     pooling: float
     borders: float
+    complete: bool = True
 
     def energy(self, how: Technology) -> float:
         """Picojoules by the formula."""
@@ -85,7 +87,7 @@ def estimates(account: Account, sizes: Mapping[str, int], tokens: int, dim: int,
         elif name.endswith(".talking_heads_lif"):
             module = name.removesuffix(".talking_heads_lif")
             rates = account.hook(f"{module}.q_lif") + account.hook(f"{module}.k_lif")
-            table[name] = Estimate(0, float(rates.sum()) * batch * tokens * dim, 0, 0)
+            table[name] = Estimate(0, float(rates.sum()) * batch * tokens * dim, 0, 0, complete=False)
     return table
 
 
@@ -94,7 +96,8 @@ def _of_layer(account: Account, stage: Stage, full: int) -> Estimate:
     read, source = account.read(stage.name), account.stages[stage.reads[0]]
     if source.kind == INPUT:  # a picture, read once, or frames, one at each step
         macs = full * int(np.count_nonzero(counted))
-        return Estimate(macs, 0, 0, float(counted.sum()) - macs if np.isnan(read).all() else 0)  # bit planes only add
+        analog = bool(np.isnan(read).all())
+        return Estimate(macs, 0, 0, float(counted.sum()) - macs if analog else 0, complete=analog)
     rates = np.nan_to_num(account.hook(source.name) if source.kind == NEURON else read)
     formula, pooled = rates * full, np.nan_to_num(read) * full
     return Estimate(0, float(formula.sum()), float((pooled - formula).sum()), float((counted - pooled).sum()))

@@ -13,7 +13,7 @@ from ..wiring import counted_as, in_words
 from .account import FIELDS, SYNAPSES, Account, Accountant, rate
 from .formula import Estimate, Vanilla, estimates, flops, n_tokens, vanilla
 from .survey import Survey
-from .technology import Technology, energy, memory_words
+from .technology import Technology, energy, memory_traffic
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,10 @@ def to_json(report: Report, memory: bool) -> dict[str, Any]:
             "picojoules": estimate.energy(report.how),
         }  # fmt: skip
     numbers = {name: {"mean": s.mean, "deviation": s.deviation} for name, s in report.survey.spreads.items()}
-    words = memory_words(account)
+    moved = {
+        name: {"numbers": numbers, "bits": bits, "picojoules": bits / 32 * report.how.word}
+        for name, (numbers, bits) in memory_traffic(account).items()
+    }
     return {
         "pictures": report.survey.pictures,
         "size": report.size,
@@ -149,8 +152,6 @@ def to_json(report: Report, memory: bool) -> dict[str, Any]:
             "picojoules": report.vanilla.macs * report.how.mac,
         },
         "early_exit": {s: {n: v.tolist() for n, v in vars(e).items()} for s, e in account.early_exit.items()},
-        **(
-            {"memory": {n: {"words": w, "picojoules": w * report.how.word} for n, w in words.items()}} if memory else {}
-        ),
+        **({"memory": moved} if memory else {}),
         "stages": stages,
     }

@@ -6,7 +6,7 @@ from rich.table import Table
 from .account import SYNAPSES
 from .published import PUBLISHED_RATIO, READ_RATE, Row, energies, ratios, without_spikes
 from .report import Report
-from .technology import energy, memory_words
+from .technology import energy, memory_traffic
 
 KINDS = {
     SYNAPSES: "weight layers",
@@ -64,7 +64,7 @@ def _show_formula(console: Console, report: Report) -> None:
         formula, pooling, borders = (
             sum(part.macs + part.acs for part in parts), sum(p.pooling for p in parts), -sum(p.borders for p in parts)
         )  # fmt: skip
-        equal = _mega(formula + pooling - borders) if report.account.stages[stages[0]].layer else ""
+        equal = _mega(formula + pooling - borders) if parts[0].complete else ""
         spent = _mega(sum(part.energy(report.how) for part in parts))
         table.add_row(words, _mega(formula), _mega(pooling, nothing=""), _mega(borders, nothing=""), equal, spent)
     _print(console, table)
@@ -116,10 +116,10 @@ def _show_sums(console: Console, report: Report) -> None:
     without = report.vanilla.macs * report.how.mac
     table.add_row("the same network without spikes, vanilla attention", _milli(without), "")
     _print(console, table)
-    by_formula, counted = (f"{without / spreads[name].mean:.1f}" for name in ("formula", "counted"))
+    by_formula, counted = (_times(without, spreads[name].mean) for name in ("formula", "counted"))
     acs, macs, dense = (_count(report.account.total(name)) for name in ("effective_acs", "effective_macs", "dense"))
     console.print(
-        f"which is {by_formula} x the formula and {counted} x all that was counted\n\n"
+        f"which is {by_formula} the formula and {counted} all that was counted\n\n"
         f"synaptic operations: {acs} effective ACs and {macs} effective MACs,\nof {dense} dense ones"
     )
     exits = report.account.early_exit.values()
@@ -134,21 +134,28 @@ def _show_sums(console: Console, report: Report) -> None:
 
 
 def _show_memory(console: Console, report: Report) -> None:
-    words, rows, how = memory_words(report.account), report.account.total("weight_rows"), report.how
-    weights, membranes = (f"{_count(words[name])} words, {_milli(words[name] * how.word)}" for name in words)
-    console.print(
-        f"memory, {how.word:g} pJ per word: {_count(rows)} weight rows = {weights};\nmembranes read and written: "
-        f"{membranes}"
-    )
+    how = report.how
+
+    def moved(name: str) -> str:
+        numbers, bits = memory_traffic(report.account)[name]
+        return f"{_count(numbers)} of {bits / (numbers or 1):.3g} bits, {_milli(bits / 32 * how.word)}"
+
+    rows = _count(report.account.total("weight_rows"))
+    console.print(f"memory, {how.word:g} pJ per 32 bits: {rows} weight rows = {moved('weights')};")
+    console.print(f"membranes read and written: {moved('membranes')}")
 
 
 def show_published(console: Console) -> None:
     """Print the paper's figures beside what its formula gives."""
-    _show_rows(console, energies(), {"published, mJ": ".2f", "first conv": ".2f", "all else at 1": ".2f"})
+    _show_rows(
+        console,
+        energies(),
+        {"published, mJ": ".2f", "first conv": ".2f", "all else at 1": ".2f", "at the log's": ".2f"},
+    )
     console.print(
-        "[dim]ImageNet, 224x224, T = 4; mJ; rate: the mean firing rate of all layers but the first, weighed by their "
-        "FLOPs, at which\nthe formula gives the published energy; conv x T: if the first convolution is paid at each "
-        "time step[/]\n"
+        "[dim]ImageNet, 224x224, T = 4; mJ; rate: the mean firing rate of all layers but the first, weighed by FLOPs,\nat "
+        "which the formula gives the published energy; conv x T: if the first convolution is paid at each time step;\n"
+        "at the log's: mJ by the formula at the rates of the one public log, of SDT-8-768 on one image[/]\n"
     )
     _show_rows(console, without_spikes(), {"MACs, G": ".2f", "attention": ".0%", "mJ": ".2f", "times published": ".1f"})
     console.print("[dim]the Transformer of equal size without spikes, with vanilla self-attention[/]\n")
@@ -195,6 +202,10 @@ def _mega(value: float, nothing: str = "0.000") -> str:
 
 def _milli(pj: float) -> str:
     return f"{pj / 1e9:.4g} mJ"
+
+
+def _times(value: float, of: float) -> str:
+    return f"{value / of:.1f} x" if of else "more than"
 
 
 def _count(value: float) -> str:

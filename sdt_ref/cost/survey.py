@@ -65,4 +65,4 @@ class Survey:
         assert self._last is not None
         cells = {cell: values / self.pictures for cell, values in self._sums.items()}
         exits = {stage: EarlyExit(*(part / self.pictures for part in parts)) for stage, parts in self._exits.items()}
-        return Account(self._last.stages, cells, exits)
+        return Account(self._last.stages, cells, exits, self._last.bits)

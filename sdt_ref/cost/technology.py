@@ -5,7 +5,6 @@ computing the same thing; it predicts no chip.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -30,7 +29,7 @@ class Technology:
     compare : of two numbers: a subtraction, so as much as an addition
     bit : AND or OR of two bits: no figure is published; an addition of 8-bit integers bounds it from above
     shift : by a constant, which is wiring; in floating point there is none
-    word : read or write of a word of 32 bits in a memory of 8 KB, half of the 64 bits published
+    word : read or write of 32 bits in a memory of 8 KB, half of the 64 bits published; other widths in proportion
     """
 
     name: str
@@ -53,8 +52,8 @@ class Technology:
         for name, value in values.items():
             if name not in known:
                 raise ConfigError(f"energy of '{name}': expected one of {', '.join(known)}")
-            if not math.isfinite(value) or value < 0:
-                raise ConfigError(f"energy of '{name}': expected picojoules, 0 or more, found {value}")
+            if not 0 <= value <= MOST:
+                raise ConfigError(f"energy of '{name}': expected picojoules, 0 to {MOST:g}, found {value}")
         if not values:
             return self
         changed = ", ".join(f"{name} {value:g} pJ" for name, value in values.items())
@@ -76,6 +75,8 @@ TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType(
     }
 )
 DEFAULTS = {"float32": "45nm-float32", "float64": "45nm-float32", "fixed": "45nm-int32"}  # by arithmetic
+
+MOST = 1e6  # picojoules of one operation
 
 ON_BITS = ("pool", "attention")  # kinds whose comparisons are ANDs and ORs of spikes
 
@@ -99,9 +100,14 @@ def energy(account: Account, how: Technology) -> dict[Cell, np.ndarray]:
     return {(stage, kind): of(kind, cell) for (stage, kind), cell in account.cells.items()}
 
 
-def memory_words(account: Account) -> dict[str, float]:
-    """Words that move: a weight is read for each addition of a layer, a membrane read and written at each update."""
-    return {
-        "weights": account.total("ac", SYNAPSES) + account.total("mac", SYNAPSES),
-        "membranes": 2 * account.total("neurons", "threshold"),
-    }
+def memory_traffic(account: Account) -> dict[str, tuple[float, float]]:
+    """Numbers and bits that move: a weight is read for each addition, a membrane read and written at each update."""
+    traffic = {"weights": (0.0, 0.0), "membranes": (0.0, 0.0)}
+    for (stage, kind), cell in account.cells.items():
+        moved = {SYNAPSES: ("weights", ("ac", "mac"), 1), "threshold": ("membranes", ("neurons",), 2)}.get(kind)
+        if moved is not None:
+            name, fields, times = moved
+            numbers = times * float(sum(cell[FIELDS.index(field)].sum() for field in fields))
+            total, bits = traffic[name]
+            traffic[name] = total + numbers, bits + numbers * account.bits[stage, kind]
+    return traffic

@@ -147,14 +147,11 @@ def _show_memory(console: Console, report: Report) -> None:
 
 def show_published(console: Console) -> None:
     """Print the paper's figures beside what its formula gives."""
-    _show_rows(
-        console,
-        energies(),
-        {"published, mJ": ".2f", "first conv": ".2f", "all else at 1": ".2f", "at the log's": ".2f"},
-    )
+    two_digits = dict.fromkeys(("published, mJ", "first conv", "all else at 1", "at the log's"), ".2f")
+    _show_rows(console, energies(), two_digits)
     console.print(
-        "[dim]ImageNet, 224x224, T = 4; mJ; rate: the mean firing rate of all layers but the first, weighed by FLOPs,\nat "
-        "which the formula gives the published energy; conv x T: if the first convolution is paid at each time step;\n"
+        "[dim]ImageNet, 224x224, T = 4; mJ; rate: the mean firing rate of all layers but the first, weighed by FLOPs,\n"
+        "at which the formula gives the published energy; conv x T: if the first convolution is paid at each time step;\n"
         "at the log's: mJ by the formula at the rates of the one public log, of SDT-8-768 on one image[/]\n"
     )
     _show_rows(console, without_spikes(), {"MACs, G": ".2f", "attention": ".0%", "mJ": ".2f", "times published": ".1f"})

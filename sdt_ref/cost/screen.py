@@ -151,7 +151,7 @@ def show_published(console: Console) -> None:
     _show_rows(console, energies(), two_digits)
     console.print(
         "[dim]ImageNet, 224x224, T = 4; mJ; rate: the mean firing rate of all layers but the first, weighed by FLOPs,\n"
-        "at which the formula gives the published energy; conv x T: if the first convolution is paid at each time step;\n"
+        "at which the formula gives the published energy; conv x T: if the first convolution is paid at each step;\n"
         "at the log's: mJ by the formula at the rates of the one public log, of SDT-8-768 on one image[/]\n"
     )
     _show_rows(console, without_spikes(), {"MACs, G": ".2f", "attention": ".0%", "mJ": ".2f", "times published": ".1f"})

@@ -36,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .page.gather import Photo, gather
         from .page.write import render, write
 
-        named = {} if options.weights is None else {"weights": Path(options.weights).name}
-        gathered = gather(model, Photo(source.name, picture), size, how, steps, **named)
+        gathered = gather(model, Photo(source.name, picture), _named(options.weights), size, how, steps)
         progress("the page")
         n_bytes = write(options.output, render(gathered))
     answer, sampled = gathered["answer"][0], gathered["sampled"]
@@ -89,6 +88,10 @@ def _require_output(output: str, inputs: Sequence[str | None]) -> None:
         if same:
             raise ConfigError(f"report '{output}': it is an input of this run; choose another name")
     require_writable(output, ConfigError)
+
+
+def _named(weights: str | None) -> str:
+    return "the weights that ship with sdt_ref" if weights is None else Path(weights).name
 
 
 def _chosen(text: str | None, n: int) -> list[int] | None:

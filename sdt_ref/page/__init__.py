@@ -4,6 +4,7 @@
     sampling.py   what fits on a page: channels, maps, time steps; and how spikes are packed
     words.py      names and one plain sentence for each stage
     gather.py     all that is shown, as JSON takes it; nothing but numbers of the engine
+    operations.py its part on operations and energy
     write.py      template, style sheet, script and data in one file (Jinja2)
     assets/       these three
 

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +10,15 @@ import numpy as np
 from PIL import Image
 
 from ..attention_map import AttentionMap, attention_maps
-from ..cost.account import SYNAPSES, Account, Accountant, rate
-from ..cost.formula import estimates, flops, n_tokens, vanilla
-from ..cost.report import layers_of
-from ..cost.screen import KINDS
-from ..cost.technology import Technology, energy
+from ..cost.account import Account, Accountant, rate
+from ..cost.technology import Technology
 from ..events import SpikeEvents
 from ..image import crop, preprocess
 from ..model import SpikeDrivenTransformer
 from ..result import Result
 from ..wiring import Stage
 from .membranes import FIRING, HIGHEST, LOWEST, Histograms
+from .operations import operations
 from .sampling import (
     MOST_STEPS,
     Plan,
@@ -29,16 +27,17 @@ from .sampling import (
     bits_of,
     counts_per_position,
     evenly,
+    left_out,
     packed_bits,
     packed_counts,
     plan,
 )
-from .words import group_of, name_and_sentence
+from .words import A_SINGLE_ONE, group_of, name_and_sentence
 
 FORMAT, VERSION = "sdt_ref report", 1
 LEADING = 6  # classes that are drawn
 THUMBNAIL = 320  # longer side of the photo as it was given, pixels
-LARGEST_SEEN = 512  # of the photo as the network sees it; a larger one is reduced
+LARGEST_SEEN = 384  # of the photo as the network sees it; a larger one is reduced
 
 
 @dataclass(frozen=True)
@@ -58,19 +57,19 @@ class Photo:
 def gather(
     model: SpikeDrivenTransformer,
     photo: Photo,
+    weights: str,
     size: int,
     how: Technology,
     steps: Sequence[int] | None = None,
-    weights: str = "the weights that ship with sdt_ref",
 ) -> dict[str, Any]:
     """Run a network on a photo once, and gather what the page shows.
 
     Parameters
     ----------
+    weights : where they come from, in words
     size : pixels, height and width of what the network sees
     how : technology that energies are meant in
     steps : time steps to show, ascending; None shows all, or MOST_STEPS of them, evenly spaced
-    weights : where they come from, in words
 
     Raises ImageError when the weights read event-camera frames, InputError for a size that the pools do not divide.
     """
@@ -101,6 +100,7 @@ def gather(
             "blocks": model.architecture.depth,
             "channels": model.architecture.dim,
             "heads": model.config.num_heads,
+            "dvs_mode": model.config.dvs_mode,
             "classes": len(model.classes),
             "knows": list(model.classes) if len(model.classes) <= 20 else list(model.classes[:6]),
             "patches": list(tokens),
@@ -110,9 +110,9 @@ def gather(
         "scores": _scores(model, result.logits_per_step[:, 0], what.steps),
         "stages": [_stage(stage, shapes[name], what, result, account, taken) for name, stage in shown.items()],
         "groups": [{"name": group, "stages": places} for group, places in groups.items()],
-        "blocks": [_block(each, what) for each in maps],
-        "operations": _operations(model, account, size, how, what.steps),
-        "sampled": _sampled(what, shapes.values(), T, seen),
+        "blocks": [_block(each, what, f"block.{each.block}.attn.kv" in account.early_exit) for each in maps],
+        "operations": operations(model, account, size, how, what.steps),
+        "sampled": [*left_out(what, shapes.values(), T), *_smaller(seen)],
     }
 
 
@@ -144,11 +144,20 @@ def _photo(photo: Photo, seen: Image.Image) -> dict[str, Any]:
 
 
 def _reduced(seen: Image.Image) -> int:
+    """The factor by which the photo as the network sees it is made smaller."""
     return -(-max(seen.size) // LARGEST_SEEN)
 
 
+def _smaller(seen: Image.Image) -> list[str]:
+    """The same in words; nothing where it is shown as it is."""
+    by = _reduced(seen)
+    return [f"The photo as the network sees it is shown at 1/{by} of its size."] if by > 1 else []
+
+
 def _url(picture: Image.Image, kind: str, **how: int) -> str:
-    stream = io.BytesIO()
+    """As the page embeds it: pixels alone, without the place and the camera that a photo may tell."""
+    picture, stream = picture.copy(), io.BytesIO()
+    picture.info.clear()
     picture.save(stream, kind, **how)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
@@ -176,6 +185,8 @@ def _stage(
 ) -> dict[str, Any]:
     events, steps = _events(result, stage), list(what.steps)
     name, sentence = name_and_sentence(stage.name)
+    if stage.over_tokens and stage.name.replace("talking_heads_lif", "kv") in account.early_exit:
+        sentence += A_SINGLE_ONE
     spikes = events.events_per_step()
     neurons = shape.channels * shape.height * shape.width
     channels = what.chosen(shape)
@@ -206,7 +217,7 @@ def _stage(
     return gathered
 
 
-def _block(seen: AttentionMap, what: Plan) -> dict[str, Any]:
+def _block(seen: AttentionMap, what: Plan, is_or: bool) -> dict[str, Any]:
     steps = list(what.steps)
     shape = Shape(seen.mask.shape[1], *seen.passing.shape[1:])
     numbers = {
@@ -215,6 +226,7 @@ def _block(seen: AttentionMap, what: Plan) -> dict[str, Any]:
     return {
         "block": seen.block,
         "heads": seen.heads,
+        "is_or": is_or,
         "stages": {part: f"MS_SSA_Conv{seen.block}_{hook}" for part, hook in PARTS.items()},
         **numbers,
         "open": seen.mask[steps].sum(axis=1).tolist(),
@@ -224,79 +236,3 @@ def _block(seen: AttentionMap, what: Plan) -> dict[str, Any]:
 
 
 PARTS = {"q": "q_lif", "k": "k_lif", "v": "v_lif", "kv": "kv_before", "mask": "kv", "masked": "x_after_qkv"}
-
-
-def _operations(
-    model: SpikeDrivenTransformer, account: Account, size: int, how: Technology, steps: Sequence[int]
-) -> dict[str, Any]:
-    """Operations and energies, by layer as `python -m sdt_ref.energy` lists them, by kind, and in all."""
-    counted, tokens = energy(account, how), n_tokens(model.config, size, size)
-    by_formula = estimates(account, flops(model.architecture, model.config, size, size), tokens, model.architecture.dim)
-
-    def of(cells: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        numbers: dict[str, Any] = {}
-        for field in ("ac", "mac", "comparisons", "shifts"):
-            per_step = np.sum([account.get(*cell, field) for cell in cells], axis=0)
-            numbers[field] = {"steps": per_step[list(steps)].tolist(), "all": int(per_step.sum())}
-        spent = np.sum([counted[cell] for cell in cells], axis=0)
-        return {**numbers, "picojoules": {"steps": spent[list(steps)].tolist(), "all": float(spent.sum())}}
-
-    layers = []
-    for words, stages in layers_of(account, by_formula).items():
-        kind = SYNAPSES if (stages[0], SYNAPSES) in counted else "attention"
-        layers.append({"name": words, "reads": _reads(account, stages[0], steps), **of([(s, kind) for s in stages])})
-    kinds = []
-    for kind, words in KINDS.items():
-        cells = [cell for cell in counted if cell[1] == kind]
-        if cells:
-            kinds.append({"name": words, **of(cells)})
-    without = vanilla(model.architecture, model.config, size, size)
-    return {
-        "technology": {"name": how.name, "source": how.source, "mac": how.mac, "add": how.add},
-        "layers": layers,
-        "kinds": kinds,
-        "sum": of(list(counted)),
-        "formula": sum(estimate.energy(how) for estimate in by_formula.values()),
-        "without_spikes": {"macs": without.macs, "picojoules": without.macs * how.mac},
-    }
-
-
-def _reads(account: Account, stage: str, steps: Sequence[int]) -> dict[str, Any] | None:
-    """Firing rate of what a layer reads; None where that is analog, and of the attention, which has no weights."""
-    events, neurons = (account.get(stage, SYNAPSES, field) for field in ("events", "neurons"))
-    if not neurons.any():
-        return None
-    per_step = rate(events, neurons)[list(steps)]
-    return {
-        "steps": [None if np.isnan(each) else float(each) for each in per_step],
-        "all": int(events.sum()) / int(neurons.sum()),
-    }
-
-
-def _sampled(what: Plan, shapes: Collection[Shape], time_steps: int, seen: Image.Image) -> list[str]:
-    """What was left out, in sentences; none where the page holds everything."""
-    said = []
-    if len(what.steps) < time_steps:
-        said.append(
-            f"Of {time_steps} time steps the page shows {len(what.steps)}: {_listed(what.steps)}. "
-            "Sums over all time steps hold all of them."
-        )
-    wide = max((shape.channels for shape in shapes if shape.has_map), default=0)
-    if wide > what.channels:
-        said.append(
-            f"Channels one by one: {what.channels} of each stage that has more (up to {wide:,}), evenly spaced. Maps of "
-            "all channels, rates, histograms, masks, operations and energies leave no channel out."
-        )
-    block = max((what.block(shape) for shape in shapes), default=1)
-    if block > 1:
-        said.append(
-            f"Maps of more than {what.side} x {what.side} positions add up squares of up to {block} x {block} positions "
-            "in one cell."
-        )
-    if _reduced(seen) > 1:
-        said.append(f"The photo as the network sees it is shown at 1/{_reduced(seen)} of its size.")
-    return said
-
-
-def _listed(steps: Sequence[int]) -> str:
-    return ", ".join(map(str, steps)) if len(steps) <= 8 else f"{', '.join(map(str, steps[:4]))}, ..., {steps[-1]}"

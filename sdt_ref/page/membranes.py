@@ -39,7 +39,7 @@ class Histograms(Recording):
         self._tokens = 1
 
     def add_neurons(self, module: str, currents: np.ndarray, sums: np.ndarray | None) -> None:
-        """See Recording. currents : [T, 1, ...]"""
+        """See Recording; currents are [T, 1, ...]."""
         neuron = self._neurons[module]
         threshold = neuron.threshold
         if isinstance(neuron, WholeNeuron) and module == "head_lif":  # the mean over tokens is not divided

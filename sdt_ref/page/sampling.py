@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ..events import SpikeEvents
 
 MOST_STEPS = 32  # time steps
-SPIKE_BYTES = 1_700_000  # of all spikes shown one by one, a bit each
+SPIKE_BYTES = 2_200_000  # of all spikes shown one by one, a bit each
 MAP_BYTES = 700_000  # of all maps of spikes per position
 SIDES = (96, 64, 48, 32, 24, 16, 12, 8)  # of the largest map, positions; the finest that fits is taken
 MOST_CHANNELS = 4096
@@ -87,6 +87,33 @@ def plan(shapes: Iterable[Shape], steps: Sequence[int]) -> Plan:
         fewest, most = (middle, most) if spike_bytes(middle) <= SPIKE_BYTES else (fewest, middle - 1)
     side = next((side for side in SIDES if map_bytes(side) <= MAP_BYTES), SIDES[-1])
     return Plan(steps, fewest, side)
+
+
+def left_out(what: Plan, shapes: Collection[Shape], time_steps: int) -> list[str]:
+    """What was left out, in sentences; none where the page holds everything."""
+    said = []
+    if len(what.steps) < time_steps:
+        said.append(
+            f"Of {time_steps} time steps the page shows {len(what.steps)}: {_listed(what.steps)}. "
+            "Sums over all time steps hold all of them."
+        )
+    wide = max((shape.channels for shape in shapes if shape.has_map), default=0)
+    if wide > what.channels:
+        said.append(
+            f"Channels one by one: {what.channels} of each stage that has more (up to {wide:,}), evenly spaced. "
+            "Maps of all channels, rates, histograms, masks, operations and energies leave no channel out."
+        )
+    block = max((what.block(shape) for shape in shapes), default=1)
+    if block > 1:
+        said.append(
+            f"Maps of more than {what.side} x {what.side} positions add up squares of up to {block} x {block} "
+            "positions in one cell."
+        )
+    return said
+
+
+def _listed(steps: Sequence[int]) -> str:
+    return ", ".join(map(str, steps)) if len(steps) <= 8 else f"{', '.join(map(str, steps[:4]))}, ..., {steps[-1]}"
 
 
 def counts_per_position(events: SpikeEvents, steps: Sequence[int]) -> np.ndarray:

@@ -6,7 +6,10 @@ STEM = {
         "The first convolution reads the pixels, the only numbers here that are multiplied. Each neuron looks at 3 x 3 "
         "pixels and fires when its membrane reaches the threshold. The photo stays the same; the membranes move on.",
     ),
-    "proj_lif1": ("conv 1", "From here on a layer reads nothing but spikes: it adds a weight for each, and fires again."),
+    "proj_lif1": (
+        "conv 1",
+        "From here on a layer reads nothing but spikes: it adds a weight for each.",
+    ),
     "proj_lif2": ("conv 2", "Wider windows on the photo, more channels; additions only."),
     "proj_lif3": ("conv 3", "The last convolution on the photo. Its positions are the patches of all blocks."),
 }
@@ -22,12 +25,13 @@ BLOCK = {
     "attn.kv": ("K AND V", "A spike where K and V both have one, in the same patch and channel. No product, an AND."),
     "attn.talking_heads_lif": (
         "mask",
-        "One neuron per channel adds up K AND V over all patches. It fires for a single spike: an OR over the photo.",
+        "One neuron per channel adds up K AND V over all patches.",
     ),
     "attn.masked": ("Q AND mask", "What the attention passes on: the spikes of Q in channels whose mask fired."),
     "mlp.fc1_lif": ("MLP in", "The residual stream after the attention, as spikes."),
     "mlp.fc2_lif": ("MLP hidden", "Between the two layers of the MLP, where the channels are most."),
 }
+A_SINGLE_ONE = " A single spike is enough: an OR over the photo."  # of a mask without a memory
 HEAD = ("head", "One neuron per channel reads the mean over all patches; the classifier adds up its spikes.")
 
 

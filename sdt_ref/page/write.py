@@ -47,7 +47,8 @@ def write(path: str | os.PathLike[str], page: str) -> int:
     whole = page.encode()
     if len(whole) >= MAX_BYTES:
         raise ConfigError(
-            f"report: expected less than {MAX_BYTES / 1e6:g} MB, found {len(whole) / 1e6:.1f} MB; choose fewer with --steps"
+            f"report: expected less than {MAX_BYTES / 1e6:g} MB, found {len(whole) / 1e6:.1f} MB; "
+            "choose fewer with --steps"
         )
     with written_whole(path, ConfigError) as part:
         part.write_bytes(whole)

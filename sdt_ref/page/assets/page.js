@@ -12,7 +12,7 @@
   const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
   const byHook = Object.fromEntries(stages.map((stage) => [stage.hook, stage]));
 
-  const state = { step: 0, stage: 0, channel: -1, first: 0, block: 0, pick: -1, at: null, patch: null };
+  const state = { step: steps.length - 1, stage: 0, channel: -1, first: 0, block: 0, pick: -1, at: null, patch: null };
   const PER_PAGE = 64; // channels drawn at a time
   const SPIKE = [230, 159, 0];
   const RAMP = [[81, 18, 124], [140, 41, 129], [222, 73, 104], [254, 159, 109], [252, 253, 191]]; // dark to light
@@ -96,7 +96,7 @@
     for (let i = 0; i < values.length; i++) {
       if (!values[i]) continue;
       const [r, g, b] = most === 1 ? SPIKE : ramp(most > 1 ? (values[i] - 1) / (most - 1) : 1);
-      cells.data.set([r, g, b, 225], 4 * i);
+      cells.data.set([r, g, b, 180], 4 * i);
     }
     const small = document.createElement("canvas");
     small.width = width;
@@ -168,10 +168,11 @@
       const longest = Math.max(...scores.labels.map((name) => name.length));
       const right = width - clamp(longest * 7.5 + 18, 60, width * 0.36);
       const x = (i) => (last ? left + ((right - left) * i) / last : (left + right) / 2);
-      const highest = Math.max(0.1, Math.min(1, Math.ceil(10 * Math.max(...scores.score.flat())) / 10));
+      const peak = Math.max(...scores.score.flat()), tick = [0.02, 0.05, 0.1].find((size) => size * 5 >= peak) ?? 0.2;
+      const highest = Math.max(1, Math.ceil(peak / tick)) * tick;
       const y = (share) => bottom - ((bottom - top) * share) / highest;
-      for (let i = 0; i <= 5; i++) {
-        const share = (highest * i) / 5;
+      for (let i = 0; i <= Math.round(highest / tick); i++) {
+        const share = tick * i;
         root.append(svg("line", { x1: left, x2: right, y1: y(share), y2: y(share), class: "grid" }));
         root.append(svg("text", { x: left - 6, y: y(share) + 4, "text-anchor": "end" }, `${Math.round(100 * share)} %`));
       }
@@ -257,7 +258,7 @@
     slider.setAttribute("aria-valuetext", `time step ${t}`);
     find("#time").textContent = `time step ${t}`;
     find("#sofar").textContent = `so far: ${scores.labels[best[0][1]]}, ${percent(best[0][0])}`;
-    for (const node of all(".at")) node.dataset.at = `at time step ${t}`;
+    for (const node of all(".at")) node.textContent = `at time step ${t}`;
     find("#ranking").replaceChildren(...best.slice(0, 6).map(([score, k]) => {
       const item = document.createElement("li"), name = document.createElement("b"), value = document.createElement("span");
       const track = document.createElement("span"), fill = document.createElement("span");
@@ -292,11 +293,12 @@
     find("#sentence").textContent = stage.sentence;
     find("#rate").textContent = stage.rate[i].toFixed(3);
     find("#spikes").textContent = number(stage.spikes[i]);
+    find("#mean-rate").textContent = stage.mean_rate.toFixed(3);
     find("#neurons").textContent = number(stage.channels * stage.height * stage.width);
     find("#previous").disabled = state.stage === 0;
     find("#next").disabled = state.stage === stages.length - 1;
-    find("#mapped").hidden = !stage.map;
-    find("#rastered").hidden = Boolean(stage.map);
+    for (const pane of all(".mapped")) pane.hidden = !stage.map;
+    find(".rastered").hidden = Boolean(stage.map);
     find("#membraned").hidden = !stage.membrane;
     if (stage.map) drawMap(stage, chosen);
     else drawRaster(stage);
@@ -352,7 +354,9 @@
 
   function drawRaster(stage) {
     const canvas = find("#raster"), n = stage.channels, bit = bits(stage.sample, "bits"), width = canvas.clientWidth;
-    const label = 26, across = Math.min(n, Math.max(16, Math.floor((width - label) / 7) & ~7)), size = (width - label) / across;
+    const label = 26, fits = Math.max(16, Math.floor((width - label) / 7));
+    const even = Array.from({ length: fits }, (_, i) => fits - i).find((each) => n % each === 0); // rows of equal length
+    const across = even > fits / 3 ? even : Math.min(n, fits), size = Math.min((width - label) / across, 14);
     const down = Math.ceil(n / across), tall = Math.max(down * size, 14) + 8, context = sized(canvas, steps.length * tall);
     if (!context) return;
     steps.forEach((t, i) => {
@@ -432,7 +436,7 @@
       find(".reads", row).textContent = rate === null ? (analog ? "pixels" : "") : rate.toFixed(3);
       find(".ops", row).textContent = mac ? `${number(mac)} \u00d7 and +` : number(layer.ac.steps[i]);
       find(".uj", row).textContent = micro(spent);
-      find(".meter", row).style.width = `${((100 * spent) / most).toFixed(2)}%`;
+      for (const meter of all(".meter", row)) meter.style.width = `${((100 * spent) / most).toFixed(2)}%`;
     }
   }
 
@@ -453,10 +457,16 @@
     drawAll();
   }
 
-  function choose(stage) {
+  /** Look closer at a stage: the card opens below its row, and what `held` shows stays where it is on the screen. */
+  function choose(stage, held) {
     Object.assign(state, { stage: clamp(stage, 0, stages.length - 1), channel: -1, first: 0, at: null });
+    const before = held?.getBoundingClientRect().top, focused = document.activeElement;
+    find(`.stage[data-stage="${state.stage}"]`).closest(".strip").append(find("#detail"));
     drawStages();
     drawDetail();
+    if (held) window.scrollBy(0, held.getBoundingClientRect().top - before);
+    if (focused?.disabled) find("#previous:enabled, #next:enabled")?.focus({ preventScroll: true });
+    else if (find("#detail").contains(focused)) focused.focus({ preventScroll: true });
   }
 
   /** Let a canvas be pointed at and walked over; `size` tells its rows and columns, `act` takes the cell and
@@ -524,14 +534,10 @@
   });
 
   for (const button of all(".stage")) {
-    button.addEventListener("click", () => {
-      choose(Number(button.dataset.stage));
-      const detail = find("#detail");
-      if (getComputedStyle(detail).position !== "sticky") detail.scrollIntoView({ block: "start" });
-    });
+    button.addEventListener("click", () => choose(Number(button.dataset.stage), button));
   }
-  find("#previous").addEventListener("click", () => choose(state.stage - 1));
-  find("#next").addEventListener("click", () => choose(state.stage + 1));
+  find("#previous").addEventListener("click", () => choose(state.stage - 1, find("#detail")));
+  find("#next").addEventListener("click", () => choose(state.stage + 1, find("#detail")));
   find("#all").addEventListener("click", () => { state.channel = -1; state.at = null; drawDetail(); });
   find("#fewer").addEventListener("click", () => { state.first -= PER_PAGE; drawDetail(); });
   find("#more").addEventListener("click", () => { state.first += PER_PAGE; drawDetail(); });
@@ -580,6 +586,7 @@
   window.addEventListener("resize", () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(drawAll); });
 
   applyTheme();
+  choose(0);
   drawAll();
   const image = new Image();
   image.onload = () => {

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .page.gather import Photo, gather
         from .page.write import render, write
 
-        gathered = gather(model, Photo(source.name, picture), _named(options.weights), size, how, steps)
+        gathered = gather(model, Photo(_text(source.name), picture), _named(options.weights), size, how, steps)
         progress("the page")
         n_bytes = write(options.output, render(gathered))
     answer, sampled = gathered["answer"][0], gathered["sampled"]
@@ -91,7 +91,12 @@ def _require_output(output: str, inputs: Sequence[str | None]) -> None:
 
 
 def _named(weights: str | None) -> str:
-    return "the weights that ship with sdt_ref" if weights is None else Path(weights).name
+    return "the weights that ship with sdt_ref" if weights is None else _text(Path(weights).name)
+
+
+def _text(name: str) -> str:
+    """A file's name as text: bytes that are none are replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _chosen(text: str | None, n: int) -> list[int] | None:

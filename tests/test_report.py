@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import json
+import os
 import sys
 import threading
 import time
@@ -378,6 +379,15 @@ def test_names_from_outside_are_no_markup(tmp_path: Path) -> None:
     assert path.read_text().count("<script") == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    photo = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.jpg")
+    Path(photo).write_bytes(CAT.read_bytes())
+    assert report.main([photo, "-o", str(tmp_path / "r.html")]) == 0
+    assert Embedded((tmp_path / "r.html").read_text()).data["photo"]["name"] == "\ufffd\ufffd.jpg"
+
+
 def test_a_photo_leaves_its_place_and_camera_behind(tmp_path: Path) -> None:
     pytest.importorskip("jinja2")
     picture = Image.new("RGB", (64, 64), "gray")
@@ -606,6 +616,21 @@ def test_pictures_show_the_engines_spikes(
     page.find_element("id", "open").click()
     assert int(shown("#picked").split(":")[0]) == opened[1]
     assert shown(".part.mask figcaption") == f"channel {opened[1]} is open"
+    png = base64.b64decode(picture(page, ".part.mask canvas").partition(",")[2])
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    middle = ((np.arange(16) + 0.5) * len(pixels) / 16).astype(int)
+    colours = pixels[middle][:, middle]
+    assert np.array_equal(np.flatnonzero(colours[..., 0] - colours[..., 2] > 60), opened)
+
+
+def test_a_click_on_the_mask_chooses_its_channel(page: Any, shown: Callable[[str], str]) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    mask = page.find_element("css selector", ".part.mask canvas")
+    side = mask.size["width"] / 16
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", mask)
+    ActionChains(page).move_to_element_with_offset(mask, round(2.5 * side), round(-1.5 * side)).click().perform()
+    assert shown("#picked").startswith(f"{6 * 16 + 10}: ")  # the offset is from the middle
 
 
 def test_all_is_reached_with_the_keyboard(
@@ -706,7 +731,15 @@ def test_a_phone_shows_it_without_scrolling_sideways(width: int, driver: Any, ca
     browser.look_at(driver, width, 844)
     for path in (cat, wide[0]):
         browser.open_page(driver, path.as_uri())
-        assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+        driver.execute_script("for (const more of document.querySelectorAll('details')) more.open = true")
+        for chosen in ("[data-stage='9']", "#single", "[data-stage='1']"):
+            driver.execute_script("document.querySelector(arguments[0]).click()", chosen)
+            beyond = driver.execute_script("""
+                return [...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > arguments[0]
+                    && !e.closest(".scroll, .row")).map((e) => e.outerHTML.slice(0, 200));
+            """, width)
+            assert beyond == []
+            assert driver.execute_script("return document.documentElement.scrollWidth") <= width
         small = driver.execute_script(
             "return [...document.querySelectorAll('button')].filter(b => b.offsetParent && b.offsetHeight < 32).length"
         )

@@ -121,27 +121,26 @@
     });
   }
 
-  const columnsOf = (stage) => {
-    const block = blocks.find((each) => each.stages.mask === stage.hook);
-    return block ? stage.channels / block.heads : Math.ceil(Math.sqrt(stage.channels));
-  };
+  /** Cells in a row of a stage without positions: a head of the attention, or, where heads are long, of a square. */
+  function columnsOf(stage) {
+    const block = blocks.find((each) => each.stages.mask === stage.hook), n = stage.channels;
+    return block && block.heads ** 2 * 2 >= n ? n / block.heads : Math.ceil(Math.sqrt(n));
+  }
 
   /** Cells of all channels of a stage without positions, as large as the canvas allows. */
   function field(canvas, stage, step, marked = -1) {
     const context = sized(canvas);
     if (!context) return;
     const bit = bits(stage.sample, "bits"), n = stage.channels, side = canvas.clientWidth;
-    let across = columnsOf(stage), stretch = Math.ceil(n / across) / across < 0.5; // long heads take several rows
-    if (stretch) across = Math.ceil(Math.sqrt(n));
-    const down = Math.ceil(n / across), size = side / Math.max(across, down), top = (side - down * size) / 2;
+    const across = columnsOf(stage), down = Math.ceil(n / across), size = side / Math.max(across, down);
     context.fillStyle = colour("--card");
     context.fillRect(0, 0, side, side);
     const values = Array.from({ length: n }, (_, c) => bit(step * n + c));
-    cells(context, values, across, 0, top, size, colour("--blue"), colour("--quiet"), size > 4 ? 1 : 0.4);
+    cells(context, values, across, 0, 0, size, colour("--spike"), colour("--quiet"), size > 4 ? 1 : 0.4);
     if (marked >= 0) {
       context.strokeStyle = colour("--ink");
       context.lineWidth = 2;
-      context.strokeRect((marked % across) * size - 1, top + Math.floor(marked / across) * size - 1, size + 1, size + 1);
+      context.strokeRect((marked % across) * size - 1, Math.floor(marked / across) * size - 1, size + 1, size + 1);
     }
   }
 
@@ -461,7 +460,10 @@
   function choose(stage, held) {
     Object.assign(state, { stage: clamp(stage, 0, stages.length - 1), channel: -1, first: 0, at: null });
     const before = held?.getBoundingClientRect().top, focused = document.activeElement;
-    find(`.stage[data-stage="${state.stage}"]`).closest(".strip").append(find("#detail"));
+    const button = find(`.stage[data-stage="${state.stage}"]`), row = button.parentNode, box = row.getBoundingClientRect();
+    button.closest(".strip").append(find("#detail"));
+    const { left, right } = button.getBoundingClientRect();
+    row.scrollLeft += Math.max(0, right - box.right) - Math.max(0, box.left - left);
     drawStages();
     drawDetail();
     if (held) window.scrollBy(0, held.getBoundingClientRect().top - before);
@@ -581,6 +583,16 @@
       return { rows: shown.height, columns: shown.width };
     }, () => state.patch, (patch) => { if (!same(patch, state.patch)) { state.patch = patch; drawAttention(); } });
   }
+
+  find(".part.mask canvas").addEventListener("click", (event) => { // the slider is the way there for the keyboard
+    const block = blocks[state.block], mask = byHook[block.stages.mask], chosen = byHook[block.stages.q].sample.channels;
+    const across = columnsOf(mask), cells = Math.max(across, Math.ceil(mask.channels / across));
+    const box = event.target.getBoundingClientRect(), place = (at, side) => Math.floor((at / side) * cells);
+    const channel = place(event.clientY - box.top, box.height) * across + place(event.clientX - box.left, box.width);
+    const far = (k) => Math.abs(chosen[k] - channel);
+    state.pick = chosen.reduce((best, _, k) => (far(k) < far(best) ? k : best), 0);
+    drawAttention();
+  });
 
   let waiting = 0;
   window.addEventListener("resize", () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(drawAll); });

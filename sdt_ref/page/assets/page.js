@@ -65,6 +65,21 @@
     return canvas;
   }
 
+  const sizes = new Map();
+  /** The grey photo at a size on the screen; most pictures have one of few sizes. */
+  function greyAt(side) {
+    if (!sizes.has(side)) {
+      if (sizes.size > 8) sizes.clear();
+      const canvas = document.createElement("canvas");
+      canvas.width = canvas.height = side;
+      const context = canvas.getContext("2d");
+      context.imageSmoothingEnabled = grey.width > side;
+      context.drawImage(grey, 0, 0, side, side);
+      sizes.set(side, canvas);
+    }
+    return sizes.get(side);
+  }
+
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   /** Fit a canvas to its place on the screen; returns its context, in CSS pixels, or null where it is not shown. */
@@ -72,33 +87,37 @@
     const width = canvas.clientWidth, scale = window.devicePixelRatio || 1;
     if (!width) return null;
     const high = height ?? width;
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(high * scale);
+    for (const [side, length] of [["width", Math.round(width * scale)], ["height", Math.round(high * scale)]]) {
+      if (canvas[side] !== length) canvas[side] = length; // setting it takes time
+    }
     if (height !== undefined) canvas.style.height = `${high}px`;
     const context = canvas.getContext("2d");
     context.setTransform(canvas.width / width, 0, 0, canvas.height / high, 0, 0);
     context.imageSmoothingEnabled = false;
+    context.clearRect(0, 0, width, high);
     return context;
   }
 
-  function ramp(share) {
-    const place = clamp(share, 0, 1) * (RAMP.length - 1), i = Math.min(Math.floor(place), RAMP.length - 2);
-    return RAMP[i].map((from, k) => from + (RAMP[i + 1][k] - from) * (place - i));
-  }
+  const ALPHA = 180; // the photo shows through
+  const inked = ([r, g, b]) => ((ALPHA << 24) | (b << 16) | (g << 8) | r) >>> 0; // a pixel as canvases keep it
+  const SHADES = Uint32Array.from({ length: 256 }, (_, shade) => {
+    const place = (shade / 255) * (RAMP.length - 1), i = Math.min(Math.floor(place), RAMP.length - 2);
+    return inked(RAMP[i].map((from, k) => Math.round(from + (RAMP[i + 1][k] - from) * (place - i))));
+  });
+
+  const small = document.createElement("canvas"); // one pixel for each cell
 
   /** Lay values over the photo: those above zero from dark to light up to `most`; single spikes, most = 1, in orange. */
   function overlay(canvas, { height, width, values }, most, mark) {
     const context = sized(canvas);
     if (!context) return;
     const side = canvas.clientWidth;
-    if (grey) context.drawImage(grey, 0, 0, side, side);
-    const cells = new ImageData(width, height);
+    if (grey) context.drawImage(greyAt(canvas.width), 0, 0, side, side);
+    const cells = new ImageData(width, height), pixels = new Uint32Array(cells.data.buffer);
+    const orange = inked(SPIKE), scale = 255 / Math.max(1, most - 1);
     for (let i = 0; i < values.length; i++) {
-      if (!values[i]) continue;
-      const [r, g, b] = most === 1 ? SPIKE : ramp(most > 1 ? (values[i] - 1) / (most - 1) : 1);
-      cells.data.set([r, g, b, 180], 4 * i);
+      if (values[i]) pixels[i] = most === 1 ? orange : SHADES[Math.round((values[i] - 1) * scale)];
     }
-    const small = document.createElement("canvas");
     small.width = width;
     small.height = height;
     small.getContext("2d").putImageData(cells, 0, 0);
@@ -277,10 +296,14 @@
 
   function drawStages() {
     for (const button of all(".stage")) {
-      const stage = stages[button.dataset.stage], canvas = find("canvas", button), rate = stage.rate[state.step];
+      const stage = stages[button.dataset.stage], rate = stage.rate[state.step];
       find(".rate", button).textContent = rate.toFixed(3);
       button.setAttribute("aria-pressed", Number(button.dataset.stage) === state.stage);
       button.setAttribute("aria-label", `${stage.group}, ${stage.name}: firing rate ${rate.toFixed(3)}`);
+    }
+    // in a second turn: a text that changes and then a size that is asked for lay out the whole page
+    for (const button of all(".stage")) {
+      const stage = stages[button.dataset.stage], canvas = find("canvas", button);
       if (stage.map) overlay(canvas, counts(stage.map), stage.map.max);
       else field(canvas, stage, state.step);
     }
@@ -329,7 +352,6 @@
     find("#more").disabled = from + n >= chosen.length;
     const context = sized(tiles, Math.ceil(n / across) * side - gap);
     if (!context) return;
-    const small = document.createElement("canvas");
     small.width = stage.width;
     small.height = stage.height;
     const silent = colour("--quiet");
@@ -598,14 +620,11 @@
   window.addEventListener("resize", () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(drawAll); });
 
   applyTheme();
-  choose(0);
-  drawAll();
   const image = new Image();
-  image.onload = () => {
-    grey = greyed(image);
-    drawStages();
-    drawDetail();
-    drawAttention();
+  image.onload = image.onerror = () => {
+    grey = image.naturalWidth ? greyed(image) : null;
+    choose(0);
+    drawAll();
     document.documentElement.dataset.ready = "yes";
   };
   image.src = find("#seen").src;

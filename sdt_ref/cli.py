@@ -35,6 +35,7 @@ COMMANDS = {
     "energy": "count where operations and energy go, stage by stage",
     "claims": "check the paper's four claims, and show the evidence",
     "attention": "show which tokens and channels each attention lets through",
+    "report": "write a page on which a run can be explored in a browser",
     "calibrate": "choose the registers of fixed point from sample pictures",
     "trace": "record every register of one run in fixed point",
     "compare": "find the first difference between a golden trace and a dump",

@@ -34,9 +34,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_weights_photo_and_class_names_and_no_tests(wheel: Path) -> None:
+def test_the_wheel_holds_weights_photo_class_names_and_the_pages_parts_and_no_tests(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for name in ("shipped/sdt-2-256-cifar10.h5", "shipped/README.md", "data/cat.jpg", "data/imagenet.txt", "model.py"):
+    assets = [f"page/assets/{name}" for name in ("page.html.jinja", "page.css", "page.js")]
+    for name in (
+        "shipped/sdt-2-256-cifar10.h5",
+        "shipped/README.md",
+        "data/cat.jpg",
+        "data/imagenet.txt",
+        "model.py",
+        *assets,
+    ):
         assert f"sdt_ref/{name}" in names
     for weights in (ROOT / "weights").glob("*.h5"):
         assert f"sdt_ref/shipped/{weights.name}" in names
@@ -55,6 +63,8 @@ def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
     assert Path(where).is_relative_to(site)
     summary = json.loads(run(python, "-m", "sdt_ref.infer", "--json", "--top", "1", cwd=tmp_path))
     assert summary["predictions"][0]["label"] == "cat"
+    run(python, "-m", "sdt_ref.report", "-o", "report.html", cwd=tmp_path)
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
     path = run(python, "-c", "import sdt_ref.weights as w; print(w.default_path())", cwd=tmp_path).strip()
     assert Path(path).parent == site / "sdt_ref" / "shipped"
 
@@ -66,5 +76,5 @@ def test_versions_agree() -> None:
 
 
 def test_torch_is_not_needed_to_run() -> None:
-    code = "import sys, sdt_ref.attention, sdt_ref.infer, sdt_ref.evaluate; sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
+    code = "import sys, sdt_ref.attention, sdt_ref.infer, sdt_ref.evaluate, sdt_ref.report; sys.exit(bool({'torch', 'matplotlib', 'jinja2'} & set(sys.modules)))"
     run(sys.executable, "-c", code, cwd=ROOT)

@@ -1,0 +1,73 @@
+"""Histograms of membranes around their threshold, taken while the network runs."""
+
+import numpy as np
+
+from ..folding import NeuronParameters
+from ..golden.trace import membranes
+from ..model import SpikeDrivenTransformer
+from ..quantising import WholeNeuron
+from ..recording import Recording
+
+LOWEST, HIGHEST = -2, 3  # in thresholds; what lies beyond is counted in the outermost bins
+PER_THRESHOLD = 8  # bins
+BINS = (HIGHEST - LOWEST) * PER_THRESHOLD
+FIRING = (1 - LOWEST) * PER_THRESHOLD  # the first bin in which neurons fire
+
+
+class Histograms(Recording):
+    """Keeps the spikes of a run, and of the currents only what the membranes make of them.
+
+    It takes what `record="currents"` records, one layer at a time: all currents of a large network at 288 pixels
+    would be half a gigabyte.
+
+    Parameters
+    ----------
+    model : that will run
+
+    Attributes
+    ----------
+    counts : by neuron layer, neurons by membrane h before the reset, in bins of 1/8 threshold: int64[T, BINS]. Those
+        from bin FIRING on fire.
+    """
+
+    in_turn = True
+
+    def __init__(self, model: SpikeDrivenTransformer) -> None:
+        super().__init__(spikes=True, numbers=True)
+        self.counts: dict[str, np.ndarray] = {}
+        self._neurons = model.parameters.neurons
+        self._tokens = 1
+
+    def add_neurons(self, module: str, currents: np.ndarray, sums: np.ndarray | None) -> None:
+        """See Recording; currents are [T, 1, ...]."""
+        neuron = self._neurons[module]
+        threshold = neuron.threshold
+        if isinstance(neuron, WholeNeuron) and module == "head_lif":  # the mean over tokens is not divided
+            threshold = threshold * self._tokens
+        v, counts = np.zeros_like(currents[0]), np.zeros((len(currents), BINS), np.int64)
+        for t, x in enumerate(currents):
+            h = _charged(neuron, x, v)
+            fired = h >= threshold
+            v = np.where(fired, h.dtype.type(0), h)
+            counts[t] = _binned(h, float(threshold), fired)
+        self.counts[module] = counts
+
+    def add_stream(self, module: str, stream: np.ndarray, sums: np.ndarray | None) -> None:
+        """See Recording; only its number of tokens is kept."""
+        self._tokens = stream.shape[3] * stream.shape[4]
+
+
+def _charged(neuron: NeuronParameters, x: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Membranes h before the reset, as the engine's neurons compute them."""
+    if isinstance(neuron, WholeNeuron):
+        h: np.ndarray = membranes(neuron, x[None], v)[0][0]
+        return h
+    return v + (x - v) * neuron.decay
+
+
+def _binned(h: np.ndarray, threshold: float, fired: np.ndarray) -> np.ndarray:
+    """Neurons in each bin, int64[BINS]; rounding moves none across the threshold."""
+    scaled = np.floor(h.astype(np.float64) * (PER_THRESHOLD / threshold)) - LOWEST * PER_THRESHOLD
+    bins = np.fmin(np.fmax(scaled, 0), BINS - 1).astype(np.int64)
+    bins = np.where(fired, np.maximum(bins, FIRING), np.minimum(bins, FIRING - 1))
+    return np.bincount(bins.ravel(), minlength=BINS)

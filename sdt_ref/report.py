@@ -1,0 +1,112 @@
+"""Command line: one run as a page to explore in a browser, in one file."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from . import cli
+from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
+from .errors import ConfigError, ImageError
+from .files import require_writable
+from .image import open_picture
+from .page.write import require_jinja
+
+ENDINGS = (".html", ".htm")
+
+
+@cli.guarded
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the report of one picture; exit code 0, or 2 for bad input."""
+    options = _parser().parse_args(argv)
+    require_jinja()
+    _require_output(options.output, [options.image, options.weights, options.formats])
+    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
+        source = Path(options.image) if options.image is not None else sample
+        picture = open_picture(source)
+    model = cli.load_model(options)
+    if model.preprocessing.frames:
+        raise ImageError("these weights read event-camera frames; expected weights for pictures")
+    steps = _chosen(options.steps, model.config.time_steps)
+    how = technology(options.technology or DEFAULTS[model.arithmetic.name])
+    size = model.preprocessing.at(options.size).size
+    screen = cli.Screen(stderr=True)
+    with cli.kernels_loading(screen), cli.working(screen, "computing") as progress:
+        from .page.gather import Photo, gather
+        from .page.write import render, write
+
+        gathered = gather(model, Photo(_text(source.name), picture), _named(options.weights), size, how, steps)
+        progress("the page")
+        n_bytes = write(options.output, render(gathered))
+    answer, sampled = gathered["answer"][0], gathered["sampled"]
+    if options.json:
+        cli.print_json(
+            {
+                "image": str(source),
+                "report": options.output,
+                "bytes": n_bytes,
+                "size": size,
+                "arithmetic": model.arithmetic.name,
+                "steps": gathered["steps"],
+                "answer": answer,
+                "sampled": sampled,
+            }
+        )
+        return 0
+    console = cli.Screen()
+    console.print(f"{cli.plain(source.name)}: [bold]{cli.plain(answer['label'])}[/] {answer['score']:.1%}")
+    console.print(f"{cli.plain(options.output)}: {n_bytes / 1e6:.1f} MB, one file; open it in a browser")
+    for sentence in sampled:
+        console.print(f"[dim]{cli.plain(sentence)}[/]")
+    return 0
+
+
+def _parser() -> cli.Parser:
+    parser = cli.parser("report", "python -m sdt_ref.report photo.jpg -o report.html")
+    parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
+    parser.add_argument("-o", "--output", required=True, metavar="REPORT.html", help="page to write")
+    parser.add_argument("--steps", metavar="A-B,C", help="time steps to show (default: all, or 32 evenly spaced)")
+    parser.add_argument(
+        "--technology",
+        metavar="NAME",
+        help=f"of the energies: {', '.join(TECHNOLOGIES)} (default: 45nm-float32; fixed: 45nm-int32)",
+    )
+    cli.add_model_options(parser)
+    return parser
+
+
+def _require_output(output: str, inputs: Sequence[str | None]) -> None:
+    """Raise ConfigError, before anything is computed, when the page cannot be written or would replace an input."""
+    if Path(output).suffix.lower() not in ENDINGS:
+        raise ConfigError(f"report '{output}': expected a name that ends in {' or '.join(ENDINGS)}")
+    for name in inputs:
+        try:
+            same = name is not None and os.path.samefile(name, output)
+        except (OSError, ValueError):  # one of them is not there
+            continue
+        if same:
+            raise ConfigError(f"report '{output}': it is an input of this run; choose another name")
+    require_writable(output, ConfigError)
+
+
+def _named(weights: str | None) -> str:
+    return "the weights that ship with sdt_ref" if weights is None else _text(Path(weights).name)
+
+
+def _text(name: str) -> str:
+    """A file's name as text: bytes that are none are replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _chosen(text: str | None, n: int) -> list[int] | None:
+    if text is None:
+        return None
+    chosen = sorted(set(cli.numbers("--steps", text)))
+    if not chosen or chosen[-1] >= n:
+        raise ConfigError(f"--steps: expected numbers from 0 to {n - 1}, found '{text}'")
+    return chosen
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -38,13 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, x = _sample(model.preprocessing.at(options.size), model)
     screen = cli.Screen(stderr=True)
     with cli.kernels_loading(screen):
-        result = model(x)
+        result = model(x, record=True)
     with cli.working(screen, "checking") as told:
         evidence = {
             "event_driven": event_driven.event_driven(model, x, told),
             "addition_only": addition_only.addition_only(result, told=told),
             "linear": linear.linear_complexity(told=told),
-            "masking": masking.masks_and_adds(model, told=told),
+            "masking": masking.masks_and_adds(model, told=told, result=result),
         }
     with cli.showing():
         if options.json:
@@ -207,6 +207,13 @@ def _show_exhaustions(console: Console, found: masking.MaskAndAdd) -> None:
                 f"a witness, {tried.neuron}: K AND V at {counts} tokens in steps 0, 1, ...; "
                 f"an OR says {by_or}, the neuron {by_neuron}"
             )
+    if found.recorded:
+        console.print("\n[dim]K AND V, the mask, and Q AND the mask in the run, against Boolean tensors[/]")
+        table = _table("attention", "tokens", "channels", "spikes of Q, K, V", "most in a sum", "compared", "unlike")
+        for seen in found.recorded:
+            counted = seen.tokens, seen.channels, seen.spikes, seen.most, seen.compared, seen.wrong
+            table.add_row(_named(f"block {seen.block}", seen.holds), *(f"{number:,}" for number in counted))
+        console.print(table)
 
 
 def _as_json(found: Any) -> dict[str, Any]:

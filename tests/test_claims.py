@@ -20,7 +20,8 @@ import pytest
 import sdt_ref
 from sdt_ref import claims, kernels
 from sdt_ref import weights as weights_file
-from sdt_ref.evidence import addition_only, assembly, event_driven, linear, llvm_ir, masking
+from sdt_ref.cost.account import Accountant
+from sdt_ref.evidence import addition_only, assembly, attention, event_driven, linear, llvm_ir, masking
 from sdt_ref.evidence.addition import Addend, Multiplied, Place, addends, interpreted
 from sdt_ref.evidence.exercises import EXERCISES, TYPES, Numbers
 
@@ -29,6 +30,7 @@ from .networks import Network, input_of, model_of, weights_of
 
 SMALL = Network(dim=16, hidden=8, time_steps=2, height=4, width=4, pooling_stat="0101", batch=1)
 DVS = Network(dim=16, hidden=8, time_steps=2, height=4, width=4, pooling_stat="0000", batch=1, dvs_mode=True, num_heads=2, frames=True, in_channels=2)  # fmt: skip
+WIDE = Network(dim=128, hidden=8, time_steps=2, height=4, width=4, pooling_stat="0000", batch=1, drive=1.0)
 SIZES = (16, 32, 64), (32, 64, 128)
 FEW = ((1, 2, 1), (2, 1, 1), (1, 2, 2))
 ON_X86 = pytest.mark.skipif(assembly.this_machine() is not assembly.X86_64, reason="reads the assembly of x86-64")
@@ -78,7 +80,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     types = {"list_events": (Numbers(),), "fire": (Numbers(np.float32, np.float32),)}
     monkeypatch.setattr(addition_only, "addition_only", lambda result, told: whole(result, types, told))
     monkeypatch.setattr(linear, "linear_complexity", lambda told: growth(*SIZES, told))
-    monkeypatch.setattr(masking, "masks_and_adds", lambda model, told: cases(model, FEW, FEW, told))
+    monkeypatch.setattr(masking, "masks_and_adds", lambda model, told, result: cases(model, FEW, FEW, told, result))
     return monkeypatch
 
 
@@ -468,6 +470,34 @@ def test_the_attention_of_a_network_that_counts(arithmetic: str) -> None:
     assert tried.holds
 
 
+@pytest.mark.parametrize(("fraction", "rule"), [(1, "OR"), (4, "OR"), (12, "count")])
+def test_registers_decide_whether_an_attention_is_an_or(fraction: int, rule: str) -> None:
+    """A leak below 1/2 whose product with one spike is rounded up to the threshold, or not."""
+    formats = f'schema_version = 1\n[default]\nmembrane = {{ leak = "2^-1 - 2^-6", bits = 16, fraction = {fraction} }}'
+    model = model_of(WIDE, "fixed", formats=formats)
+    found = masking.masks_and_adds(model, FEW, FEW, result=model(input_of(WIDE), record=True))
+    assert found.exhaustions[0].rule == rule
+    assert found.holds
+    assert bool(Accountant(model).account(input_of(WIDE)).early_exit) == (rule == "OR")
+
+
+@pytest.mark.parametrize("threshold", [0.49, 0.51])
+def test_an_lif_must_be_an_or(monkeypatch: pytest.MonkeyPatch, threshold: float) -> None:
+    monkeypatch.setattr(attention, "ATTENTION_THRESHOLD", threshold)
+    found = masking.masks_and_adds(sizes=FEW, dvs_sizes=FEW).exhaustions[0]
+    assert (found.neuron, found.rule, found.holds) == ("LIF", "OR", threshold < 0.5)
+
+
+@pytest.mark.parametrize("network", [WIDE, DVS])
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_the_spikes_of_a_run_are_mask_and_add(network: Network, arithmetic: str) -> None:
+    model = model_of(network, arithmetic)
+    (seen,) = masking.masks_and_adds(model, FEW, FEW, result=model(input_of(network), record=True)).recorded
+    assert seen.holds
+    assert seen.most > (8 if network is WIDE else 0)
+    assert seen.compared == (2 * seen.tokens + 1) * seen.channels * network.time_steps * network.batch
+
+
 def test_all_spikes_are_all() -> None:
     (batch,) = masking.all_spikes((1, 2, 1))
     assert batch.shape == (3, 1, 64, 2, 1)
@@ -491,3 +521,18 @@ def test_attention_that_is_not_mask_and_add_is_found(tmp_path: Path, name: str) 
     with changed_copy(tmp_path, NOT_MASK_AND_ADD[name]) as package:
         found = evidence(package, "masking").masks_and_adds(sizes=((1, 3, 1),), dvs_sizes=sizes)
         assert any(tried.wrong for tried in found.exhaustions)
+
+
+NOT_IN_A_RUN = {
+    "one word of a set": [("kernels/bitset.py", "    bits[channel >> 6] |= ONE", "    bits[0] |= ONE"), ("kernels/bitset.py", "int((bits[channel >> 6] >>", "int((bits[0] >>")],
+    "silent beyond eight tokens": [("sdsa.py", "Stream.of_counts(count, run", "Stream.of_counts(np.where(count > 8, 0, count), run")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_IN_A_RUN)
+def test_attention_that_goes_wrong_in_a_large_network_is_found(tmp_path: Path, name: str) -> None:
+    with changed_copy(tmp_path, *NOT_IN_A_RUN[name]) as package:
+        model, of = model_of(WIDE, package=package), evidence(package, "masking")
+        found = of.masks_and_adds(model, ((1, 2, 1),), ((1, 2, 1),), result=model(input_of(WIDE), record=True))
+        assert all(tried.wrong == 0 for tried in found.exhaustions)
+        assert not found.holds

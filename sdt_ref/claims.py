@@ -123,7 +123,7 @@ def _show_kernels(console: Console, found: addition_only.AdditionOnly) -> None:
     table = _table(*headings)
     for kernel in found.kernels:
         if kernel.exemption is None:
-            body = f"refuses {kernel.refused}" if kernel.refused else "adds" if kernel.agrees else "differs"
+            body = f"refuses {kernel.refused.split(':')[0]}" if kernel.refused else "adds" if kernel.agrees else "differs"
             table.add_row(_named(kernel.name, kernel.holds), *_counts(kernel), cli.plain(body))
     console.print(table)
     console.print(

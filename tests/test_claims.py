@@ -22,7 +22,7 @@ from sdt_ref import claims, kernels
 from sdt_ref import weights as weights_file
 from sdt_ref.cost.account import Accountant
 from sdt_ref.evidence import addition_only, assembly, attention, event_driven, linear, llvm_ir, masking
-from sdt_ref.evidence.addition import Addend, Multiplied, Place, addends, interpreted
+from sdt_ref.evidence.addition import Addend, Place, Refused, addends, interpreted
 from sdt_ref.evidence.exercises import EXERCISES, TYPES, Numbers
 
 from .copies import changed_copy
@@ -198,6 +198,14 @@ for name, kernel in all_kernels().items():
 FOUND_BY = ("LLVM IR", "assembly", "Python")
 Planted = tuple[str, str, str, str, str]
 
+THROUGH_A_POINTER = """import ctypes, ctypes.util
+        address = ctypes.cast(ctypes.CDLL(ctypes.util.find_library("m")).fmaf, ctypes.c_void_p).value
+        single, first, totals = ir.FloatType(), ir.IntType(32)(0), []
+        fused = builder.inttoptr(INDEX(address), ir.FunctionType(single, [single] * 3).as_pointer())
+        for total, row in zip(sums, loaded, strict=True):
+            numbers = builder.extract_element(row, first), single(1.0), builder.extract_element(total, first)
+            totals.append(builder.insert_element(builder.fadd(total, row), builder.call(fused, numbers), first))"""
+
 # name: (kernel, file, what stands there, what somebody writes, where it must be found)
 PLANTED: dict[str, Planted] = {
     "spike times weight": ("add_rows", "vector.py", "totals = [add(total, row) for", "totals = [add(total, builder.fmul(total, row)) for", "LLVM IR, assembly"),
@@ -219,6 +227,12 @@ PLANTED: dict[str, Planted] = {
     "scaled event": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] * b_channels[0]", "LLVM IR, Python"),
     "scaled count": ("sum_tokens", "attention.py", "sums[pair, channels[e]] += 1", "sums[pair, channels[e]] *= 3", "LLVM IR, Python"),
     "scaled sum of a checked layer": ("add_rows_checked", "whole.py", "total = current[p, t, at + i, o] + panels", "total = current[p, t, at + i, o] * panels", "LLVM IR, Python"),
+    "halved weights": ("add_rows_checked", "whole.py", "+ panels[p, weight, o]", "+ (panels[p, weight, o] >> 1)", "LLVM IR, Python"),
+    "halved channel": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] >> 1", "LLVM IR, Python"),
+    "halved channel, by way of an int": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = int(a_channels[e]) >> 1", "LLVM IR"),
+    "a bit more in a channel": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] | 4", "Python"),
+    "an operation that no addend has": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = -(-a_channels[e])", "Python"),
+    "fused, through a pointer": ("add_rows", "vector.py", "totals = [add(total, row) for total, row in zip(sums, loaded, strict=True)]", THROUGH_A_POINTER, "LLVM IR"),
     "an exempt kernel multiplies registers": ("settle", "whole.py", "return b.ashr(b.add(y, add), right)", "return b.ashr(b.mul(y, add), right)", "LLVM IR, assembly, Python"),
     "an exempt kernel does not multiply": ("conv3x3_analog", "vector.py", "product = builder.fmul(value, weights.load(element, k))", "product = weights.load(element, k)", "Python"),
 }  # fmt: skip
@@ -244,7 +258,7 @@ def test_a_planted_multiplication_is_found(tmp_path: Path, name: str) -> None:
     in_ir = (
         code.ir.on_data
         if found.exemption is None
-        else [line for line in code.ir.on_data if addition_only.operation(line) != "shl"]
+        else [line for line in code.ir.on_data if addition_only.operation(line) not in ("shl", "ashr")]
     )
     assert bool(in_ir) == ("LLVM IR" in where)
     if code.machine is not None:
@@ -389,11 +403,12 @@ def test_the_kernels_add_only_on_other_processors(compiled: dict[str, str], mach
 @pytest.mark.parametrize("operation", [
     lambda x: x * 2, lambda x: 2 * x, lambda x: np.float32(2) * x, lambda x: x / 2, lambda x: 1 / x, lambda x: x // 2, lambda x: 7 // x,
     lambda x: x % 2, lambda x: divmod(x, 2), lambda x: x**2, lambda x: x << 1, lambda x: 1 << x, lambda x: x @ x,
+    lambda x: x | 1, lambda x: 1 ^ x, lambda x: ~x, lambda x: 64 >> x, lambda x: Addend(x >> 1),
     lambda x: np.array([1, 2]) * x, lambda x: addends(np.arange(3)) * x, lambda x: np.dot(addends(np.arange(3)), addends(np.arange(3))),
 ])  # fmt: skip
 def test_an_addend_cannot_be_multiplied(operation: Callable[[Any], Any]) -> None:
     for number in (Addend(3), Place(3)):
-        with pytest.raises(Multiplied):
+        with pytest.raises(Refused):
             operation(number)
 
 

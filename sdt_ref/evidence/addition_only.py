@@ -18,23 +18,24 @@ from ..errors import ConfigError
 from ..kernels.policy import config
 from ..result import Result
 from . import assembly, llvm_ir
-from .addition import Multiplied, interpreted, plain
+from .addition import Refused, interpreted, plain
 from .exercises import EXERCISES, TYPES, Arguments, Numbers
 
 
 @dataclass(frozen=True)
 class Exemption:
-    """Why a kernel may multiply, and with which LLVM instructions; none of these kernels reads spikes."""
+    """Why a kernel may multiply, with which LLVM instructions and Python operator; none of these reads spikes."""
 
     why: str
     instructions: tuple[str, ...]
+    operator: str
 
 
 EXEMPT = {
-    "conv3x3_analog": Exemption("pixels x weights", ("fmul",)),
-    "fire": Exemption("the leak, x 1/tau", ("fmul", "shl")),  # a shift puts a spike into its word
-    "fire_whole": Exemption("leak, units: shifts", ("shl",)),
-    "settle": Exemption("units: shifts", ("shl",)),
+    "conv3x3_analog": Exemption("pixels x weights", ("fmul",), "*"),
+    "fire": Exemption("the leak, x 1/tau", ("fmul", "shl"), "*"),  # a shift puts a spike into its word
+    "fire_whole": Exemption("leak, units: shifts", ("shl", "ashr"), "<<"),
+    "settle": Exemption("units: shifts", ("shl", "ashr"), "<<"),
 }
 # what the engine may count as multiplications or divisions: entries of Result.counts and Result.other_counts
 COUNTED = {
@@ -104,7 +105,7 @@ class KernelEvidence:
         if self.violations or not self.codes:
             return False
         if self.exemption:
-            return bool(self.refused) and all(code.ir.on_data for code in self.codes)
+            return self.refused == self.exemption.operator and all(code.ir.on_data for code in self.codes)
         return self.agrees
 
 
@@ -203,8 +204,10 @@ def inspect(name: str, kernel: Any, types: tuple[Numbers, ...], is_kernel: Calla
     try:
         body = interpreted(kernel)
         adding = [_run(body, arguments) for arguments in EXERCISES[name](Numbers(only_add=True))]
-    except Multiplied as error:
+    except Refused as error:
         refused = str(error)
+    except Exception as error:  # whatever it wants of these numbers that they lack
+        refused = f"{type(error).__name__}: {error}"
     return KernelEvidence(name, EXEMPT.get(name), codes, refused, adding == results)
 
 

@@ -109,6 +109,13 @@ def _show_layers(console: Console, found: event_driven.EventDriven) -> None:
         f"{right} of {len(pairs)} counts are the spikes times the outputs that each reaches, "
         "counted apart on dense tensors"
     )
+    console.print("\n[dim]what the Python bodies read of their arrays; expected: a row of weights for each addition[/]")
+    table = _table("kernel", "spikes", "window", "weights", "expected", "outputs", "expected", "biases", "expected")
+    for seen in found.reads:
+        pairs_of = zip(seen.read, seen.expected, strict=True)
+        numbers = seen.spikes, seen.window, *(number for pair in pairs_of for number in pair)
+        table.add_row(_named(seen.kernel, seen.holds), *(f"{number:,}" for number in numbers))
+    console.print(table)
     console.print(
         f"with all neurons of the network silenced: {found.silenced:,} additions in all layers that read neurons"
     )
@@ -123,7 +130,8 @@ def _show_kernels(console: Console, found: addition_only.AdditionOnly) -> None:
     table = _table(*headings)
     for kernel in found.kernels:
         if kernel.exemption is None:
-            body = f"refuses {kernel.refused.split(':')[0]}" if kernel.refused else "adds" if kernel.agrees else "differs"
+            refused = kernel.refused.partition(":")[0]  # of an error, its type
+            body = f"refuses {refused}" if refused else "adds" if kernel.agrees else "differs"
             table.add_row(_named(kernel.name, kernel.holds), *_counts(kernel), cli.plain(body))
     console.print(table)
     console.print(
@@ -188,7 +196,10 @@ def _show_growths(console: Console, found: linear.LinearComplexity) -> None:
         slopes = [f"{growth.slope(what):g}" for what in ("spikes", "additions", "reads", "softmax")]
         table.add_row(_named("slope, log over log", growth.holds), *slopes)
         console.print(table)
-    console.print("[dim]list reads: entries of event lists that both masks and the sum read, noticed by the lists[/]")
+    console.print(
+        "[dim]list reads: entries of the tokens' event lists that the engine's own attention reads, noticed by the\n"
+        "lists as its kernels run in Python; the mask's own list is read once, however many tokens there are[/]"
+    )
 
 
 def _show_exhaustions(console: Console, found: masking.MaskAndAdd) -> None:

@@ -161,6 +161,8 @@ NOT_EVENT_DRIVEN = {
     "one too many": ("synapse.py", "per_step(widths @ sum(added))", "per_step(widths @ sum(added) + 1)"),
     "counted per list": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += e > begin"),
     "more with fewer": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += (e - begin) * (n_inputs - (e - begin))"),
+    "dense work, not counted": ("kernels/accumulate.py", "                            begin = e\n", "                            begin = e\n                            for _ in range(n_inputs):\n                                copy_panel(current, place, current, place)\n"),
+    "a row read twice": ("kernels/whole.py", "weight = tap * n_inputs + channels[e]", "weight = tap * n_inputs + channels[e] + 0 * int(panels[p, 0, 0])"),
     "wrong layer's spikes": ("wiring.py", 'pooled_behind=config.dvs_mode, hook=f"{hook}_x_after_qkv")', 'pooled_behind=config.dvs_mode, hook=f"{hook}_q_lif")'),
 }  # fmt: skip
 
@@ -448,6 +450,9 @@ def test_the_patterns_keep_their_rate_and_costs_are_literal() -> None:
 NOT_LINEAR = {
     "pairs of tokens counted": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step() * kv.n_tokens"),
     "all neurons counted": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step() + 5"),
+    "all tokens again for each one": ("sdsa.py", "        kv = intersect(k, v, run, self.kv)", "        for _ in range(k.n_tokens):\n            intersect(k, v, Run(run.time_steps, 1), self.kv)\n        kv = intersect(k, v, run, self.kv)"),
+    "the mask read by each token": ("kernels/attention.py", "        if i == 0 or row % rows_per_b == 0:", "        if True:"),
+    "pairs of tokens, in NumPy": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step()\n        for _ in range(k.n_tokens):\n            np.add(k.channels, 0)"),
     "pairs of tokens visited": ("kernels/attention.py", "            sums[pair, channels[e]] += 1", "            for _ in range(n_tokens):\n                sums[pair, channels[e]] += 1"),
     "pairs of channels visited": ("kernels/attention.py", "            common[n_events] = a_channels[e]", "            for _ in range(a_offsets[row], a_offsets[row + 1]):\n                common[n_events] = a_channels[e]"),
 }  # fmt: skip

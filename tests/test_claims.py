@@ -1,5 +1,6 @@
 """Four claims, each with its evidence; and each check goes red on a planted fault."""
 
+import ast
 import dataclasses
 import importlib
 import json
@@ -21,7 +22,7 @@ import sdt_ref
 from sdt_ref import claims, kernels
 from sdt_ref import weights as weights_file
 from sdt_ref.cost.account import Accountant
-from sdt_ref.evidence import addition_only, assembly, attention, event_driven, linear, llvm_ir, masking
+from sdt_ref.evidence import addition_only, assembly, attention, between, event_driven, linear, llvm_ir, masking
 from sdt_ref.evidence.addition import Addend, Place, Refused, addends, interpreted
 from sdt_ref.evidence.exercises import EXERCISES, TYPES, Numbers
 
@@ -78,21 +79,24 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The command with less to compile and fewer sizes."""
     whole, growth, cases = addition_only.addition_only, linear.linear_complexity, masking.masks_and_adds
     types = {"list_events": (Numbers(),), "fire": (Numbers(np.float32, np.float32),)}
-    monkeypatch.setattr(addition_only, "addition_only", lambda result, told: whole(result, types, told))
+    monkeypatch.setattr(
+        addition_only, "addition_only", lambda result, told, expected: whole(result, types, told, expected)
+    )
     monkeypatch.setattr(linear, "linear_complexity", lambda told: growth(*SIZES, told))
     monkeypatch.setattr(masking, "masks_and_adds", lambda model, told, result: cases(model, FEW, FEW, told, result))
     return monkeypatch
 
 
-def test_the_evidence_can_be_read(quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    quick.setenv("COLUMNS", "80")
+@pytest.mark.parametrize("columns", ["80", "20"])
+def test_the_evidence_can_be_read(quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str) -> None:
+    quick.setenv("COLUMNS", columns)
     assert claims.main([]) == 0
     screen = capsys.readouterr().out
     assert "cat.jpg, the sample photo, at 32x32, float32, 4 time steps" in screen
     assert re.search(r"MS_SPS_proj_conv1 +16,571 +9,221,888 +[\d,]+ +[\d,]+ +[\d,]+ +0\n", screen)
     assert "silenced: 0 additions" in screen
     assert re.search(r"list_events +\d+ +\d+ +0 ", screen)
-    assert re.search(r"the leak of the neurons +2,165,760\n", screen)
+    assert re.search(r"the leak of the neurons +2,165,760 +2,165,760\n", screen)
     assert re.search(r"slope, log over log +1 +1 +1 +2\n", screen)
     assert screen.count("   holds\n") == 4
     assert screen.endswith("All four claims hold.\n")
@@ -287,6 +291,65 @@ def test_an_operation_that_nothing_exempts_is_found() -> None:
     assert not addition_only.addition_only(result, {}).holds
 
 
+@pytest.mark.parametrize("network", [SMALL, DVS])
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_what_multiplies_is_counted_as_the_shapes_say(network: Network, arithmetic: str) -> None:
+    model, x = model_of(network, arithmetic), input_of(network)
+    result = model(x, record=True)
+    found = addition_only.addition_only(result, {}, expected=addition_only.expected_counts(model, x, result))
+    assert found.holds
+    assert found.counted == found.expected
+    assert len(found.counted) == (0 if arithmetic == "fixed" else 4)
+
+
+NOT_COUNTED = {
+    "leak": ("neuron.py", "ac=updates, mac=updates)", "ac=updates)"),
+    "token_mean": ("head.py", "ac=B * H * W * u.n_channels, mac=divisions)", "ac=B * H * W * u.n_channels)"),
+    "time_mean": ("head.py", "0 if whole else total.size", "0"),
+    "MS_SPS_proj_conv": ("encoder.py", "widths @ sum(taps) * inputs", "widths @ sum(taps)"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_COUNTED)
+def test_a_product_that_is_not_counted_is_found(tmp_path: Path, name: str) -> None:
+    with changed_copy(tmp_path, NOT_COUNTED[name]) as package:
+        model, x, of = model_of(SMALL, package=package), input_of(SMALL), evidence(package, "addition_only")
+        result = model(x, record=True)
+        found = of.AdditionOnly(None, (), (), of.counted_products(result), of.expected_counts(model, x, result))
+        assert found.counted.get(name) != found.expected[name]
+        assert not found.holds
+
+
+BETWEEN = {
+    "a dense product of spikes and weights": ("synapse.py", "        cursors = np.empty(steps * size, np.int64)\n", "        cursors = np.empty(steps * size, np.int64)\n        dense = np.einsum('rc,co->ro', events.to_dense().reshape(-1, synapse.n_inputs), synapse.layer().weight)\n", "np.einsum"),
+    "a product by operator": ("current.py", "+= residual.panels[:, :, first : first + count]", "+= 1 * residual.panels[:, :, first : first + count]", "1 * residual.panels[:, :, first:first + count]"),
+    "in place": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step()\n        summed *= 1", "summed *= 1"),
+    "a name inside a listed product": ("synapse.py", "widths @ sum(added)", "widths @ np.multiply(1, sum(added))", "np.multiply"),
+    "a name of its own": ("mlp.py", "from .current import", "from operator import mul\n\nfrom .current import", "import mul"),
+    "another library": ("masking.py", "import numpy as np\n", "import numpy as np\nimport scipy.signal\n", "import scipy.signal"),
+    "a mean": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step()\n        summed.mean()", "summed.mean()"),
+    "a shift": ("masking.py", "return sums.reshape(T, B, -1)", "return sums.reshape(T, B, -1) << 0", "sums.reshape(T, B, -1) << 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_a_product_between_the_kernels_is_found(tmp_path: Path, name: str) -> None:
+    *change, found = BETWEEN[name]
+    with changed_copy(tmp_path, (change[0], change[1], change[2])) as package:
+        read = {each.module: each for each in evidence(package, "between").between_kernels()}
+    assert not read[change[0].removesuffix(".py")].holds
+    assert any(text.endswith(f": {found}") for text in read[change[0].removesuffix(".py")].found)
+
+
+def test_every_product_that_may_stand_between_the_kernels_stands_there() -> None:
+    assert all(each.holds for each in between.between_kernels())
+    for name, listed in between.MODULES.items():
+        there = {
+            text for _, text in between._products(ast.parse((Path(sdt_ref.__file__).parent / f"{name}.py").read_text()))
+        }
+        assert there == {text for texts in listed.values() for text in texts}
+
+
 def test_what_multiplies_is_shown(
     tmp_path: Path, quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,7 +358,7 @@ def test_what_multiplies_is_shown(
     ) as package:
         of = evidence(package, "exercises").Numbers
         found = evidence(package, "addition_only").addition_only(exercised={"pool3x3": (of(),)})
-    quick.setattr(addition_only, "addition_only", lambda result, told: found)
+    quick.setattr(addition_only, "addition_only", lambda result, told, expected: found)
     assert claims.main([]) == 1
     screen = capsys.readouterr().out
     assert re.search(r"pool3x3 FAILS .* refuses \*\n", screen)

@@ -149,8 +149,8 @@ def _show_kernels(console: cli.Screen, found: addition_only.AdditionOnly) -> Non
     read, allowed = (sum(getattr(each, name) for each in found.modules) for name in ("lines", "allowed"))
     others = [(each.module, text) for each in found.modules for text in each.found]
     console.print(
-        f"\nPython between the kernels, {read:,} lines ({', '.join(each.module for each in found.modules)}):\n"
-        f"{allowed} products of sizes and of counts, each listed word for word; {len(others)} others"
+        f"\nPython between the kernels ({', '.join(each.module for each in found.modules)}):\n"
+        f"in {read:,} lines {allowed} products of sizes and of counts, each listed word for word; {len(others)} others"
     )
     for module, text in others:
         console.print(f"   [red]{module}.py, {cli.plain(text)}[/]")
@@ -209,7 +209,7 @@ def _show_growths(console: cli.Screen, found: linear.LinearComplexity) -> None:
         console.print_whole(table)
     console.print(
         "[dim]list reads: entries of the tokens' event lists that the engine's own attention reads, noticed\n"
-        "by the lists as its kernels run in Python; the mask's own list is read once, for any number of tokens[/]"
+        "by the lists as its kernels run in Python; the mask's own list is read once, whatever the tokens[/]"
     )
 
 

@@ -31,7 +31,7 @@ from ..wiring import counted_as, wiring
 from .noticing import Reads, kernels_replaced, reading
 
 SHAPE = 2, 1, 12, 3, 3  # T, B, C, H, W of the spikes that kernels read in Python
-RATES = 0.5, 0.1, 0.0
+RATES = 0.5, 0.0
 ADDING = {"add_rows": (8, 11, 9), "add_rows_checked": (9, 14, 10)}  # places of weights, outputs and biases
 KEPT = (1.0, 0.75, 0.5, 0.25, 0.0)  # shares of the spikes; each subset lies within the one before
 
@@ -132,7 +132,7 @@ def event_driven(
 
 
 def _kernel_reads(told: Callable[[str], None], seed: int) -> Iterator[KernelReads]:
-    """Let the kernels that add run in Python, on many spikes, on few, and on none."""
+    """Let the kernels that add run in Python, on many spikes and on none."""
     rng = np.random.default_rng(seed)
     T, B, C, H, W = SHAPE
     for name, places in ADDING.items():

@@ -83,7 +83,7 @@ def _show(console: cli.Screen, maps: Sequence[AttentionMap], steps: Sequence[int
                 *(f"{q:,}", f"{passed:,}", f"{passed / q:.1%}" if q else ""),
                 f"{seen.tokens[t]:,} of {seen.passing[t].size:,}",
             )
-    console.print(table)
+    console.print_whole(table)
     console.print(
         "[dim]K AND V: spikes that both have, over all tokens; they choose the channels that pass, for every token\n"
         "pass: Q spikes in those channels; tokens: those that have any[/]"

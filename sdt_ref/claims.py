@@ -8,7 +8,6 @@ from importlib.resources import as_file, files
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from . import cli
@@ -38,13 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, x = _sample(model.preprocessing.at(options.size), model)
     screen = cli.Screen(stderr=True)
     with cli.kernels_loading(screen):
-        result = model(x)
+        result = model(x, record=True)
     with cli.working(screen, "checking") as told:
+        expected = addition_only.expected_counts(model, x, result)
         evidence = {
             "event_driven": event_driven.event_driven(model, x, told),
-            "addition_only": addition_only.addition_only(result, told=told),
+            "addition_only": addition_only.addition_only(result, told=told, expected=expected),
             "linear": linear.linear_complexity(told=told),
-            "masking": masking.masks_and_adds(model, told=told),
+            "masking": masking.masks_and_adds(model, told=told, result=result),
         }
     with cli.showing():
         if options.json:
@@ -72,7 +72,7 @@ def _all_hold(evidence: dict[str, Any]) -> bool:
 def _show(about: str, evidence: dict[str, Any]) -> None:
     console = cli.Screen()
     console.print(f"{cli.plain(about)}\n")
-    show: dict[str, Callable[[Console, Any], None]] = {
+    show: dict[str, Callable[[cli.Screen, Any], None]] = {
         "event_driven": _show_layers,
         "addition_only": _show_kernels,
         "linear": _show_growths,
@@ -97,24 +97,31 @@ def _named(name: str, holds: bool) -> str:
     return cli.plain(name) if holds else f"[red]{cli.plain(name)} FAILS[/]"
 
 
-def _show_layers(console: Console, found: event_driven.EventDriven) -> None:
+def _show_layers(console: cli.Screen, found: event_driven.EventDriven) -> None:
     console.print("[dim]additions of each layer on the spikes that it read, on fewer and fewer of them, on none[/]")
     table = _table("layer", "spikes", *(f"{share:.0%}" for share in event_driven.KEPT))
     for layer in found.layers:
         table.add_row(_named(layer.layer, layer.holds), f"{layer.events[0]:,}", *(f"{ac:,}" for ac in layer.ac))
-    console.print(table)
+    console.print_whole(table)
     pairs = [pair for layer in found.layers for pair in zip(layer.ac, layer.reached, strict=True)]
     right = sum(ac == reached for ac, reached in pairs)
     console.print(
         f"{right} of {len(pairs)} counts are the spikes times the outputs that each reaches, "
         "counted apart on dense tensors"
     )
+    console.print("\n[dim]what the Python bodies read of their arrays; expected: a row of weights for each addition[/]")
+    table = _table("kernel", "spikes", "window", "weights", "expected", "outputs", "expected", "biases", "expected")
+    for seen in found.reads:
+        pairs_of = zip(seen.read, seen.expected, strict=True)
+        numbers = seen.spikes, seen.window, *(number for pair in pairs_of for number in pair)
+        table.add_row(_named(seen.kernel, seen.holds), *(f"{number:,}" for number in numbers))
+    console.print_whole(table)
     console.print(
         f"with all neurons of the network silenced: {found.silenced:,} additions in all layers that read neurons"
     )
 
 
-def _show_kernels(console: Console, found: addition_only.AdditionOnly) -> None:
+def _show_kernels(console: cli.Screen, found: addition_only.AdditionOnly) -> None:
     console.print(
         "[dim]instructions read, for all types of numbers, and multiplications; other: addresses, loop bounds[/]"
     )
@@ -123,9 +130,10 @@ def _show_kernels(console: Console, found: addition_only.AdditionOnly) -> None:
     table = _table(*headings)
     for kernel in found.kernels:
         if kernel.exemption is None:
-            body = f"refuses {kernel.refused}" if kernel.refused else "adds" if kernel.agrees else "differs"
+            refused = kernel.refused.partition(":")[0]  # of an error, its type
+            body = f"refuses {refused}" if refused else "adds" if kernel.agrees else "differs"
             table.add_row(_named(kernel.name, kernel.holds), *_counts(kernel), cli.plain(body))
-    console.print(table)
+    console.print_whole(table)
     console.print(
         "[dim]Python: its body ran on numbers that have addition and no multiplication, to the same results[/]"
     )
@@ -138,6 +146,14 @@ def _show_kernels(console: Console, found: addition_only.AdditionOnly) -> None:
         console.print(f"   [red]kernel {cli.plain(name)} is not inspected: sdt_ref/evidence/exercises.py lacks it[/]")
     if found.architecture is None:
         console.print("[bold yellow]The assembly was NOT read: there is no reader for this machine's.[/]")
+    read, allowed = (sum(getattr(each, name) for each in found.modules) for name in ("lines", "allowed"))
+    others = [(each.module, text) for each in found.modules for text in each.found]
+    console.print(
+        f"\nPython between the kernels ({', '.join(each.module for each in found.modules)}):\n"
+        f"in {read:,} lines {allowed} products of sizes and of counts, each listed word for word; {len(others)} others"
+    )
+    for module, text in others:
+        console.print(f"   [red]{module}.py, {cli.plain(text)}[/]")
     console.print("\nexempt by name, and seen to multiply or shift (Python: what those numbers refused):")
     table = _table("kernel", "why", "in LLVM IR", f"in {machine}", "Python", left=5)
     for kernel in found.kernels:
@@ -146,12 +162,15 @@ def _show_kernels(console: Console, found: addition_only.AdditionOnly) -> None:
             compiled = [line for code in kernel.codes if code.machine is not None for line in code.machine.on_data]
             name = _named(kernel.name, kernel.holds)
             table.add_row(name, kernel.exemption.why, _by_kind(ir), _by_kind(compiled), cli.plain(kernel.refused))
-    console.print(table)
-    table = _table("multiplications and divisions of the whole run", "counted")
-    for name, counted in found.counted.items():
-        table.add_row(addition_only.COUNTED.get(name, f"[red]{cli.plain(name)} FAILS[/]"), f"{counted:,}")
-    table.add_row("all else", "0")
-    console.print(table)
+    console.print_whole(table)
+    expected = found.counted if found.expected is None else found.expected
+    table = _table("multiplications and divisions of the whole run", "counted", "by the shapes")
+    for name in {**found.counted, **expected}:
+        counts = found.counted.get(name, 0), expected.get(name, 0)
+        right = name in addition_only.COUNTED and counts[0] == counts[1]
+        table.add_row(_named(addition_only.COUNTED.get(name, name), right), *(f"{number:,}" for number in counts))
+    table.add_row("all else", "0", "0")
+    console.print_whole(table)
 
 
 def _by_kind(instructions: list[str]) -> str:
@@ -174,7 +193,7 @@ def _counts(kernel: addition_only.KernelEvidence) -> tuple[str, ...]:
     return str(len(codes)), *totals
 
 
-def _show_growths(console: Console, found: linear.LinearComplexity) -> None:
+def _show_growths(console: cli.Screen, found: linear.LinearComplexity) -> None:
     console.print(
         f"[dim]one attention, one time step, {found.firing_rate:.0%} of Q, K and V spike in one repeated pattern[/]"
     )
@@ -187,17 +206,20 @@ def _show_growths(console: Console, found: linear.LinearComplexity) -> None:
             table.add_row(f"{getattr(cost, growth.of):,}", *(f"{number:,}" for number in numbers))
         slopes = [f"{growth.slope(what):g}" for what in ("spikes", "additions", "reads", "softmax")]
         table.add_row(_named("slope, log over log", growth.holds), *slopes)
-        console.print(table)
-    console.print("[dim]list reads: entries of event lists that both masks and the sum read, noticed by the lists[/]")
+        console.print_whole(table)
+    console.print(
+        "[dim]list reads: entries of the tokens' event lists that the engine's own attention reads, noticed\n"
+        "by the lists as its kernels run in Python; the mask's own list is read once, whatever the tokens[/]"
+    )
 
 
-def _show_exhaustions(console: Console, found: masking.MaskAndAdd) -> None:
+def _show_exhaustions(console: cli.Screen, found: masking.MaskAndAdd) -> None:
     console.print("[dim]every Q, K and V of small sizes, against Boolean tensors[/]")
     table = _table("attention's neuron", "rule", "cases", "not by the rule", "unlike an OR", left=2)
     for tried in found.exhaustions:
         numbers = f"{tried.cases:,}", f"{tried.wrong:,}", f"{tried.unlike_or:,}"
         table.add_row(_named(tried.neuron, tried.holds), tried.rule, *numbers)
-    console.print(table)
+    console.print_whole(table)
     for sizes, where in ((masking.SIZES, "sizes"), (masking.DVS_SIZES, "in dvs mode")):
         console.print(f"[dim]{where}: {', '.join(f'T={T} N={N} C={C}' for T, N, C in sizes)}[/]")
     for tried in found.exhaustions:
@@ -207,6 +229,13 @@ def _show_exhaustions(console: Console, found: masking.MaskAndAdd) -> None:
                 f"a witness, {tried.neuron}: K AND V at {counts} tokens in steps 0, 1, ...; "
                 f"an OR says {by_or}, the neuron {by_neuron}"
             )
+    if found.recorded:
+        console.print("\n[dim]K AND V, the mask, and Q AND the mask in the run, against Boolean tensors[/]")
+        table = _table("attention", "tokens", "channels", "spikes of Q, K, V", "most in a sum", "compared", "unlike")
+        for seen in found.recorded:
+            counted = seen.tokens, seen.channels, seen.spikes, seen.most, seen.compared, seen.wrong
+            table.add_row(_named(f"block {seen.block}", seen.holds), *(f"{number:,}" for number in counted))
+        console.print_whole(table)
 
 
 def _as_json(found: Any) -> dict[str, Any]:
@@ -234,7 +263,9 @@ def _as_json(found: Any) -> dict[str, Any]:
             for kernel in found.kernels
         ]
         rest = {"architecture": found.architecture, "unknown": list(found.unknown), "counted": dict(found.counted)}
-        return {"holds": found.holds, **rest, "kernels": kernels}
+        expected = None if found.expected is None else dict(found.expected)
+        modules = [{"holds": each.holds, **dataclasses.asdict(each)} for each in found.modules]
+        return {"holds": found.holds, **rest, "expected": expected, "modules": modules, "kernels": kernels}
     return {"holds": found.holds, **dataclasses.asdict(found)}
 
 

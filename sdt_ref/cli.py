@@ -18,6 +18,8 @@ from .errors import ConfigError, SdtError
 from .kernels.policy import cache_folder
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from .model import SpikeDrivenTransformer
 
 
@@ -62,6 +64,14 @@ class Screen(Console):
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
         self.width = max(self.width, NARROWEST)
+
+    def print_whole(self, table: "Table") -> None:
+        """Print a table whole: in a window that is too narrow its lines wrap, and no number is cut off."""
+        given = self.width
+        needed = table.__rich_measure__(self, self.options.update(max_width=10_000)).maximum
+        self.width = max(given, needed)
+        self.print(table)
+        self.width = given
 
     def on_broken_pipe(self) -> None:
         """Let `showing` or `guarded` end the output; of messages and bars nobody misses any."""

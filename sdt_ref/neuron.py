@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from . import kernels
-from .current import Current, n_panels, out_of_panels, positions, scratch_shape, tile_size
+from .current import Current, Stream, n_panels, out_of_panels, positions, scratch_shape, tile_size
 from .events import CHANNEL, OFFSET, SpikeEvents, Tile
 from .folding import NeuronParameters
 from .quantising import WholeNeuron
-from .registers import WIDE, Register, leak_steps, wider_by
+from .registers import WIDE, Fraction, Register, leak_steps, wider_by
 from .run import Run
 
 Step = Callable[[np.ndarray, int, slice, np.ndarray], None]
@@ -179,3 +179,16 @@ class FixedPoint:
         run.count_other("register", module, shifts=n * moved)
         run.count_other("leak", module, ac=updates * (1 + len(terms)), shifts=updates * sum(k > 0 for _, k in terms))
         run.count_overflows(f"{module}.membrane", np.sum(beyond, axis=0))
+
+
+def is_or(parameters: NeuronParameters, tokens: int = 1) -> bool:
+    """Whether an attention's neurons fire exactly where the count over so many tokens is not zero, and so are an OR.
+
+    They are stepped once on every count, in their own arithmetic: with its registers and its rounding.
+    """
+    counts = np.arange(tokens + 1)[None, :, None]  # [T, B, C]
+    whole = Fraction.uniform(0, 1) if isinstance(parameters, WholeNeuron) else None
+    nothing = np.zeros(0, np.result_type(parameters.threshold))  # only the type of a stream is asked for
+    like = Stream(counts.shape[:2], 1, nothing, whole)
+    fired = Neuron("", parameters)(Stream.of_counts(counts, tokens, like), Run(1, 1))
+    return np.array_equal(np.diff(fired.offsets), counts.ravel() > 0)

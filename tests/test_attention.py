@@ -112,6 +112,17 @@ def test_json_alone_says_all(capsys: Capture) -> None:
                 assert step[name] == getattr(seen, name)[t]
 
 
+@pytest.mark.parametrize("columns", ["20", "60"])
+def test_no_number_is_cut_off_in_a_narrow_window(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert attention.main(["--size", "128", "--steps", "1", "--blocks", "0"]) == 0
+    screen = capsys.readouterr().out
+    assert "…" not in screen
+    assert "of 1,024" in screen
+
+
 def test_blocks_and_steps_are_chosen(capsys: Capture) -> None:
     assert attention.main(["--json", "--blocks", "1", "--steps", "2-3,0"]) == 0
     chosen = json.loads(capsys.readouterr().out)["blocks"]

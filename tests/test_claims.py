@@ -1,5 +1,6 @@
 """Four claims, each with its evidence; and each check goes red on a planted fault."""
 
+import ast
 import dataclasses
 import importlib
 import json
@@ -20,8 +21,9 @@ import pytest
 import sdt_ref
 from sdt_ref import claims, kernels
 from sdt_ref import weights as weights_file
-from sdt_ref.evidence import addition_only, assembly, event_driven, linear, llvm_ir, masking
-from sdt_ref.evidence.addition import Addend, Multiplied, Place, addends, interpreted
+from sdt_ref.cost.account import Accountant
+from sdt_ref.evidence import addition_only, assembly, attention, between, event_driven, linear, llvm_ir, masking
+from sdt_ref.evidence.addition import Addend, Place, Refused, addends, interpreted
 from sdt_ref.evidence.exercises import EXERCISES, TYPES, Numbers
 
 from .copies import changed_copy
@@ -29,6 +31,7 @@ from .networks import Network, input_of, model_of, weights_of
 
 SMALL = Network(dim=16, hidden=8, time_steps=2, height=4, width=4, pooling_stat="0101", batch=1)
 DVS = Network(dim=16, hidden=8, time_steps=2, height=4, width=4, pooling_stat="0000", batch=1, dvs_mode=True, num_heads=2, frames=True, in_channels=2)  # fmt: skip
+WIDE = Network(dim=128, hidden=8, time_steps=2, height=4, width=4, pooling_stat="0000", batch=1, drive=1.0)
 SIZES = (16, 32, 64), (32, 64, 128)
 FEW = ((1, 2, 1), (2, 1, 1), (1, 2, 2))
 ON_X86 = pytest.mark.skipif(assembly.this_machine() is not assembly.X86_64, reason="reads the assembly of x86-64")
@@ -76,21 +79,24 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The command with less to compile and fewer sizes."""
     whole, growth, cases = addition_only.addition_only, linear.linear_complexity, masking.masks_and_adds
     types = {"list_events": (Numbers(),), "fire": (Numbers(np.float32, np.float32),)}
-    monkeypatch.setattr(addition_only, "addition_only", lambda result, told: whole(result, types, told))
+    monkeypatch.setattr(
+        addition_only, "addition_only", lambda result, told, expected: whole(result, types, told, expected)
+    )
     monkeypatch.setattr(linear, "linear_complexity", lambda told: growth(*SIZES, told))
-    monkeypatch.setattr(masking, "masks_and_adds", lambda model, told: cases(model, FEW, FEW, told))
+    monkeypatch.setattr(masking, "masks_and_adds", lambda model, told, result: cases(model, FEW, FEW, told, result))
     return monkeypatch
 
 
-def test_the_evidence_can_be_read(quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    quick.setenv("COLUMNS", "80")
+@pytest.mark.parametrize("columns", ["80", "20"])
+def test_the_evidence_can_be_read(quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str) -> None:
+    quick.setenv("COLUMNS", columns)
     assert claims.main([]) == 0
     screen = capsys.readouterr().out
     assert "cat.jpg, the sample photo, at 32x32, float32, 4 time steps" in screen
     assert re.search(r"MS_SPS_proj_conv1 +16,571 +9,221,888 +[\d,]+ +[\d,]+ +[\d,]+ +0\n", screen)
     assert "silenced: 0 additions" in screen
     assert re.search(r"list_events +\d+ +\d+ +0 ", screen)
-    assert re.search(r"the leak of the neurons +2,165,760\n", screen)
+    assert re.search(r"the leak of the neurons +2,165,760 +2,165,760\n", screen)
     assert re.search(r"slope, log over log +1 +1 +1 +2\n", screen)
     assert screen.count("   holds\n") == 4
     assert screen.endswith("All four claims hold.\n")
@@ -159,6 +165,8 @@ NOT_EVENT_DRIVEN = {
     "one too many": ("synapse.py", "per_step(widths @ sum(added))", "per_step(widths @ sum(added) + 1)"),
     "counted per list": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += e > begin"),
     "more with fewer": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += (e - begin) * (n_inputs - (e - begin))"),
+    "dense work, not counted": ("kernels/accumulate.py", "                            begin = e\n", "                            begin = e\n                            for _ in range(n_inputs):\n                                copy_panel(current, place, current, place)\n"),
+    "a row read twice": ("kernels/whole.py", "weight = tap * n_inputs + channels[e]", "weight = tap * n_inputs + channels[e] + 0 * int(panels[p, 0, 0])"),
     "wrong layer's spikes": ("wiring.py", 'pooled_behind=config.dvs_mode, hook=f"{hook}_x_after_qkv")', 'pooled_behind=config.dvs_mode, hook=f"{hook}_q_lif")'),
 }  # fmt: skip
 
@@ -196,6 +204,14 @@ for name, kernel in all_kernels().items():
 FOUND_BY = ("LLVM IR", "assembly", "Python")
 Planted = tuple[str, str, str, str, str]
 
+THROUGH_A_POINTER = """import ctypes, ctypes.util
+        address = ctypes.cast(ctypes.CDLL(ctypes.util.find_library("m")).fmaf, ctypes.c_void_p).value
+        single, first, totals = ir.FloatType(), ir.IntType(32)(0), []
+        fused = builder.inttoptr(INDEX(address), ir.FunctionType(single, [single] * 3).as_pointer())
+        for total, row in zip(sums, loaded, strict=True):
+            numbers = builder.extract_element(row, first), single(1.0), builder.extract_element(total, first)
+            totals.append(builder.insert_element(builder.fadd(total, row), builder.call(fused, numbers), first))"""
+
 # name: (kernel, file, what stands there, what somebody writes, where it must be found)
 PLANTED: dict[str, Planted] = {
     "spike times weight": ("add_rows", "vector.py", "totals = [add(total, row) for", "totals = [add(total, builder.fmul(total, row)) for", "LLVM IR, assembly"),
@@ -217,6 +233,12 @@ PLANTED: dict[str, Planted] = {
     "scaled event": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] * b_channels[0]", "LLVM IR, Python"),
     "scaled count": ("sum_tokens", "attention.py", "sums[pair, channels[e]] += 1", "sums[pair, channels[e]] *= 3", "LLVM IR, Python"),
     "scaled sum of a checked layer": ("add_rows_checked", "whole.py", "total = current[p, t, at + i, o] + panels", "total = current[p, t, at + i, o] * panels", "LLVM IR, Python"),
+    "halved weights": ("add_rows_checked", "whole.py", "+ panels[p, weight, o]", "+ (panels[p, weight, o] >> 1)", "LLVM IR, Python"),
+    "halved channel": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] >> 1", "LLVM IR, Python"),
+    "halved channel, by way of an int": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = int(a_channels[e]) >> 1", "LLVM IR"),
+    "a bit more in a channel": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] | 4", "Python"),
+    "an operation that no addend has": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = -(-a_channels[e])", "Python"),
+    "fused, through a pointer": ("add_rows", "vector.py", "totals = [add(total, row) for total, row in zip(sums, loaded, strict=True)]", THROUGH_A_POINTER, "LLVM IR"),
     "an exempt kernel multiplies registers": ("settle", "whole.py", "return b.ashr(b.add(y, add), right)", "return b.ashr(b.mul(y, add), right)", "LLVM IR, assembly, Python"),
     "an exempt kernel does not multiply": ("conv3x3_analog", "vector.py", "product = builder.fmul(value, weights.load(element, k))", "product = weights.load(element, k)", "Python"),
 }  # fmt: skip
@@ -242,7 +264,7 @@ def test_a_planted_multiplication_is_found(tmp_path: Path, name: str) -> None:
     in_ir = (
         code.ir.on_data
         if found.exemption is None
-        else [line for line in code.ir.on_data if addition_only.operation(line) != "shl"]
+        else [line for line in code.ir.on_data if addition_only.operation(line) not in ("shl", "ashr")]
     )
     assert bool(in_ir) == ("LLVM IR" in where)
     if code.machine is not None:
@@ -269,6 +291,65 @@ def test_an_operation_that_nothing_exempts_is_found() -> None:
     assert not addition_only.addition_only(result, {}).holds
 
 
+@pytest.mark.parametrize("network", [SMALL, DVS])
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_what_multiplies_is_counted_as_the_shapes_say(network: Network, arithmetic: str) -> None:
+    model, x = model_of(network, arithmetic), input_of(network)
+    result = model(x, record=True)
+    found = addition_only.addition_only(result, {}, expected=addition_only.expected_counts(model, x, result))
+    assert found.holds
+    assert found.counted == found.expected
+    assert len(found.counted) == (0 if arithmetic == "fixed" else 4)
+
+
+NOT_COUNTED = {
+    "leak": ("neuron.py", "ac=updates, mac=updates)", "ac=updates)"),
+    "token_mean": ("head.py", "ac=B * H * W * u.n_channels, mac=divisions)", "ac=B * H * W * u.n_channels)"),
+    "time_mean": ("head.py", "0 if whole else total.size", "0"),
+    "MS_SPS_proj_conv": ("encoder.py", "widths @ sum(taps) * inputs", "widths @ sum(taps)"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_COUNTED)
+def test_a_product_that_is_not_counted_is_found(tmp_path: Path, name: str) -> None:
+    with changed_copy(tmp_path, NOT_COUNTED[name]) as package:
+        model, x, of = model_of(SMALL, package=package), input_of(SMALL), evidence(package, "addition_only")
+        result = model(x, record=True)
+        found = of.AdditionOnly(None, (), (), of.counted_products(result), of.expected_counts(model, x, result))
+        assert found.counted.get(name) != found.expected[name]
+        assert not found.holds
+
+
+BETWEEN = {
+    "a dense product of spikes and weights": ("synapse.py", "        cursors = np.empty(steps * size, np.int64)\n", "        cursors = np.empty(steps * size, np.int64)\n        dense = np.einsum('rc,co->ro', events.to_dense().reshape(-1, synapse.n_inputs), synapse.layer().weight)\n", "np.einsum"),
+    "a product by operator": ("current.py", "+= residual.panels[:, :, first : first + count]", "+= 1 * residual.panels[:, :, first : first + count]", "1 * residual.panels[:, :, first:first + count]"),
+    "in place": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step()\n        summed *= 1", "summed *= 1"),
+    "a name inside a listed product": ("synapse.py", "widths @ sum(added)", "widths @ np.multiply(1, sum(added))", "np.multiply"),
+    "a name of its own": ("mlp.py", "from .current import", "from operator import mul\n\nfrom .current import", "import mul"),
+    "another library": ("masking.py", "import numpy as np\n", "import numpy as np\nimport scipy.signal\n", "import scipy.signal"),
+    "a mean": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step()\n        summed.mean()", "summed.mean()"),
+    "a shift": ("masking.py", "return sums.reshape(T, B, -1)", "return sums.reshape(T, B, -1) << 0", "sums.reshape(T, B, -1) << 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_a_product_between_the_kernels_is_found(tmp_path: Path, name: str) -> None:
+    *change, found = BETWEEN[name]
+    with changed_copy(tmp_path, (change[0], change[1], change[2])) as package:
+        read = {each.module: each for each in evidence(package, "between").between_kernels()}
+    assert not read[change[0].removesuffix(".py")].holds
+    assert any(text.endswith(f": {found}") for text in read[change[0].removesuffix(".py")].found)
+
+
+def test_every_product_that_may_stand_between_the_kernels_stands_there() -> None:
+    assert all(each.holds for each in between.between_kernels())
+    for name, listed in between.MODULES.items():
+        there = {
+            text for _, text in between._products(ast.parse((Path(sdt_ref.__file__).parent / f"{name}.py").read_text()))
+        }
+        assert there == {text for texts in listed.values() for text in texts}
+
+
 def test_what_multiplies_is_shown(
     tmp_path: Path, quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,7 +358,7 @@ def test_what_multiplies_is_shown(
     ) as package:
         of = evidence(package, "exercises").Numbers
         found = evidence(package, "addition_only").addition_only(exercised={"pool3x3": (of(),)})
-    quick.setattr(addition_only, "addition_only", lambda result, told: found)
+    quick.setattr(addition_only, "addition_only", lambda result, told, expected: found)
     assert claims.main([]) == 1
     screen = capsys.readouterr().out
     assert re.search(r"pool3x3 FAILS .* refuses \*\n", screen)
@@ -387,11 +468,12 @@ def test_the_kernels_add_only_on_other_processors(compiled: dict[str, str], mach
 @pytest.mark.parametrize("operation", [
     lambda x: x * 2, lambda x: 2 * x, lambda x: np.float32(2) * x, lambda x: x / 2, lambda x: 1 / x, lambda x: x // 2, lambda x: 7 // x,
     lambda x: x % 2, lambda x: divmod(x, 2), lambda x: x**2, lambda x: x << 1, lambda x: 1 << x, lambda x: x @ x,
+    lambda x: x | 1, lambda x: 1 ^ x, lambda x: ~x, lambda x: 64 >> x, lambda x: Addend(x >> 1),
     lambda x: np.array([1, 2]) * x, lambda x: addends(np.arange(3)) * x, lambda x: np.dot(addends(np.arange(3)), addends(np.arange(3))),
 ])  # fmt: skip
 def test_an_addend_cannot_be_multiplied(operation: Callable[[Any], Any]) -> None:
     for number in (Addend(3), Place(3)):
-        with pytest.raises(Multiplied):
+        with pytest.raises(Refused):
             operation(number)
 
 
@@ -431,6 +513,9 @@ def test_the_patterns_keep_their_rate_and_costs_are_literal() -> None:
 NOT_LINEAR = {
     "pairs of tokens counted": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step() * kv.n_tokens"),
     "all neurons counted": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step() + 5"),
+    "all tokens again for each one": ("sdsa.py", "        kv = intersect(k, v, run, self.kv)", "        for _ in range(k.n_tokens):\n            intersect(k, v, Run(run.time_steps, 1), self.kv)\n        kv = intersect(k, v, run, self.kv)"),
+    "the mask read by each token": ("kernels/attention.py", "        if i == 0 or row % rows_per_b == 0:", "        if True:"),
+    "pairs of tokens, in NumPy": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step()\n        for _ in range(k.n_tokens):\n            np.add(k.channels, 0)"),
     "pairs of tokens visited": ("kernels/attention.py", "            sums[pair, channels[e]] += 1", "            for _ in range(n_tokens):\n                sums[pair, channels[e]] += 1"),
     "pairs of channels visited": ("kernels/attention.py", "            common[n_events] = a_channels[e]", "            for _ in range(a_offsets[row], a_offsets[row + 1]):\n                common[n_events] = a_channels[e]"),
 }  # fmt: skip
@@ -468,6 +553,34 @@ def test_the_attention_of_a_network_that_counts(arithmetic: str) -> None:
     assert tried.holds
 
 
+@pytest.mark.parametrize(("fraction", "rule"), [(1, "OR"), (4, "OR"), (12, "count")])
+def test_registers_decide_whether_an_attention_is_an_or(fraction: int, rule: str) -> None:
+    """A leak below 1/2 whose product with one spike is rounded up to the threshold, or not."""
+    formats = f'schema_version = 1\n[default]\nmembrane = {{ leak = "2^-1 - 2^-6", bits = 16, fraction = {fraction} }}'
+    model = model_of(WIDE, "fixed", formats=formats)
+    found = masking.masks_and_adds(model, FEW, FEW, result=model(input_of(WIDE), record=True))
+    assert found.exhaustions[0].rule == rule
+    assert found.holds
+    assert bool(Accountant(model).account(input_of(WIDE)).early_exit) == (rule == "OR")
+
+
+@pytest.mark.parametrize("threshold", [0.49, 0.51])
+def test_an_lif_must_be_an_or(monkeypatch: pytest.MonkeyPatch, threshold: float) -> None:
+    monkeypatch.setattr(attention, "ATTENTION_THRESHOLD", threshold)
+    found = masking.masks_and_adds(sizes=FEW, dvs_sizes=FEW).exhaustions[0]
+    assert (found.neuron, found.rule, found.holds) == ("LIF", "OR", threshold < 0.5)
+
+
+@pytest.mark.parametrize("network", [WIDE, DVS])
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_the_spikes_of_a_run_are_mask_and_add(network: Network, arithmetic: str) -> None:
+    model = model_of(network, arithmetic)
+    (seen,) = masking.masks_and_adds(model, FEW, FEW, result=model(input_of(network), record=True)).recorded
+    assert seen.holds
+    assert seen.most > (8 if network is WIDE else 0)
+    assert seen.compared == (2 * seen.tokens + 1) * seen.channels * network.time_steps * network.batch
+
+
 def test_all_spikes_are_all() -> None:
     (batch,) = masking.all_spikes((1, 2, 1))
     assert batch.shape == (3, 1, 64, 2, 1)
@@ -491,3 +604,18 @@ def test_attention_that_is_not_mask_and_add_is_found(tmp_path: Path, name: str) 
     with changed_copy(tmp_path, NOT_MASK_AND_ADD[name]) as package:
         found = evidence(package, "masking").masks_and_adds(sizes=((1, 3, 1),), dvs_sizes=sizes)
         assert any(tried.wrong for tried in found.exhaustions)
+
+
+NOT_IN_A_RUN = {
+    "one word of a set": [("kernels/bitset.py", "    bits[channel >> 6] |= ONE", "    bits[0] |= ONE"), ("kernels/bitset.py", "int((bits[channel >> 6] >>", "int((bits[0] >>")],
+    "silent beyond eight tokens": [("sdsa.py", "Stream.of_counts(count, run", "Stream.of_counts(np.where(count > 8, 0, count), run")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_IN_A_RUN)
+def test_attention_that_goes_wrong_in_a_large_network_is_found(tmp_path: Path, name: str) -> None:
+    with changed_copy(tmp_path, *NOT_IN_A_RUN[name]) as package:
+        model, of = model_of(WIDE, package=package), evidence(package, "masking")
+        found = of.masks_and_adds(model, ((1, 2, 1),), ((1, 2, 1),), result=model(input_of(WIDE), record=True))
+        assert all(tried.wrong == 0 for tried in found.exhaustions)
+        assert not found.holds

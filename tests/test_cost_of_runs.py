@@ -20,13 +20,14 @@ from PIL import Image
 import sdt_ref
 from sdt_ref import energy as command
 from sdt_ref.cost import formula, published
-from sdt_ref.cost.account import FIELDS, SYNAPSES, Account, Accountant, is_or, reached, saved_by_exit
+from sdt_ref.cost.account import FIELDS, SYNAPSES, Account, Accountant, reached, saved_by_exit
 from sdt_ref.cost.official import OfficialStatistic
 from sdt_ref.cost.report import take_stock, to_csv, to_json
 from sdt_ref.cost.survey import Spread
 from sdt_ref.cost.technology import ON_BITS, TECHNOLOGIES, energy, memory_traffic, technology
 from sdt_ref.dense import layers as dense
 from sdt_ref.events import SpikeEvents
+from sdt_ref.neuron import is_or
 from sdt_ref.result import OPERATIONS, OperationCount, Result
 from sdt_ref.wiring import wiring
 

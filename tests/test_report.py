@@ -24,11 +24,12 @@ from PIL import Image
 import sdt_ref
 from sdt_ref import cli, infer, report
 from sdt_ref import weights as weights_file
-from sdt_ref.cost.account import Accountant, is_or
+from sdt_ref.cost.account import Accountant
 from sdt_ref.cost.technology import DEFAULTS, TECHNOLOGIES, energy
 from sdt_ref.events import SpikeEvents
 from sdt_ref.image import open_picture, preprocess
 from sdt_ref.model import SpikeDrivenTransformer
+from sdt_ref.neuron import is_or
 from sdt_ref.page import sampling
 from sdt_ref.page.gather import Photo, gather
 from sdt_ref.page.write import MAX_BYTES, render, write

@@ -14,11 +14,11 @@ import numpy as np
 from ..arithmetic import FIXED
 from ..encoder import BitPlaneEncoder, bit_planes
 from ..events import SpikeEvents
-from ..folding import NeuronParameters
 from ..formats import DEFAULT
 from ..inputs import as_frames
 from ..masking import pool
 from ..model import SpikeDrivenTransformer
+from ..neuron import is_or
 from ..quantising import WholeNeuron
 from ..result import OPERATIONS, OperationCount, Result
 from ..run import Run
@@ -185,14 +185,11 @@ class Accountant:
     def _early_exits(self, result: Result) -> dict[str, EarlyExit]:
         exits = {}
         for name, stage in self.stages.items():
-            neuron = name.replace(".kv", ".talking_heads_lif")
-            if (
-                not name.endswith(".kv")
-                or self.model.config.dvs_mode
-                or not is_or(self.model.parameters.neurons[neuron])
-            ):
+            if not name.endswith(".kv") or self.model.config.dvs_mode:
                 continue
             k, kv = _spikes(result, self.stages[stage.reads[0]]), _spikes(result, stage)
+            if not is_or(self.model.parameters.neurons[name.replace(".kv", ".talking_heads_lif")], k.n_tokens):
+                continue
             saved = saved_by_exit(k, kv)
             exits[name] = EarlyExit(k.events_per_step(), saved, kv.events_per_step())
         return exits
@@ -208,12 +205,6 @@ def _width(model: SpikeDrivenTransformer, module: str | None) -> int:
         return neuron.membrane.bits
     bits: int = (model.formats or DEFAULT).register(module, "weight")["bits"]
     return bits
-
-
-def is_or(neuron: NeuronParameters) -> bool:
-    """Whether the attention's neurons fire exactly where the count is not zero: one token reaches the threshold."""
-    units = 2.0**neuron.membrane.fraction if isinstance(neuron, WholeNeuron) else 1.0
-    return float(neuron.decay) * units >= float(neuron.threshold)
 
 
 def saved_by_exit(k: SpikeEvents, kv: SpikeEvents) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The report on a screen: the layers, all operations, the sums."""
 
-from rich.console import Console
 from rich.table import Table
 
+from ..cli import Screen
 from .account import SYNAPSES
 from .published import PUBLISHED_RATIO, READ_RATE, Row, energies, ratios, without_spikes
 from .report import Report
@@ -23,7 +23,7 @@ KINDS = {
 }
 
 
-def show(console: Console, report: Report, memory: bool) -> None:
+def show(console: Screen, report: Report, memory: bool) -> None:
     """Print the report; with `memory` also the words that move."""
     how, steps = report.how, report.account.time_steps
     console.print(f"{report.arithmetic}, {steps} time steps; {how.name}: {how.mac:g} pJ per MAC, {how.add:g} pJ per AC")
@@ -36,7 +36,7 @@ def show(console: Console, report: Report, memory: bool) -> None:
         _show_memory(console, report)
 
 
-def _show_layers(console: Console, report: Report) -> None:
+def _show_layers(console: Screen, report: Report) -> None:
     """What was counted, layer by layer."""
     many = report.survey.pictures > 1
     table = _table("weight layer", "fires", "read", "operations", "of dense", "uJ", *["+-"] * many)
@@ -49,14 +49,14 @@ def _show_layers(console: Console, report: Report) -> None:
         spread = [_mega(report.deviation(words))] * many
         share = f"{done / dense:.1%}" if dense else ""
         table.add_row(words, *_shown_rates(report, stages[0]), _count(done), share, _mega(spent), *spread)
-    _print(console, table)
+    console.print_whole(table)
     console.print(
         "[dim]fires: spikes per neuron and step of the layer before; read: behind the pool;\n"
         "operations: additions, analog MACs, in attention K AND V summed over tokens[/]\n"
     )
 
 
-def _show_formula(console: Console, report: Report) -> None:
+def _show_formula(console: Screen, report: Report) -> None:
     """The paper's formula, and what separates it from the count."""
     table = _table("by the formula", "millions", "+ pooling", "- borders", "= counted", "uJ")
     for words, stages in report.layers().items():
@@ -67,7 +67,7 @@ def _show_formula(console: Console, report: Report) -> None:
         equal = _mega(formula + pooling - borders) if parts[0].complete else ""
         spent = _mega(sum(part.energy(report.how) for part in parts))
         table.add_row(words, _mega(formula), _mega(pooling, nothing=""), _mega(borders, nothing=""), equal, spent)
-    _print(console, table)
+    console.print_whole(table)
     console.print(
         "[dim]FLOPs x rate at which neurons fire x time steps;\n"
         "attention: (rate of Q + rate of K) x tokens x channels[/]\n"
@@ -82,7 +82,7 @@ def _shown_rates(report: Report, stage: str) -> tuple[str, str]:
     return f"{rates[0]:.3f}", f"{rates[1]:.3f}"
 
 
-def _show_kinds(console: Console, report: Report) -> None:
+def _show_kinds(console: Screen, report: Report) -> None:
     """All operations, also those besides the weight layers."""
     table = _table("all operations", "additions", "products", "comparisons", "shifts", "uJ")
     counted = energy(report.account, report.how)
@@ -94,14 +94,14 @@ def _show_kinds(console: Console, report: Report) -> None:
             table.add_row(words, *(_count(report.account.total(field, kind)) for field in fields), _mega(spent))
     total = *(_count(report.account.total(field)) for field in fields), _mega(sum(pj.sum() for pj in counted.values()))
     table.add_row("[bold]sum[/]", *(f"[bold]{value}[/]" for value in total))
-    _print(console, table)
+    console.print_whole(table)
     console.print(
         "[dim]products: MACs, their addition included, and divisions;\n"
         f"AND and OR cost {report.how.bit:g} pJ, shifts by a constant {report.how.shift:g}[/]\n"
     )
 
 
-def _show_sums(console: Console, report: Report) -> None:
+def _show_sums(console: Screen, report: Report) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     for _ in range(2):
@@ -115,7 +115,7 @@ def _show_sums(console: Console, report: Report) -> None:
         table.add_row(words, _milli(spreads[name].mean), f"+- {spreads[name].deviation / 1e9:.2g} mJ" if many else "")
     without = report.vanilla.macs * report.how.mac
     table.add_row("the same network without spikes, vanilla attention", _milli(without), "")
-    _print(console, table)
+    console.print_whole(table)
     by_formula, counted = (_times(without, spreads[name].mean) for name in ("formula", "counted"))
     acs, macs, dense = (_count(report.account.total(name)) for name in ("effective_acs", "effective_macs", "dense"))
     console.print(
@@ -133,7 +133,7 @@ def _show_sums(console: Console, report: Report) -> None:
         )
 
 
-def _show_memory(console: Console, report: Report) -> None:
+def _show_memory(console: Screen, report: Report) -> None:
     how = report.how
 
     def moved(name: str) -> str:
@@ -145,7 +145,7 @@ def _show_memory(console: Console, report: Report) -> None:
     console.print(f"membranes read and written: {moved('membranes')}")
 
 
-def show_published(console: Console) -> None:
+def show_published(console: Screen) -> None:
     """Print the paper's figures beside what its formula gives."""
     two_digits = dict.fromkeys(("published, mJ", "first conv", "all else at 1", "at the log's"), ".2f")
     _show_rows(console, energies(), two_digits)
@@ -166,20 +166,13 @@ def show_published(console: Console) -> None:
     )
 
 
-def _show_rows(console: Console, rows: list[Row], how: dict[str, str]) -> None:
+def _show_rows(console: Screen, rows: list[Row], how: dict[str, str]) -> None:
     table = _table(*rows[0])
     for row in rows:
         table.add_row(
             *("" if v is None else format(v, how.get(k, ".3f" if isinstance(v, float) else "")) for k, v in row.items())
         )
-    _print(console, table)
-
-
-def _print(console: Console, table: Table) -> None:
-    """Print a table whole: in a window that is too narrow its lines wrap, and no number is cut off."""
-    needed = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
-    console.width = max(console.width, needed)
-    console.print(table)
+    console.print_whole(table)
 
 
 def _table(first: str, *columns: str) -> Table:

@@ -1,6 +1,6 @@
 """Numbers that can be added and compared, and nothing else: what a kernel may do with spikes, weights and currents.
 
-A kernel's Python body that runs on them has added; a multiplication raises Multiplied. Numba compiles the same body,
+A kernel's Python body that runs on them has added; a multiplication raises Refused. Numba compiles the same body,
 except for the operations of `kernels.vector`, `kernels.whole` and `bitset.append`, which stand there twice: as Python,
 which runs here, and as LLVM instructions, which `llvm_ir` reads.
 """
@@ -12,24 +12,26 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 
-class Multiplied(ArithmeticError):
-    """Somebody tried to multiply, divide or scale a number that can only be added; the message is the operator."""
+class Refused(ArithmeticError):
+    """Somebody tried to multiply, divide, scale or recode a number that can only be added; the message names how."""
 
 
 def _refused(symbol: str) -> Any:
     def refuse(*_: object) -> NoReturn:
-        raise Multiplied(symbol)
+        raise Refused(symbol)
 
     return refuse
 
 
 class Addend:
-    """A number with addition, subtraction and comparison; whole ones also with masks and shifts to the right.
+    """A number with addition, subtraction and comparison; whole ones also with masks.
 
     It is no index and no Python number, so no way leads around it.
     """
 
     def __init__(self, value: Any) -> None:
+        if isinstance(value, Address):
+            raise Refused(">>")
         self.value = plain(value)
 
     def __add__(self, other: Any) -> Self:
@@ -43,9 +45,6 @@ class Addend:
 
     def __and__(self, other: Any) -> Self:
         return type(self)(self.value & plain(other))
-
-    def __rshift__(self, other: Any) -> Self:
-        return type(self)(self.value >> plain(other))
 
     def __eq__(self, other: object) -> bool:
         return bool(self.value == plain(other))
@@ -71,6 +70,11 @@ class Addend:
     __mod__ = __rmod__ = _refused("%")
     __pow__ = __rpow__ = _refused("**")
     __lshift__ = __rlshift__ = _refused("<<")
+    __rshift__: Any = _refused(">>")
+    __rrshift__ = _refused(">>")
+    __or__ = __ror__ = _refused("|")
+    __xor__ = __rxor__ = _refused("^")
+    __invert__ = _refused("~")
 
 
 class Place(Addend):
@@ -78,6 +82,19 @@ class Place(Addend):
 
     def __index__(self) -> int:
         return operator.index(self.value)
+
+    def __rshift__(self, other: Any) -> "Address":
+        return Address(self.value >> plain(other))
+
+
+class Address:
+    """A channel's number shifted to the right, such as that of its word in a set: an index, and nothing else."""
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+
+    def __index__(self) -> int:
+        return operator.index(self._value)
 
 
 class Addends(np.ndarray):

@@ -1,10 +1,12 @@
 """Claim: spikes are binary and only ever add. Nothing that reads spikes multiplies data.
 
 Each kernel is compiled anew, for every type of numbers that the engine uses, and its LLVM IR and assembly are read; and
-its Python body runs on numbers that only add. What may multiply is named here, and must be seen to multiply.
+its Python body runs on numbers that only add. What may multiply is named here, and must be seen to multiply. The
+modules between the kernels are read as Python.
 """
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,27 +16,32 @@ import numba
 import numpy as np
 
 from .. import kernels
+from ..arithmetic import FIXED
 from ..errors import ConfigError
+from ..inputs import as_frames
 from ..kernels.policy import config
+from ..model import SpikeDrivenTransformer
 from ..result import Result
-from . import assembly, llvm_ir
-from .addition import Multiplied, interpreted, plain
+from ..wiring import NEURON, wiring
+from . import assembly, between, llvm_ir
+from .addition import Refused, interpreted, plain
 from .exercises import EXERCISES, TYPES, Arguments, Numbers
 
 
 @dataclass(frozen=True)
 class Exemption:
-    """Why a kernel may multiply, and with which LLVM instructions; none of these kernels reads spikes."""
+    """Why a kernel may multiply, with which LLVM instructions and Python operator; none of these reads spikes."""
 
     why: str
     instructions: tuple[str, ...]
+    operator: str
 
 
 EXEMPT = {
-    "conv3x3_analog": Exemption("pixels x weights", ("fmul",)),
-    "fire": Exemption("the leak, x 1/tau", ("fmul", "shl")),  # a shift puts a spike into its word
-    "fire_whole": Exemption("leak, units: shifts", ("shl",)),
-    "settle": Exemption("units: shifts", ("shl",)),
+    "conv3x3_analog": Exemption("pixels x weights", ("fmul",), "*"),
+    "fire": Exemption("the leak, x 1/tau", ("fmul", "shl"), "*"),  # a shift puts a spike into its word
+    "fire_whole": Exemption("leak, units: shifts", ("shl", "ashr"), "<<"),
+    "settle": Exemption("units: shifts", ("shl", "ashr"), "<<"),
 }
 # what the engine may count as multiplications or divisions: entries of Result.counts and Result.other_counts
 COUNTED = {
@@ -104,7 +111,7 @@ class KernelEvidence:
         if self.violations or not self.codes:
             return False
         if self.exemption:
-            return bool(self.refused) and all(code.ir.on_data for code in self.codes)
+            return self.refused == self.exemption.operator and all(code.ir.on_data for code in self.codes)
         return self.agrees
 
 
@@ -118,24 +125,29 @@ class AdditionOnly:
     kernels : all there are
     unknown : kernels that were not inspected, because nothing says how to call them; must be empty
     counted : multiplications and divisions that the network counted in a run, by name; without a run, none
+    expected : the same, from the shapes of the network and of its input; None where they were not given
+    modules : between the kernels
     """
 
     architecture: str | None
     kernels: tuple[KernelEvidence, ...]
     unknown: tuple[str, ...]
     counted: Mapping[str, int]
+    expected: Mapping[str, int] | None = None
+    modules: tuple[between.ModuleReading, ...] = ()
 
     @property
     def holds(self) -> bool:
         """Whether the claim holds."""
-        known = not self.unknown and self.counted.keys() <= COUNTED.keys()
-        return known and all(kernel.holds for kernel in self.kernels)
+        known = not self.unknown and self.counted.keys() <= COUNTED.keys() and self.expected in (None, self.counted)
+        return known and all(read.holds for read in self.modules) and all(kernel.holds for kernel in self.kernels)
 
 
 def addition_only(
     result: Result | None = None,
     exercised: Mapping[str, tuple[Numbers, ...]] | None = None,
     told: Callable[[str], None] = lambda name: None,
+    expected: Mapping[str, int] | None = None,
 ) -> AdditionOnly:
     """Inspect all kernels.
 
@@ -145,6 +157,7 @@ def addition_only(
     exercised : types of numbers to compile each kernel for; those that it was called with in this process so far are
         read, too. None: all that the engine can use, of every kernel
     told : is called with the name of each kernel before it is inspected
+    expected : what the run must have counted, see `expected_counts`
 
     Raises ConfigError where Numba is switched off, so that there is no compiled code.
     """
@@ -163,10 +176,33 @@ def addition_only(
             yield inspect(name, found[name], every[name], is_kernel)
 
     unknown = tuple(sorted(found.keys() - EXERCISES.keys()))
-    counts = {} if result is None else {**result.counts, **result.other_counts}
-    counted = {name: int(count.mac.sum()) for name, count in counts.items() if count.mac.any()}
+    counted = {} if result is None else counted_products(result)
     machine = assembly.this_machine()
-    return AdditionOnly(None if machine is None else machine.name, tuple(inspected()), unknown, counted)
+    architecture = None if machine is None else machine.name
+    return AdditionOnly(architecture, tuple(inspected()), unknown, counted, expected, between.between_kernels())
+
+
+def counted_products(result: Result) -> dict[str, int]:
+    """Multiplications and divisions that a run counted, by layer and by kind."""
+    counts = {**result.counts, **result.other_counts}
+    return {name: int(count.mac.sum()) for name, count in counts.items() if count.mac.any()}
+
+
+def expected_counts(model: SpikeDrivenTransformer, x: np.ndarray, result: Result) -> dict[str, int]:
+    """Multiplications and divisions of a run with recorded spikes, from shapes alone: in fixed point there are none."""
+    if model.arithmetic is FIXED:
+        return {}
+    image, T = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
+    frames, B, inputs, H, W = image.shape
+    outputs = len(model.parameters.layers["patch_embed.proj_conv"].bias)
+    stages = wiring(model.architecture, model.config).values()
+    neurons = sum(math.prod(result.spikes[stage.hook].shape) for stage in stages if stage.kind == NEURON)
+    return {
+        "MS_SPS_proj_conv": frames * B * inputs * outputs * (3 * H - 2) * (3 * W - 2),  # taps inside the image
+        "leak": neurons,
+        "token_mean": T * B * model.architecture.dim,
+        "time_mean": B * model.architecture.num_classes,
+    }
 
 
 def all_kernels() -> dict[str, Any]:
@@ -203,8 +239,10 @@ def inspect(name: str, kernel: Any, types: tuple[Numbers, ...], is_kernel: Calla
     try:
         body = interpreted(kernel)
         adding = [_run(body, arguments) for arguments in EXERCISES[name](Numbers(only_add=True))]
-    except Multiplied as error:
+    except Refused as error:
         refused = str(error)
+    except Exception as error:  # whatever it wants of these numbers that they lack
+        refused = f"{type(error).__name__}: {error}"
     return KernelEvidence(name, EXEMPT.get(name), codes, refused, adding == results)
 
 

@@ -1,12 +1,11 @@
 """Claim: spike-driven self-attention costs in proportion to the tokens, and to the channels, at a fixed firing rate.
 
 The spikes of Q, K and V repeat one pattern over tokens and channels, so that every rate stays exactly the same while
-either doubles. Then each count must double exactly. Additions are those that the engine counts; reads are counted where
-they happen, by lists of events that notice it, under the Python bodies of the kernels. Softmax attention stands beside
-it: 2 N^2 C multiply-accumulates for Q K^T and its product with V.
+either doubles. Then each count must double exactly. Additions are those that the engine counts. Reads are counted where
+they happen: the engine's own attention runs, with the Python bodies of its kernels, on event lists that notice them.
+Softmax attention stands beside it: 2 N^2 C multiply-accumulates for Q K^T and its product with V.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,17 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from .. import kernels
 from ..arithmetic import FLOAT32
-from ..events import CHANNEL, SpikeEvents
-from .addition import interpreted
+from ..events import SpikeEvents
 from .attention import attention, mask_and_add
+from .noticing import Reads, kernels_replaced, noticing, reading
 
 TOKENS, CHANNELS = (16, 32, 64, 128, 256, 512, 1024), (32, 64, 128, 256, 512, 1024)
 PATTERN = 16, 32  # tokens and channels
 FIRING_RATE = 0.25  # of Q, K and V
-
-Lists = tuple[np.ndarray, np.ndarray]  # offsets and channels
+LISTS = {  # where kernels take the channels of event lists
+    "add_rows": (1,),
+    "add_rows_checked": (1,),
+    "intersect": (1, 3),
+    "pool3x3": (1,),
+    "spread_tokens": (1,),
+    "sum_tokens": (1,),
+}
+ROWS_PER_MASK = 4  # the argument of intersect: 1 where both are lists of tokens
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Cost:
     spikes : of Q, K and V together
     additions : of the sum over tokens, as the engine counts them
     reads : of entries of the tokens' event lists, by both masks and the sum
+    mask, mask_reads : channels that the mask lets through, and reads of them, however many tokens there are
     softmax : multiply-accumulates of softmax attention of this size, 2 N^2 C
     """
 
@@ -45,6 +51,8 @@ class Cost:
     additions: int
     reads: int
     softmax: int
+    mask: int = 0
+    mask_reads: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,8 @@ class Growth:
 
     @property
     def holds(self) -> bool:
-        """Whether every doubling of the size doubles each count exactly."""
-        return all(
+        """Whether every doubling of the size doubles each count exactly, and the mask is read once."""
+        return all(cost.mask_reads == cost.mask for cost in self.costs) and all(
             0 < getattr(after, what) == 2 * getattr(before, what)
             for before, after in zip(self.costs, self.costs[1:], strict=False)
             for what in (self.of, "spikes", "additions", "reads")
@@ -108,11 +116,20 @@ def linear_complexity(
 
 def _cost(tokens: int, channels: int) -> Cost:
     q, k, v = _spikes(tokens, channels)
-    attn = attention(FLOAT32)
-    _, run = mask_and_add(attn, q, k, v, FLOAT32)
+    attn, reads, of_mask = attention(FLOAT32), Reads(), Reads()
+
+    def reads_of(arguments: tuple[Any, ...], place: int) -> Reads:
+        is_mask = arguments[0] is q.offsets and place == 3 and arguments[ROWS_PER_MASK] == tokens
+        return of_mask if is_mask else reads
+
+    for events in (q, k, v):  # also what reads them outside the kernels
+        object.__setattr__(events, "channels", noticing(events.channels, reads))
+    with kernels_replaced({name: reading(name, places, reads_of) for name, places in LISTS.items()}):
+        _, run = mask_and_add(attn, q, k, v, FLOAT32)
     additions = int(run.tally.stage_counts["attention"][attn.talking_heads_lif.module].ac.sum())
+    passing = int(run.tally.stage_counts["threshold"][attn.talking_heads_lif.module].events.sum())
     spikes = q.n_events + k.n_events + v.n_events
-    return Cost(tokens, channels, spikes, additions, _reads(q, k, v), 2 * tokens**2 * channels)
+    return Cost(tokens, channels, spikes, additions, reads.count, 2 * tokens**2 * channels, passing, of_mask.count)
 
 
 def _spikes(tokens: int, channels: int) -> list[SpikeEvents]:
@@ -124,31 +141,3 @@ def _spikes(tokens: int, channels: int) -> list[SpikeEvents]:
         whole = np.tile(pattern, (tokens // PATTERN[0], channels // PATTERN[1]))  # [N, C]
         made.append(SpikeEvents.from_dense(whole.T.reshape(1, 1, channels, 1, tokens)))
     return made
-
-
-def _reads(q: SpikeEvents, k: SpikeEvents, v: SpikeEvents) -> int:
-    """Entries of the tokens' event lists that the kernels of SDSA read, in their Python bodies.
-
-    The mask is no token's: its list is read once, however many tokens there are.
-    """
-    reads = itertools.count()
-
-    class Noticing(np.ndarray):
-        def __getitem__(self, key: Any) -> Any:
-            next(reads)
-            return super().__getitem__(key)
-
-    def both(events: Lists, mask: Lists, rows_per_mask: int) -> Lists:
-        rows = len(events[0]) - 1
-        bits = np.zeros((q.n_channels + 63) // 64, np.uint64)
-        common, per_row = np.zeros(len(events[1]) + kernels.SLACK, CHANNEL), np.zeros(rows, np.int64)
-        n_events = intersect(*events, *mask, rows_per_mask, 0, rows, bits, common, per_row)
-        return np.concatenate([[0], np.cumsum(per_row)]), common[:n_events].view(Noticing)
-
-    intersect, sum_tokens = interpreted(kernels.intersect), interpreted(kernels.sum_tokens)
-    lists = [(events.offsets, events.channels.view(Noticing)) for events in (q, k, v)]
-    sums = np.zeros((1, q.n_channels), np.int64)
-    sum_tokens(*both(lists[1], lists[2], 1), q.n_tokens, sums)
-    fired = np.flatnonzero(sums).astype(CHANNEL)
-    both(lists[0], (np.array([0, len(fired)]), fired), q.n_tokens)
-    return next(reads)

@@ -2,9 +2,10 @@
 
 On data is: every floating-point multiplication, division or fused multiply-add; an integer multiplication or division
 (or shift to the left of a value that is no constant) with a factor from memory, whose result is stored, returned or
-passed on, not just used as an address or loop bound; and any integer product of two factors from memory. The parameters
-of a kernel that another kernel calls count as memory, as do those of functions that are no kernels. Calls are followed
-into what the module defines, and a kernel that is called is read by itself; any other call is itself suspicious.
+passed on, not just used as an address or loop bound; any integer product of two factors from memory; and a shift to the
+right of a value from memory, unless it takes single bits out of a word. The parameters of a kernel that another kernel
+calls count as memory, as do those of functions that are no kernels. Calls are followed into what the module defines,
+and a kernel that is called is read by itself; any other call is itself suspicious, also one without a name.
 """
 
 import re
@@ -19,9 +20,12 @@ INTEGER_MULTIPLY = re.compile(
     r"(mul|shl|[us]div|[us]rem)\b(?: nuw| nsw| exact)* (?P<type><[^>]+>|\S+) (?P<left>[^,]+), (?P<right>.+)$"
 )
 FUNCTION = re.compile(r"^define [^\n]*?@\"?([^\"(]+)\"?\(([^\n]*)\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+SHIFT_RIGHT = re.compile(r"[al]shr\b(?: exact)? (?P<type><[^>]+>|\S+) (?P<left>[^,]+),")
+PICKS_BITS = re.compile(r"and i64 %\S+, \d+$|(tail )?call\b[^@]*@llvm\.ctpop\.i64\(")
 ASSIGNMENT = re.compile(r"^\s*(%[\w.\"$-]+) = (.*)$")
 MEMORY = re.compile(r"(tail )?(load\b|call\b[^@]*@llvm\.masked\.(gather|load))")
 NAME = re.compile(r"%[\w.$-]+|%\"[^\"]+\"")
+CALL = re.compile(r"(?:\S+ = )?(?:(?:tail|musttail|notail) )?(?:call|invoke)\b")
 CALLED = re.compile(r"\b(?:call|invoke)\b[^@\n]*@\"?([\w.$%<>*, ]+?)\"?\(")
 HARMLESS = re.compile(
     r"llvm\.(mem(set|cpy|move)|cttz|ctlz|ctpop|[us](min|max)|assume|prefetch|masked\.(gather|scatter|load|store)|lifetime|"
@@ -122,10 +126,20 @@ def _multiplications(functions: list[Function], is_kernel: Callable[[str], bool]
         for code in function.lines:
             if FLOAT_MULTIPLY.search(code):
                 on_data.append(code)
-            for called in CALLED.findall(code):
+            names = CALLED.findall(code)
+            if CALL.match(code) and not names:
+                on_data.append(f"call without a name: {code}")
+            for called in names:
                 if called not in known and not HARMLESS.match(called) and not is_kernel(called):
                     on_data.append(f"call of {called}")
         for name, operation in function.definitions.items():
+            shifted = SHIFT_RIGHT.match(operation)
+            if (
+                shifted
+                and _is_data(shifted["left"], function)
+                and _is_kept(name, function, _is_word(shifted, function))
+            ):
+                on_data.append(f"{name} = {operation}")
             match = INTEGER_MULTIPLY.match(operation)
             if not match or (match[1] == "shl" and not match["left"].startswith("%")):  # 1 << c: a constant is no data
                 continue
@@ -150,8 +164,13 @@ def _is_data(factor: str, function: Function) -> bool:
     return False
 
 
-def _is_kept(product: str, function: Function) -> bool:
-    """Whether the product reaches memory, a result or a call as a value."""
+def _is_word(shifted: re.Match[str], function: Function) -> bool:
+    """Whether what is shifted to the right is a word of 64 bits, as it was loaded: a set of channels, or of spikes."""
+    return shifted["type"] == "i64" and function.definitions.get(shifted["left"], "").startswith("load i64")
+
+
+def _is_kept(product: str, function: Function, is_word: bool = False) -> bool:
+    """Whether the product reaches memory, a result or a call as a value; of a word, more than its bits one by one."""
     todo, seen = [product], set()
     while todo:
         name = todo.pop()
@@ -162,6 +181,8 @@ def _is_kept(product: str, function: Function) -> bool:
             operation = code.split(" = ", 1)[-1]
             if re.match(r"(getelementptr|inttoptr|icmp|br|switch|load)\b", operation):
                 continue  # an address, a loop bound, a comparison
+            if is_word and PICKS_BITS.match(operation):
+                continue
             if operation.startswith("store"):
                 stored = re.match(r"store (?:volatile )?(?:<[^>]+>|\S+) ([^,]+),", operation)
                 if stored and name in stored[1]:

@@ -1,10 +1,11 @@
 """Claim: spike-driven self-attention is mask and add: Q AND (OR over the tokens of K AND V), and nothing else.
 
 That holds for an LIF, and for a PLIF with w >= 0: a single spike takes their neurons to the threshold. Otherwise the
-neuron counts. Every Q, K and V of a small size is tried, all of them at once as the samples of a batch.
+neuron counts. Every Q, K and V of a small size is tried, all of them at once as the samples of a batch; and the spikes
+that a whole network had in a run, of as many channels and tokens as it has, are compared with Boolean tensors.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from ..dense.layers import neurons
 from ..dense.whole import Numbers, WholeOracle
 from ..events import SpikeEvents
 from ..model import SpikeDrivenTransformer
+from ..neuron import is_or
+from ..result import Result
 from ..sdsa import SpikeDrivenSelfAttention
 from .attention import attention, mask_and_add, with_heads
 
@@ -23,7 +26,6 @@ SIZES: tuple[Size, ...] = ((1, 2, 2), (2, 2, 1), (1, 3, 1), (1, 5, 1), (4, 1, 1)
 DVS_SIZES: tuple[Size, ...] = ((1, 2, 2), (2, 2, 1), (1, 5, 1), (1, 3, 2))
 PLIF = 0.0, 0.5, -1.5  # w; the last leak is 0.18, so that a neuron needs three spikes
 AT_ONCE = 1 << 14  # cases of a batch
-SURE = 0.5  # a leak that takes one spike to the attention's threshold
 
 Attend = Callable[[np.ndarray], np.ndarray]  # bool[T, B, h, N, d] -> bool[T, B, h, 1, d]
 
@@ -53,9 +55,10 @@ class Exhaustion:
     rule : 'OR', or 'count'
     sizes : T, N, C
     cases : combinations of Q, K and V tried
-    wrong : of them, those whose spikes are not what the rule says
+    wrong : of them, those whose spikes are not what the rule says, or not what a neuron does that is stepped densely
     unlike_or : those whose spikes are not what an OR would say
     witness : one of these
+    demanded : whether a neuron that counts must have shown here that an OR would not do
     """
 
     neuron: str
@@ -65,23 +68,74 @@ class Exhaustion:
     wrong: int
     unlike_or: int
     witness: Witness | None
+    demanded: bool = False
 
     @property
     def holds(self) -> bool:
-        """Whether the rule was followed; a neuron that counts must have shown that an OR would not do."""
-        return self.wrong == 0 and (self.unlike_or == 0) == (self.rule == "OR")
+        """Whether the rule was followed."""
+        shown = self.unlike_or > 0 or not self.demanded
+        return self.wrong == 0 and (self.unlike_or == 0 if self.rule == "OR" else shown)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One attention of a whole network in a run: what it made of its Q, K and V, against Boolean tensors.
+
+    Attributes
+    ----------
+    spikes : of Q, K and V together
+    most : the greatest number of tokens at which one channel of K AND V spikes
+    compared : places of K AND V, of the mask, and of what Q keeps of it
+    wrong : of them, those that hold another spike than the Boolean tensors
+    """
+
+    block: int
+    tokens: int
+    channels: int
+    spikes: int
+    most: int
+    compared: int
+    wrong: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether all places are right."""
+        return self.wrong == 0
 
 
 @dataclass(frozen=True)
 class MaskAndAdd:
-    """Evidence that SDSA is AND and OR, or AND and counting."""
+    """Evidence that SDSA is AND and OR, or AND and counting.
+
+    Attributes
+    ----------
+    recorded : of every block in a run, if there was one
+    """
 
     exhaustions: tuple[Exhaustion, ...]
+    recorded: tuple[Recorded, ...] = ()
 
     @property
     def holds(self) -> bool:
         """Whether the claim holds."""
-        return all(exhaustion.holds for exhaustion in self.exhaustions)
+        return all(tried.holds for tried in self.exhaustions) and all(seen.holds for seen in self.recorded)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of attention.
+
+    Attributes
+    ----------
+    attend : its neurons, stepped densely
+    rule : 'OR' or 'count', where the neuron is of a kind of which one knows; None: find out
+    """
+
+    name: str
+    attn: SpikeDrivenSelfAttention
+    arithmetic: Arithmetic
+    attend: Attend
+    rule: str | None = None
 
 
 def masks_and_adds(
@@ -89,43 +143,46 @@ def masks_and_adds(
     sizes: tuple[Size, ...] = SIZES,
     dvs_sizes: tuple[Size, ...] = DVS_SIZES,
     told: Callable[[str], None] = lambda name: None,
+    result: Result | None = None,
 ) -> MaskAndAdd:
-    """Try all spikes of small sizes.
+    """Try all spikes of small sizes, and look at those of a run.
 
     Parameters
     ----------
     model : whose attention is tried too, in its own arithmetic
     told : is called with the name of each kind of attention before it is tried
+    result : of a run of the model whose spikes were recorded
     """
     found = []
-    for name, attn, arithmetic, count in _kinds(model):
-        told(name)
-        found.append(_exhaust(name, attn, arithmetic, count, dvs_sizes if attn.dvs_mode else sizes))
-    return MaskAndAdd(tuple(found))
+    of_model = [] if model is None else list(_of_model(model))
+    for kind in (*of_model, *_known()):
+        told(kind.name)
+        found.append(_exhaust(kind, dvs_sizes if kind.attn.dvs_mode else sizes))
+    runs = [] if result is None else [_recorded(j, kind, result) for j, kind in enumerate(of_model)]
+    return MaskAndAdd(tuple(found), tuple(runs))
 
 
-def _kinds(
-    model: SpikeDrivenTransformer | None,
-) -> Iterator[tuple[str, SpikeDrivenSelfAttention, Arithmetic, Attend | None]]:
-    """Kinds of attention: a name, itself, its arithmetic, and its neuron on dense spikes if it counts."""
-    for j, block in enumerate([] if model is None else model.blocks):
-        assert model is not None
+def _of_model(model: SpikeDrivenTransformer) -> Iterator[Kind]:
+    """The attention of each block."""
+    for j, block in enumerate(model.blocks):
         name = f"block.{j}.attn.talking_heads_lif"
-        yield f"block {j}, {model.arithmetic.name}", block.attn, model.arithmetic, _counting(block.attn, model, name)
+        yield Kind(
+            f"block {j}, {model.arithmetic.name}", block.attn, model.arithmetic, _stepped(block.attn, model, name)
+        )
+
+
+def _known() -> Iterator[Kind]:
+    """Attention of which the claim says what it is."""
     for dvs_mode in (False, True):
         for w in (None, *PLIF):
             attn = attention(FLOAT32, w, dvs_mode)
             name = f"{'LIF' if w is None else f'PLIF, w = {w:g}'}{', dvs mode' if dvs_mode else ''}"
-            yield name, attn, FLOAT32, _counting(attn)
+            yield Kind(name, attn, FLOAT32, _stepped(attn), "OR" if w is None or w >= 0 else "count")
 
 
-def _counting(
-    attn: SpikeDrivenSelfAttention, model: SpikeDrivenTransformer | None = None, name: str = ""
-) -> Attend | None:
-    """The attention's neuron as a dense oracle steps it; None for one that is an OR."""
+def _stepped(attn: SpikeDrivenSelfAttention, model: SpikeDrivenTransformer | None = None, name: str = "") -> Attend:
+    """The attention's neurons as a dense oracle steps them."""
     parameters = attn.talking_heads_lif.parameters
-    if parameters.decay >= SURE:
-        return None
     if model is None or model.arithmetic is not FIXED:
         return lambda kv: neurons(_sum(kv).astype(parameters.threshold.dtype), parameters).astype(bool)
 
@@ -145,25 +202,47 @@ def _any(kv: np.ndarray) -> np.ndarray:
     return np.asarray(kv.any(axis=3, keepdims=True))
 
 
-def _exhaust(
-    name: str, attn: SpikeDrivenSelfAttention, arithmetic: Arithmetic, count: Attend | None, sizes: tuple[Size, ...]
-) -> Exhaustion:
+def _exhaust(kind: Kind, sizes: tuple[Size, ...]) -> Exhaustion:
+    parameters = kind.attn.talking_heads_lif.parameters
+    rule = kind.rule or ("OR" if all(is_or(parameters, N) for _, N, _ in sizes) else "count")
+    dvs_mode = kind.attn.dvs_mode
     cases = wrong = unlike_or = 0
     witness = None
     for size in sizes:
         for heads in (1, 2) if size[2] == 2 else (1,):
-            alone = with_heads(attn, heads)
+            alone = with_heads(kind.attn, heads)
             for q, k, v in all_spikes(size):
-                found = _attended(alone, q, k, v, arithmetic)
-                by_or = dense(q, k, v, heads, _any, attn.dvs_mode)
+                found = _attended(alone, q, k, v, kind.arithmetic)
+                by_or, stepped = dense(q, k, v, heads, (_any, kind.attend), dvs_mode)
                 unlike = (found != by_or).any(axis=(0, 2, 3, 4))  # of each sample
-                ruled = by_or if count is None else dense(q, k, v, heads, count, attn.dvs_mode)
+                misstepped = unlike if stepped is by_or else (found != stepped).any(axis=(0, 2, 3, 4))
                 cases += len(unlike)
-                wrong += int((found != ruled).any(axis=(0, 2, 3, 4)).sum())
+                wrong += int((misstepped | unlike if rule == "OR" else misstepped).sum())
                 unlike_or += int(unlike.sum())
-                if witness is None and not attn.dvs_mode and size[2] == 1:
+                if witness is None and not dvs_mode and size[2] == 1:
                     witness = _witness(unlike, q, k, v, found)
-    return Exhaustion(name, "OR" if count is None else "count", sizes, cases, wrong, unlike_or, witness)
+    return Exhaustion(kind.name, rule, sizes, cases, wrong, unlike_or, witness, demanded=kind.rule is not None)
+
+
+def _recorded(j: int, kind: Kind, result: Result) -> Recorded:
+    """Compare what an attention had in a run."""
+    hook, heads, spread = kind.attn.hook, kind.attn.heads, _spread if kind.attn.dvs_mode else np.asarray
+    names = "q_lif", "k_lif", "v_lif", "kv_before", "kv", "x_after_qkv"
+    q, k, v, kv, mask, z = (result.spikes[f"{hook}_{name}"].to_dense().astype(bool) for name in names)
+    T, B, C, H, W = q.shape
+    q, k, v = (s.reshape(T, B, heads, C // heads, H * W).swapaxes(3, 4) for s in (q, k, v))  # [T, B, h, N, d]
+    counted = spread(k & v)
+    passing = kind.attend(counted)
+    pairs = (kv, k & v), (mask, passing), (z, spread(q & passing))
+    return Recorded(
+        j,
+        H * W,
+        C,
+        int(sum(s.sum() for s in (q, k, v))),
+        int(_sum(counted).max()),
+        sum(found.size for found, _ in pairs),
+        sum(int((found != right).sum()) for found, right in pairs),
+    )
 
 
 def _attended(
@@ -185,17 +264,31 @@ def all_spikes(size: Size) -> Iterator[np.ndarray]:
         yield np.moveaxis(spikes.reshape(-1, 3, T, N, C), 0, 2)
 
 
-def dense(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, attend: Attend, dvs_mode: bool) -> np.ndarray:
-    """Attention on dense spikes, three times bool[T, B, N, C] -> uint8[T, B, C, 1, N]; K and V already pooled."""
+def dense(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, attends: Sequence[Attend], dvs_mode: bool
+) -> list[np.ndarray]:
+    """Attention on dense spikes, three times bool[T, B, N, C] -> uint8[T, B, C, 1, N]; K and V already pooled.
+
+    As each of `attends` says; where all of them make the same mask, that is worked out once, and is the same array.
+    """
     T, B, N, C = q.shape
 
     def split(s: np.ndarray) -> np.ndarray:  # -> [T, B, h, N, d]
         return s.reshape(T, B, N, heads, C // heads).swapaxes(2, 3)
 
+    def masked(mask: np.ndarray) -> np.ndarray:
+        z = split(q) & mask
+        z = _spread(z) if dvs_mode else z
+        return _official(z.swapaxes(2, 3).reshape(T, B, N, C))
+
     kv = split(k & v)
-    z = split(q) & attend(_spread(kv) if dvs_mode else kv)
-    z = _spread(z) if dvs_mode else z
-    return _official(z.swapaxes(2, 3).reshape(T, B, N, C))
+    counted = _spread(kv) if dvs_mode else kv
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for attend in attends:
+        mask = attend(counted)
+        same = [z for other, z in found if np.array_equal(mask, other)]
+        found.append((mask, same[0] if same else masked(mask)))
+    return [z for _, z in found]
 
 
 def _spread(s: np.ndarray) -> np.ndarray:

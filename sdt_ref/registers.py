@@ -88,6 +88,7 @@ def _conversion(fraction: Fraction, register: Format, dtype: np.dtype) -> Conver
     return Conversion(steps, plain, (register.low, register.high, wraps))
 
 
+@lru_cache  # every neuron layer asks at every call
 def leak_steps(
     leak: tuple[tuple[int, int], ...], rounding: str, dtype: np.dtype
 ) -> tuple[np.ndarray, np.ndarray, bool]:

@@ -3,7 +3,7 @@
 STEM = {
     "proj_lif": (
         "conv 0",
-        "The first convolution reads the pixels, the only numbers here that are multiplied. Each neuron looks at 3 x 3 "
+        "The first convolution reads the pixels; no other layer reads anything but spikes. Each neuron looks at 3 x 3 "
         "pixels and fires when its membrane reaches the threshold. The photo stays the same; the membranes move on.",
     ),
     "proj_lif1": (
@@ -11,7 +11,10 @@ STEM = {
         "From here on a layer reads nothing but spikes: it adds a weight for each.",
     ),
     "proj_lif2": ("conv 2", "Wider windows on the photo, more channels; additions only."),
-    "proj_lif3": ("conv 3", "The last convolution on the photo. Its positions are the patches of all blocks."),
+    "proj_lif3": (
+        "conv 3",
+        "The fourth convolution; a fifth reads its spikes. Its positions are the patches of all blocks.",
+    ),
 }
 BLOCK = {
     "attn.shortcut_lif": (

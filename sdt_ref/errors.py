@@ -19,6 +19,10 @@ class ImageError(SdtError):
     """A picture or a data set of pictures that cannot be read."""
 
 
+class RecordingError(SdtError):
+    """A recording of an event camera, or a data set of them, that cannot be read."""
+
+
 class InputError(SdtError):
     """An array that the network cannot take: rank, channels, size, type or values."""
 

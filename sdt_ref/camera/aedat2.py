@@ -1,8 +1,8 @@
 """AEDAT 2.0 of a DVS128, as CIFAR10-DVS uses it: lines of text, then eight bytes an event, big-endian.
 
-Address u32, then time u32 in microseconds. Of the address, bit 0 is 1 where it became darker, bits 1-7 and 8-14 are the
-pixel. Bit 15 marks signals from outside, which show no pixel; the DVS128 sets no higher one, as other sensors do.
-The axes are those of CIFAR10-DVS: exchanged and turned, so that the pictures stand upright, as the official code does it.
+Address u32, then time u32 in microseconds. Of the address, bit 0 is 1 where it became darker, bits 1-7 and 8-14 are
+the pixel. Bit 15 marks signals from outside, which show no pixel; other sensors use higher bits too, the DVS128 none.
+The axes are those of CIFAR10-DVS, exchanged and turned so that its pictures stand upright, as in the official code.
 Times are unsigned, so they may exceed 2^31; when they run over 2^32 they go on here, and this is counted as a repair.
 Source: iniVation, AEDAT 2.0; spikingjelly 0.0.0.0.12, CIFAR10DVS.load_origin_data, which keeps signals from outside and
 lets times run over.
@@ -41,8 +41,8 @@ def open_aedat2(source: Source) -> EventFile:
         strange = int(np.count_nonzero(np.frombuffer(block, ">u4")[::2] >= PIXEL))
         if 2 * strange > len(block) // RECORD:
             raise RecordingError(
-                f"recording '{source.name}': expected DVS128 addresses below {PIXEL}, found larger ones in {strange} of "
-                f"the first {len(block) // RECORD} events; it is of another sensor or no AEDAT 2.0"
+                f"recording '{source.name}': expected DVS128 addresses below {PIXEL}, found larger ones in {strange} "
+                f"of the first {len(block) // RECORD} events; it is of another sensor or no AEDAT 2.0"
             )
         break  # at most CHUNK events tell enough
 

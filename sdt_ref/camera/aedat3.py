@@ -1,9 +1,10 @@
 """AEDAT 3.1, as DVS128 Gesture uses it: lines of text, then packets of events of one kind, little-endian.
 
-A packet's header has 28 bytes: kind and camera i16; bytes an event, where in it the time is, laps of the clock, capacity,
-number of events, and how many of them are valid, i32. `capacity` events follow, of which the first `number` were recorded;
-files usually have both equal. Events of brightness are kind 1, eight bytes: u32 of which bit 0 says valid, bit 1 that it
-became brighter, bits 2-16 y, bits 17-31 x; then u32 microseconds, below 2^31, to which the laps add 2^31 each.
+A packet's header has 28 bytes: kind and camera i16; bytes an event, where in it the time is, laps of the clock,
+capacity, number of events, and how many of them are valid, i32. `capacity` events follow, of which the first `number`
+were recorded; files usually have both equal. Events of brightness are kind 1, eight bytes: u32 of which bit 0 says
+valid, bit 1 that it became brighter, bits 2-16 y, bits 17-31 x; then u32 microseconds, below 2^31, to which the laps
+add 2^31 each. Packets of other kinds (signals, frames, inertial measurements) are skipped.
 Source: iniVation, AEDAT 3.1; libcaer, events/common.h and events/polarity.h.
 
 spikingjelly 0.0.0.0.12 (load_aedat_v3) takes all `capacity` events and does not look at the valid bit. Here what is not

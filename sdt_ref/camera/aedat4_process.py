@@ -1,7 +1,8 @@
 """Decode one AEDAT 4 file, in a process of its own: python aedat4_process.py FILE.
 
-The package `aedat` panics on damaged files, which can end the whole process, and believes the sizes that they claim. So
-it runs here, with at most 4 GiB, and what happens to it is seen from outside. Imports nothing of sdt_ref, to start fast.
+The package `aedat` panics on damaged files, which can end the whole process, and believes the sizes that they claim.
+So it runs here, with at most 4 GiB, and what happens to it is seen from outside. Imports nothing of sdt_ref, to start
+fast.
 
 Writes to standard output: a line of JSON, {"streams": [[width, height], ...]}; then blocks of events, each u32 n, then
 n times i64, n x u16, n y u16 and n p u8, little-endian; n = 0 ends them; then a line of JSON, {"error": null or words}.

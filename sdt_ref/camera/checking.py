@@ -1,4 +1,4 @@
-"""What holds for the events of every format, checked in one place: inside the sensor, polarity 0 or 1, no time below 0."""
+"""What holds for events of every format, checked in one place: within the sensor, polarity 0 or 1, no time below 0."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -36,7 +36,9 @@ def event_file(source: Source, format: str, sensor: tuple[int, int] | None, deco
         try:
             for decoded in decode(repairs):
                 for first in range(0, len(decoded), CHUNK):
-                    events = _checked(decoded.where(slice(first, first + CHUNK)), source.name, sensor, repairs)
+                    part = slice(first, first + CHUNK)
+                    piece = CameraEvents(decoded.t[part], decoded.x[part], decoded.y[part], decoded.p[part])
+                    events = _checked(piece, source.name, sensor, repairs)
                     number += len(events)
                     if len(events):
                         yield events
@@ -44,8 +46,8 @@ def event_file(source: Source, format: str, sensor: tuple[int, int] | None, deco
             raise RecordingError(f"recording '{source.name}' cannot be read: {error.strerror or error}") from None
         if repairs[CUT] and not number:
             raise RecordingError(
-                f"recording '{source.name}': expected whole events of {format}, found a file that ends within the first; "
-                "copy it again"
+                f"recording '{source.name}': expected whole events of {format}, found a file that ends within the "
+                "first; copy it again"
             )
 
     return EventFile(source.name, format, sensor, read, repairs)

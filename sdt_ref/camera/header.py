@@ -16,8 +16,8 @@ END = b"#!END-HEADER"
 def read_header(source: Source) -> tuple[list[str], int]:
     """Read the lines that begin with '#', up to a line '#!END-HEADER' if there is one.
 
-    Returns the lines, without their ends, and the number of bytes. Raises RecordingError when the text has no end within
-    1 MiB.
+    Returns the lines, without their ends, and the number of bytes. Raises RecordingError when the text has no end
+    within 1 MiB.
     """
     lines: list[str] = []
     size = 0

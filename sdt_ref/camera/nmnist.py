@@ -5,11 +5,11 @@ microseconds. A y of 240 is no event: the camera's clock has passed 2^13 microse
 Source: Orchard et al., Converting Static Image Datasets to Spiking Neuromorphic Datasets Using Saccades, 2015.
 
 Readers differ in the mark of 240: the authors' Python reader (eventvision.py) adds 2^13 us to all later times and takes
-the marks out, and so does tonic; their Matlab reader (Read_Ndataset.m) and spikingjelly (load_ATIS_bin) know no marks, and
-would count them as events in row 240. Here they are marks. The data set as published holds none (as far as seen: 1,100
-recordings), so all readers agree on it. Nor does its time run over 23 bits; where it does, it goes on here, a repair.
+the marks out, and so does tonic; their Matlab reader (Read_Ndataset.m) and spikingjelly (load_ATIS_bin) know no marks,
+and would count them as events in row 240. Here they are marks. 1,100 recordings of the published set hold none, so all
+readers agree on them. Nor do their times run over 23 bits; where times do, they go on here, which counts as a repair.
 
-No byte says what the file is, so it is taken for N-MNIST, after all other formats, when its first 65,536 records look so:
+No byte says what the file is. It is taken for N-MNIST, after all other formats, when its first 65,536 records look so:
 at least nine in ten lie within 34x34 or are marks, at least nine in ten times are not below the one before, and not all
 records are the same. One record alone, or bytes left over after fewer than eight, are not enough.
 """

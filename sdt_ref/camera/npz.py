@@ -64,7 +64,7 @@ def open_npz(source: Source) -> EventFile:
     with _columns(source) as (columns, sensor):
         _require_same_length(source, columns)
 
-    def decode_all(_: Counter[str]) -> Iterator[CameraEvents]:
+    def decode_all(repairs: Counter[str]) -> Iterator[CameraEvents]:
         with _columns(source) as (columns, _):
             left = _require_same_length(source, columns)
             while left:

@@ -35,7 +35,7 @@ def open_recording(source: Any, name: str | None = None) -> EventFile:
     Raises
     ------
     RecordingError
-        it is none of the formats, is damaged from the beginning, or cannot be read; damage further on is found by `read`
+        it is none of the formats, damaged from the beginning, or unreadable; damage further on is found by `read`
     """
     recording = Source(source, name)
     head = recording.head(RECORD * CHUNK)

@@ -1,9 +1,9 @@
 """DVS128 Gesture: a recording holds one gesture after the other, and a table beside it says when each was made.
 
-The table `*_labels.csv` has the columns class, startTime_usec and endTime_usec; classes count from 1 there, labels from 0
-here. A trial is the events with start <= t < end, wherever they stand in the file.
-Source: Amir et al., A Low Power, Fully Event-Based Gesture Recognition System, 2017; spikingjelly 0.0.0.0.12, which masks
-by time too, since some trials of the published tables overlap.
+The table `*_labels.csv` has the columns class, startTime_usec and endTime_usec; classes count from 1 there, labels from
+0 here. A trial is the events with start <= t < end, wherever they stand in the file.
+Source: Amir et al., A Low Power, Fully Event-Based Gesture Recognition System, 2017; spikingjelly 0.0.0.0.12, which
+masks by time too, since some trials of the published tables overlap.
 """
 
 import csv

@@ -35,7 +35,7 @@ def open_aedat2(source: Source) -> EventFile:
     other = next(filter(None, map(_other_sensor, lines)), None)
     if other is not None:
         raise RecordingError(
-            f"recording '{source.name}': expected AEDAT 2.0 of a DVS128, found the header of another sensor, '{other}'"
+            f"recording '{source.name}': expected AEDAT 2.0 of a DVS128, found the header of another sensor, {other!r}"
         )
     for block in records(source, offset, RECORD, Counter()):
         strange = int(np.count_nonzero(np.frombuffer(block, ">u4")[::2] >= PIXEL))

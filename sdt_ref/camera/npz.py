@@ -49,7 +49,8 @@ class _Column:
         return values.astype(np.uint8 if values.dtype.kind == "b" else np.int64)
 
     def _whole(self, values: np.ndarray) -> np.ndarray:
-        strange = values[~(np.isfinite(values) & (np.abs(values) < 2.0**63) & (np.trunc(values) == values))]
+        values = values.astype(np.float64)  # exact
+        strange = values[~((np.abs(values) < 2.0**63) & (np.trunc(values) == values))]
         if len(strange):
             raise RecordingError(f"expected whole numbers below 2^63 in array {self.key}, found {strange[0]}")
         return values.astype(np.int64)
@@ -92,7 +93,7 @@ def _columns(source: Source) -> Iterator[tuple[list[_Column], tuple[int, int] | 
             pack = opened.enter_context(zipfile.ZipFile(file))
             members = {info.filename.removesuffix(".npy"): info for info in pack.infolist()}
             if not set(COLUMNS) <= set(members):
-                found = ", ".join(list(members)[:8]) or "none"
+                found = ", ".join(repr(name[:40]) for name in list(members)[:8]) or "none"
                 raise RecordingError(f"expected a zip with arrays t, x, y and p, found {found}")
             known = {key: members[key] for key in (*COLUMNS, "sensor") if key in members}
             _require_sound(known, source.size)
@@ -127,7 +128,7 @@ def _open_array(key: str, info: zipfile.ZipInfo, stream: IO[bytes]) -> _Column:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of headers that Python 2 wrote
         shape, _, dtype = read(stream)
-    if dtype.kind not in "buif":
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise RecordingError(f"expected whole numbers in array {key}, found {dtype}")
     if len(shape) != 1 or shape[0] < 0:
         raise RecordingError(f"expected array {key} of one axis, found shape {shape}")

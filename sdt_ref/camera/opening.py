@@ -48,8 +48,8 @@ def open_recording(source: Any, name: str | None = None) -> EventFile:
                 f"recording '{recording.name}': expected AEDAT of version {known}, found {version[1].decode()}"
             )
         return READERS[version[1]](recording)
-    if head.startswith(b"#"):
-        return open_aedat2(recording)  # its first readers wrote no version
+    if head.startswith(b"#") and not head.startswith(b"#!"):
+        return open_aedat2(recording)  # the official reader asks for no version either
     if head.startswith(ZIP):
         return open_npz(recording)
     for magic, picture in PICTURES.items():

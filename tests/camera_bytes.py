@@ -32,15 +32,15 @@ def nmnist(events: Sequence[Event]) -> bytes:
 
 def aedat2(events: Sequence[Event], header: bytes = b"#!AER-DAT2.0\r\n# AEChip: ch.unizh.ini.DVS128\r\n") -> bytes:
     """Undo the turns of CIFAR10-DVS."""
-    return header + b"".join(
-        struct.pack(">II", (127 - x) << 8 | (127 - y) << 1 | (1 - p), t) for t, x, y, p in events
-    )
+    return header + b"".join(struct.pack(">II", (127 - x) << 8 | (127 - y) << 1 | (1 - p), t) for t, x, y, p in events)
 
 
 HEADER3 = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#Start-Time: 2016-01-01 00:00:00 (TZ+0000)\r\n#!END-HEADER\r\n"
 
 
-def packet3(events: Sequence[Event], laps: int = 0, invalid: Sequence[int] = (), unused: int = 0, camera: int = 1) -> bytes:
+def packet3(
+    events: Sequence[Event], laps: int = 0, invalid: Sequence[int] = (), unused: int = 0, camera: int = 1
+) -> bytes:
     """One packet; t is within the lap. `invalid` are indices of events without the valid bit."""
     n = len(events)
     words = [(x << 17 | y << 2 | p << 1 | (i not in invalid), t) for i, (t, x, y, p) in enumerate(events)]

@@ -107,7 +107,9 @@ def test_aedat3_literal() -> None:
 def test_what_is_not_valid_and_unused_capacity_are_left_out() -> None:
     """spikingjelly would take all five."""
     events = [(1, 1, 1, 1), (2, 2, 2, 0), (3, 3, 3, 1)]
-    recording = open_recording(made.HEADER3 + made.packet3(events, invalid=[1], unused=2) + made.packet3([(4, 9, 9, 0)]))
+    recording = open_recording(
+        made.HEADER3 + made.packet3(events, invalid=[1], unused=2) + made.packet3([(4, 9, 9, 0)])
+    )
     assert listed(recording) == [(1, 1, 1, 1), (3, 3, 3, 1), (4, 9, 9, 0)]
     assert recording.repairs == {"events that are marked as not valid left out": 1}
 
@@ -153,7 +155,9 @@ def test_any_polarity_but_zero_is_on() -> None:
 
 
 def test_pixels_of_no_sensor_are_left_out_even_where_none_is_known() -> None:
-    recording = open_recording(made.npz(**made.columns([(0, 65535, 0, 0), (1, 65536, 0, 0), (2, 0, -1, 0), (3, 0, 2**40, 0)])))
+    recording = open_recording(
+        made.npz(**made.columns([(0, 65535, 0, 0), (1, 65536, 0, 0), (2, 0, -1, 0), (3, 0, 2**40, 0)]))
+    )
     assert told(recording)[2:] == ([(0, 65535, 0, 0)], {BEYOND.format("65536x65536"): 3})
 
 
@@ -289,7 +293,9 @@ def hashed(recording: EventFile) -> dict[str, str]:
 
     assert recording.sensor is not None
     return {
-        f"{split}/{steps}": hashlib.sha256(integrate(recording, steps, split, recording.sensor).astype("<i8").tobytes()).hexdigest()
+        f"{split}/{steps}": hashlib.sha256(
+            integrate(recording, steps, split, recording.sensor).astype("<i8").tobytes()
+        ).hexdigest()
         for steps, split in SPLITS
     }
 

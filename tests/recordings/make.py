@@ -26,7 +26,7 @@ def main() -> None:
         "nmnist": datasets.load_ATIS_bin,
         "aedat2": CIFAR10DVS.load_origin_data,
         "aedat3": datasets.load_aedat_v3,
-        "npz": lambda path: np.load(path),
+        "npz": np.load,
     }
     reference = {}
     for name, read in readers.items():
@@ -63,7 +63,9 @@ def main() -> None:
 def hashes(datasets: object, events: dict, height: int, width: int) -> dict[str, str]:
     return {
         f"{split}/{steps}": hashlib.sha256(
-            datasets.integrate_events_by_fixed_frames_number(events, split, steps, height, width).astype("<i8").tobytes()
+            datasets.integrate_events_by_fixed_frames_number(events, split, steps, height, width)
+            .astype("<i8")
+            .tobytes()
         ).hexdigest()
         for steps, split in SPLITS
     }

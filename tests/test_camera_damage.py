@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import struct
+import tempfile
 import tracemalloc
 import warnings
 import zipfile
@@ -163,9 +164,10 @@ BAD: dict[str, tuple[bytes, str]] = {
     "a script": (b"#!/bin/sh\nrm -r everything\n", "found none of them"),
     "text with a title": (b"# Title\nSome words that are no events at all, none.\n", "expected DVS128 addresses"),
     "zeros": (bytes(5000), "found none of them"),
-    "small integers": (np.arange(500, dtype="<i4").tobytes(), "found none of them"),
+    "small integers": (np.tile(np.arange(1, 34, dtype="<i4"), 20).tobytes(), "found none of them"),
     "one record": (made.nmnist(EVENTS[:1]), "found none of them"),
     "N-Caltech101": (made.nmnist([(i, i, i, 1) for i in range(180)]), "found none of them"),
+    "a wide sensor": (made.nmnist([(i, i % 34 + 34 * (i % 7 == 0), 1, 1) for i in range(60)]), "found none of them"),
     "AEDAT 1.0": (b"#!AER-DAT1.0\r\n" + bytes(60), "expected AEDAT of version 2.0, 3.1, 4.0, found 1.0"),
     "AEDAT 3.0": (b"#!AER-DAT3.0\r\n" + bytes(60), "found 3.0"),
     "AEDAT 2.0 of a DAVIS": (
@@ -318,9 +320,31 @@ class Failing(io.BytesIO):
         return super().read(n)
 
 
+def test_an_open_file_that_is_closed_or_holds_text(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(made.aedat2(EVENTS))
+    with path.open("rb") as opened:
+        recording = open_recording(opened)
+        assert listed(recording) == EVENTS
+    with pytest.raises(errors.RecordingError, match=r"cannot be read: .*closed"):
+        listed(recording)
+    with tempfile.NamedTemporaryFile("w+") as text:
+        text.write("text")
+        assert "cannot be read: expected bytes, found text" in refused(text)
+
+
+def test_a_process_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aedat4.importlib.util, "find_spec", lambda _: "there")
+    monkeypatch.setattr(aedat4.sys, "executable", "/nowhere/python")
+    assert refused(made.header4()).endswith("its decoder does not start: No such file or directory")
+
+
 @pytest.mark.parametrize("name", BYTES)
 def test_a_disk_that_fails(name: str) -> None:
     disk = Failing(BYTES[name]())
+    disk.fails = True
+    assert refused(disk).endswith("cannot be read: Input/output error")
+    disk.fails = False
     recording = open_recording(disk)
     disk.fails = True
     with pytest.raises(errors.RecordingError, match=r"cannot be read: Input/output error|is a damaged npz"):

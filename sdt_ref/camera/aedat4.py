@@ -70,13 +70,14 @@ def open_aedat4(source: Source) -> EventFile:
 def _decoder(source: Source) -> Iterator[IO[bytes]]:
     """Start the process, yield what it writes, and end it, read to the end or not."""
     with _as_file(source) as path:
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(PROGRAM), str(path)],  # -P: modules beside the program are not the system's
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each thread would claim memory
-        )
+        command = [sys.executable, "-P", str(PROGRAM), str(path)]  # -P: modules beside the program hide no others
+        few = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # each thread would claim memory
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=few
+            )
+        except OSError as error:
+            raise RecordingError(f"recording '{source.name}': its decoder does not start: {error.strerror}") from None
         assert process.stdout is not None
         try:
             with process.stdout as out:

@@ -21,7 +21,7 @@ def event_file(source: Source, format: str, sensor: tuple[int, int] | None, deco
     Parameters
     ----------
     decode : takes the counts of repairs, which it adds to; yields events of any number and any integer type; what it
-        raises while it reads comes out of `EventFile.read`, an OSError as a RecordingError
+        raises comes out of `EventFile.read`
 
     Notes
     -----
@@ -33,17 +33,14 @@ def event_file(source: Source, format: str, sensor: tuple[int, int] | None, deco
     def read() -> Iterator[CameraEvents]:
         repairs.clear()
         number = 0
-        try:
-            for decoded in decode(repairs):
-                for first in range(0, len(decoded), CHUNK):
-                    part = slice(first, first + CHUNK)
-                    piece = CameraEvents(decoded.t[part], decoded.x[part], decoded.y[part], decoded.p[part])
-                    events = _checked(piece, source.name, sensor, repairs)
-                    number += len(events)
-                    if len(events):
-                        yield events
-        except OSError as error:
-            raise RecordingError(f"recording '{source.name}' cannot be read: {error.strerror or error}") from None
+        for decoded in decode(repairs):
+            for first in range(0, len(decoded), CHUNK):
+                part = slice(first, first + CHUNK)
+                piece = CameraEvents(decoded.t[part], decoded.x[part], decoded.y[part], decoded.p[part])
+                events = _checked(piece, source.name, sensor, repairs)
+                number += len(events)
+                if len(events):
+                    yield events
         if repairs[CUT] and not number:
             raise RecordingError(
                 f"recording '{source.name}': expected whole events of {format}, found a file that ends within the "

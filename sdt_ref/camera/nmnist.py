@@ -34,7 +34,7 @@ CERTAIN = 8  # records that tell enough even if the file is cut
 def looks_like_nmnist(head: bytes) -> bool:
     """Tell from the first bytes of a file, or all, whether they can be N-MNIST's."""
     n, rest = divmod(len(head[: RECORD * CHUNK]), RECORD)
-    if n < 2 or (rest and n < CERTAIN):
+    if not n or (rest and n < CERTAIN):
         return False
     raw = np.frombuffer(head, np.uint8, n * RECORD).reshape(-1, RECORD)
     events = decode(raw)

@@ -62,13 +62,15 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """Yield the bytes as a binary file that stands at the beginning; several may be open at a time."""
+        """Yield the bytes as a binary file that stands at the beginning; several may be open at a time.
+
+        An OSError of whatever is done with it becomes a RecordingError.
+        """
         try:
-            opened = self.path.open("rb") if self.path else io.BufferedReader(_Window(self._file))
+            with self.path.open("rb") if self.path else io.BufferedReader(_Window(self._file, self.size)) as opened:
+                yield opened
         except OSError as error:
-            raise RecordingError(f"recording '{self.name}' cannot be read: {error.strerror}") from None
-        with opened:
-            yield opened
+            raise RecordingError(f"recording '{self.name}' cannot be read: {error.strerror or error}") from None
 
     def head(self, n: int) -> bytes:
         """The first n bytes, or all of fewer."""
@@ -79,8 +81,9 @@ class Source:
 class _Window(io.RawIOBase):
     """A position of its own in a file that others read too; closing it leaves the file open."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
+        self._size = size
         self._position = 0
 
     def readable(self) -> bool:
@@ -90,13 +93,20 @@ class _Window(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._file.seek(self._position)
-        found = self._file.read(len(buffer))
+        try:
+            self._file.seek(self._position)
+            found = self._file.read(len(buffer))
+        except ValueError as error:  # the file was closed meanwhile
+            raise OSError(str(error)) from None
+        if not isinstance(found, bytes):
+            raise OSError("expected bytes, found text")
         buffer[: len(found)] = found
         self._position += len(found)
         return len(found)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = self._file.seek(offset + self._position if whence == os.SEEK_CUR else offset,
-                                         os.SEEK_SET if whence == os.SEEK_CUR else whence)  # fmt: skip
-        return self._position
+        position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if position < 0:
+            raise ValueError(f"negative seek value {position}")
+        self._position = position
+        return position

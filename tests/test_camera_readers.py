@@ -123,8 +123,10 @@ def test_the_header_of_aedat3_names_the_sensor(camera: str, sensor: tuple[int, i
 
 
 def test_aedat3_beyond_its_sensor_is_left_out() -> None:
-    recording = open_recording(made.HEADER3 + made.packet3([(1, 128, 0, 1), (2, 127, 127, 0), (3, 0, 32767, 1)]))
-    assert told(recording)[2:] == ([(2, 127, 127, 0)], {BEYOND.format("128x128"): 2})
+    recording = open_recording(
+        made.HEADER3 + made.packet3([(1, 128, 0, 1), (2, 127, 127, 0), (3, 0, 256, 1), (4, 0, 1 << 14, 1)])
+    )
+    assert told(recording)[2:] == ([(2, 127, 127, 0)], {BEYOND.format("128x128"): 3})
 
 
 def test_aedat4_literal() -> None:

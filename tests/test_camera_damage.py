@@ -241,7 +241,8 @@ def test_a_bad_content_is_refused_in_one_line(tmp_path: Path, name: str) -> None
         listed(open_recording(path))
     assert "\n" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
-    assert "recording.aedat" in str(caught.value)
+    assert str(caught.value).startswith(f"recording '{path}'")
+    assert str(caught.value).count("recording '") == 1
 
 
 def test_pickle_would_have_run() -> None:

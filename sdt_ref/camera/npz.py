@@ -63,11 +63,11 @@ def open_npz(source: Source) -> EventFile:
     zip is damaged, encrypted, or grows more than a hundredfold when unpacked.
     """
     with _columns(source) as (columns, sensor):
-        _require_same_length(source, columns)
+        _require_same_length(columns)
 
     def decode_all(repairs: Counter[str]) -> Iterator[CameraEvents]:
         with _columns(source) as (columns, _):
-            left = _require_same_length(source, columns)
+            left = _require_same_length(columns)
             while left:
                 n = min(left, CHUNK)
                 t, x, y, p = (column.take(n) for column in columns)
@@ -77,11 +77,11 @@ def open_npz(source: Source) -> EventFile:
     return event_file(source, "npz", sensor, decode_all)
 
 
-def _require_same_length(source: Source, columns: list[_Column]) -> int:
+def _require_same_length(columns: list[_Column]) -> int:
     lengths = {column.key: column.length for column in columns}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{key} of {length}" for key, length in lengths.items())
-        raise RecordingError(f"recording '{source.name}': expected arrays t, x, y and p of one length, found {found}")
+        raise RecordingError(f"expected arrays t, x, y and p of one length, found {found}")
     return lengths["t"]
 
 

@@ -1,7 +1,7 @@
 """Decode one AEDAT 4 file, in a process of its own: python aedat4_process.py FILE.
 
 The package `aedat` panics on damaged files, which can end the whole process, and believes the sizes that they claim.
-So it runs here, with at most 2 GiB, and what happens to it is seen from outside. Imports nothing of sdt_ref, to start
+So it runs here, with at most 3 GiB, and what happens to it is seen from outside. Imports nothing of sdt_ref, to start
 fast.
 
 Writes to standard output: a line of JSON, {"streams": [[width, height], ...]}; then blocks of events, each u32 n, then
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-MEMORY = 2 << 30  # bytes
+MEMORY = 3 << 30  # bytes; a packet may claim 2^31
 BLOCK = 1 << 16  # events
 
 

@@ -149,6 +149,12 @@ def test_npz_may_name_its_sensor() -> None:
     assert told(recording) == ("npz", (4, 2), [(5, 3, 1, 1)], {BEYOND.format("4x2"): 2})
 
 
+@pytest.mark.parametrize(("x", "y"), [(4, 0), (0, 2), (-1, 0), (0, -1)])
+def test_each_side_of_the_sensor_is_a_limit(x: int, y: int) -> None:
+    recording = open_recording(made.npz(**made.columns([(5, 3, 1, 1), (6, x, y, 1)]), sensor=[4, 2]))
+    assert told(recording)[2:] == ([(5, 3, 1, 1)], {BEYOND.format("4x2"): 1})
+
+
 def test_any_polarity_but_zero_is_on() -> None:
     """The official frames take p != 0 into channel 1."""
     recording = open_recording(made.npz(**made.columns([(0, 0, 0, 0), (1, 0, 0, -1), (2, 0, 0, 1), (3, 0, 0, 256)])))
@@ -223,7 +229,7 @@ def many() -> dict[str, bytes]:
     return {
         "N-MNIST": made.nmnist(events),
         "AEDAT 2.0": made.aedat2(events),
-        "AEDAT 3.1": made.aedat3(events, MANY - 1),
+        "AEDAT 3.1": made.aedat3(events, 40_000),  # two packets, gathered, are more than a chunk
         "npz": made.npz(t=t, x=x, y=y, p=p),
     }
 

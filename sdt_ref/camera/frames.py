@@ -28,7 +28,7 @@ def integrate(recording: EventFile, steps: int, split: str, sensor: tuple[int, i
     Raises
     ------
     RecordingError
-        no events; by time, fewer than T microseconds
+        no events, or events beyond the sensor; by time, fewer than T microseconds
     """
     told = survey(recording)
     if not told.events:
@@ -49,5 +49,10 @@ def integrate(recording: EventFile, steps: int, split: str, sensor: tuple[int, i
         else:
             index = (events.t - told.first) // (told.duration // steps)
         number += len(events)
+        if (events.x >= width).any() or (events.y >= height).any():
+            raise RecordingError(
+                f"recording '{recording.name}': expected events within {width}x{height} pixels, "
+                f"found x up to {events.x.max()} and y up to {events.y.max()}"
+            )
         np.add.at(frames, (np.minimum(index, steps - 1), events.p, events.y, events.x), 1)
     return frames

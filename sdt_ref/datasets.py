@@ -19,17 +19,17 @@ ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".w
 SPLIT_FOLDERS = ("validation", "val", "valid", "eval", "evaluation", "test")  # the first that exists is taken
 
 
-class Pictures(Protocol):
-    """A labelled set of pictures."""
+class Labelled(Protocol):
+    """A labelled set of pictures, or of recordings."""
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of them."""
 
     def __iter__(self) -> Iterator[tuple[str, Any, int]]:
-        """Yield (name, path or binary file, label), in a fixed order."""
+        """Yield (name, source as `sources.read` takes it, label), in a fixed order."""
 
 
-def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None = None) -> Pictures:
+def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None = None) -> Labelled:
     """Open a class-per-folder tree, or an HDF5 pack.
 
     Parameters
@@ -99,21 +99,26 @@ def _sample_set(path: Path, classes: tuple[str, ...], split: str | None) -> Any:
 
 
 class Pack:
-    """All pictures in one HDF5 file.
+    """All pictures, or recordings, in one HDF5 file.
 
     A group per split, with `jpeg` uint8 (all encoded files back to back), `offset` int64 (n + 1) and `label` (n);
     picture i is jpeg[offset[i]:offset[i + 1]]. Attribute `classes` of the root: the class names by label.
+
+    Parameters
+    ----------
+    content : name of the files' array: 'jpeg', or 'bin' of recordings
     """
 
-    def __init__(self, path: Path, classes: tuple[str, ...], split: str | None) -> None:
-        self.path = path
+    def __init__(self, path: Path, classes: tuple[str, ...], split: str | None, content: str = "jpeg") -> None:
+        self.path, self._content = path, content
         try:
             with h5py.File(path, "r") as file:
                 self.split = _pack_split(file, split)
                 group = file[self.split]
                 self._offsets = np.asarray(group["offset"][()])
                 labels = np.asarray(group["label"][()])
-                n_bytes = group["jpeg"].shape[0] if group["jpeg"].dtype == np.uint8 else -1
+                files = group[content]
+                n_bytes = files.shape[0] if files.dtype == np.uint8 else -1
                 names = [
                     n.decode() if isinstance(n, bytes) else str(n) for n in np.atleast_1d(file.attrs.get("classes", ()))
                 ]
@@ -124,7 +129,7 @@ class Pack:
         except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, TypeError, ValueError, ...
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ImageError(
-                f"pack '{path}': expected HDF5 with jpeg, offset and label, found otherwise ({reason})"
+                f"pack '{path}': expected HDF5 with {content}, offset and label, found otherwise ({reason})"
             ) from None
         self._labels = _pack_labels(path, labels, names, classes)
         offsets = self._offsets
@@ -136,22 +141,22 @@ class Pack:
             or offsets[-1] > n_bytes
         ):
             raise ImageError(
-                f"pack '{path}': offset does not fit {len(self._labels)} labels and {n_bytes} bytes of uint8 jpeg"
+                f"pack '{path}': offset does not fit {len(self._labels)} labels and {n_bytes} bytes of uint8 {content}"
             )
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of files."""
         return len(self._labels)
 
     def __iter__(self) -> Iterator[tuple[str, Any, int]]:
         """Yield (name, binary file, label)."""
         with h5py.File(self.path, "r") as file:
-            jpeg = file[self.split]["jpeg"]
+            files = file[self.split][self._content]
             for i, label in enumerate(self._labels):
                 try:
-                    encoded = jpeg[self._offsets[i] : self._offsets[i + 1]]
+                    encoded = files[self._offsets[i] : self._offsets[i + 1]]
                 except OSError as error:
-                    raise ImageError(f"pack '{self.path}': picture {i} cannot be read ({error})") from None
+                    raise ImageError(f"pack '{self.path}': file {i} cannot be read ({error})") from None
                 yield f"{self.split}/{i}", io.BytesIO(encoded.tobytes()), int(label)
 
 

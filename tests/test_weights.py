@@ -249,13 +249,13 @@ def test_the_default_is_found_in_the_package_or_beside_it(tmp_path: Path, monkey
     package.mkdir(parents=True)
     monkeypatch.setattr(weights_file, "__file__", str(package / "weights.py"))
     with pytest.raises(WeightsError, match="reinstall sdt_ref, or pass a file"):
-        weights_file.default_path()
+        weights_file.shipped_path()
     beside = package.parent / "weights"
     beside.mkdir()
-    shutil.copy(Path(__file__).parents[1] / "weights" / weights_file.DEFAULT, beside)
-    assert weights_file.default_path().parent == beside
+    shutil.copy(Path(__file__).parents[1] / "weights" / f"{weights_file.DEFAULT}.h5", beside)
+    assert weights_file.shipped_path().parent == beside
     shutil.copytree(beside, package / "shipped")
-    assert weights_file.default_path().parent == package / "shipped"
+    assert weights_file.shipped_path().parent == package / "shipped"
 
 
 def test_official_parameter_counts() -> None:

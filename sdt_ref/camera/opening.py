@@ -24,6 +24,15 @@ ZIP = b"PK\x03\x04", b"PK\x05\x06"
 PICTURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF"}
 
 
+def is_recording(path: Any) -> bool:
+    """Tell whether a file is a recording, or means to be one; anything else may be a picture."""
+    try:
+        head = Source(path).head(RECORD * CHUNK)
+    except RecordingError:
+        return False
+    return bool(VERSION.match(head)) or head.startswith((b"#!AER-DAT", *ZIP)) or looks_like_nmnist(head)
+
+
 def open_recording(source: Any, name: str | None = None) -> EventFile:
     """Open a recording of an event camera.
 

@@ -11,6 +11,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import RecordingError
@@ -18,6 +19,7 @@ from .events import CameraEvents, EventFile
 from .source import Source
 
 COLUMNS = ["class", "startTime_usec", "endTime_usec"]
+LABELS = "_labels.csv"
 LIMIT = 1 << 20  # bytes; a table of the data set has about 500
 
 
@@ -36,6 +38,11 @@ class Trial:
     start: int
     end: int
     number: int
+
+
+def table_beside(recording: Path) -> Path:
+    """The table of a recording's trials, as the data set names it."""
+    return recording.with_name(recording.stem + LABELS)
 
 
 def list_trials(source: Any, name: str | None = None) -> list[Trial]:

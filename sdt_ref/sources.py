@@ -1,0 +1,42 @@
+"""A picture or a recording becomes the network's input, whichever its weights read."""
+
+from typing import Any
+
+import numpy as np
+
+from .camera.events import EventFile
+from .camera.frames import prepare
+from .camera.opening import open_recording
+from .config import Preprocessing
+from .errors import ImageError, RecordingError
+from .image import open_picture, preprocess
+
+UNREADABLE = ImageError, RecordingError  # what `read` raises
+
+
+def read(
+    source: Any, how: Preprocessing, time_steps: int, *, split: str = "number", as_official: bool = False
+) -> np.ndarray:
+    """Read a source as the weights want it.
+
+    Parameters
+    ----------
+    source : of a picture, as in `image.open_picture`; of a recording, as in `camera.opening.open_recording`, or one
+        that is open
+    time_steps : T, frames to make of a recording
+    split : of a recording, 'number' or 'time'; see `camera.frames.integrate`
+    as_official : of a picture; see `image.open_picture`
+
+    Returns
+    -------
+    float32[3, size, size] of a picture, float32[T, 2, size, size] of a recording
+
+    Raises
+    ------
+    ImageError, RecordingError
+        it cannot be read, or is of the other kind
+    """
+    if how.frames:
+        recording = source if isinstance(source, EventFile) else open_recording(source)
+        return prepare(recording, how, time_steps, split)
+    return preprocess(open_picture(source, as_official=as_official), how)

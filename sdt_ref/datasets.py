@@ -4,6 +4,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from .presets import synsets
 
 # torchvision's list of picture endings, which the official code inherits
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin"}
 SPLIT_FOLDERS = ("validation", "val", "valid", "eval", "evaluation", "test")  # the first that exists is taken
 
 
@@ -51,32 +53,38 @@ def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None 
 
 
 class Samples:
-    """Pictures to look at, whatever they show: files that are named, all below a folder, those of a pack.
+    """Pictures or recordings, whatever they show: files that are named, all below a folder, those of a pack.
 
     Parameters
     ----------
     data : paths
     classes, split : as in `open_pictures`
     limit : at most so many, evenly spread; None takes all
+    frames : recordings, not pictures
 
     Raises ImageError when there are none, or a path is none of these.
     """
 
     def __init__(
-        self, data: Sequence[str], classes: tuple[str, ...], split: str | None = None, limit: int | None = None
+        self,
+        data: Sequence[str],
+        classes: tuple[str, ...],
+        split: str | None = None,
+        limit: int | None = None,
+        frames: bool = False,
     ) -> None:
-        self._sets = [_sample_set(Path(path), classes, split) for path in data]
+        self._sets = [_sample_set(Path(path), classes, split, frames) for path in data]
         self._all = sum(map(len, self._sets))
         self._every = max(1, self._all // limit) if limit is not None else 1
         self._limit = min(limit or self._all, self._all)
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of them."""
         return min(-(-self._all // self._every), self._limit)
 
     @property
     def files(self) -> list[Path]:
-        """All pictures that are files of their own."""
+        """All that are files of their own."""
         return [source for pictures in self._sets if isinstance(pictures, list) for _, source in pictures]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
@@ -85,16 +93,18 @@ class Samples:
         return islice(islice(everything, 0, None, self._every), self._limit)
 
 
-def _sample_set(path: Path, classes: tuple[str, ...], split: str | None) -> Any:
+def _sample_set(path: Path, classes: tuple[str, ...], split: str | None, frames: bool) -> Any:
     if path.is_dir():
         folder = _split_folder(path, split)
-        found = [(str(file.relative_to(folder)), file) for file in _pictures_below(folder)]
+        endings = RECORDINGS if frames else ENDINGS
+        found = [(str(file.relative_to(folder)), file) for file in files_below(folder, endings)]
         if not found:
-            raise ImageError(f"folder '{folder}': expected pictures ({', '.join(sorted(ENDINGS))}), found none")
+            raise ImageError(f"folder '{folder}': expected files ({', '.join(sorted(endings))}), found none")
         return found
     if path.suffix.lower() in (".h5", ".hdf5"):
-        return open_pictures(path, classes, split)
-    require_file(path, "picture", ImageError)
+        require_file(path, "data set", ImageError)
+        return Pack(path, classes, split, "bin" if frames else "jpeg")
+    require_file(path, "recording" if frames else "picture", ImageError)
     return [(str(path), path)]
 
 
@@ -208,7 +218,9 @@ class ImageFolder:
             raise ImageError(f"folder '{self.path}': expected one folder per class, found none")
         labels = _folder_labels(self.path, [folder.name for folder in folders], classes)
         self._items = [
-            (file, label) for folder, label in zip(folders, labels, strict=True) for file in _pictures_below(folder)
+            (file, label)
+            for folder, label in zip(folders, labels, strict=True)
+            for file in files_below(folder, ENDINGS)
         ]
         if not self._items:
             raise ImageError(f"folder '{self.path}': expected pictures ({', '.join(sorted(ENDINGS))}), found none")
@@ -223,14 +235,14 @@ class ImageFolder:
             yield str(file.relative_to(self.path)), file, label
 
 
-def _pictures_below(folder: Path) -> list[Path]:
-    """Files with a picture's ending, links to nowhere too, so that they are reported; a locked folder is refused."""
+def files_below(folder: Path, endings: AbstractSet[str]) -> list[Path]:
+    """Files of some endings, links to nowhere too, so that they are reported; a locked folder is refused."""
 
     def refuse(error: OSError) -> None:
         raise ImageError(f"folder '{error.filename}' cannot be read ({error.strerror}); check its permissions")
 
     found = [Path(parent) / name for parent, _, names in os.walk(folder, onerror=refuse) for name in names]
-    return sorted((file for file in found if file.suffix.lower() in ENDINGS), key=_natural)
+    return sorted((file for file in found if file.suffix.lower() in endings), key=_natural)
 
 
 def _split_folder(path: Path, split: str | None) -> Path:

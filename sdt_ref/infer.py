@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,14 @@ from rich.table import Table
 from . import cli
 from .camera.events import EventFile, Survey, survey
 from .camera.frames import SPLITS, prepare
-from .camera.opening import is_recording, open_recording
+from .camera.opening import open_recording
 from .camera.trials import list_trials, only, table_beside
 from .config import Preprocessing
 from .errors import ConfigError
 from .image import open_picture, preprocess
 from .model import SpikeDrivenTransformer
 from .result import OperationCount, Result
-from .weights import DEFAULT_OF_RECORDINGS
+from .sources import given_or_sample
 from .wiring import in_words
 
 BAR = 32  # characters of a full bar
@@ -61,20 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .drawing import canvas
 
         canvas.require(options.figure, options.input, options.weights, options.formats)
-    if options.input is not None and options.weights is None and is_recording(options.input):
-        options.weights = DEFAULT_OF_RECORDINGS
-    model = cli.load_model(options)
+    model = cli.load_model(options, options.input)
     how = model.preprocessing.at(options.size)
     screen = cli.Screen(stderr=True)
     waiting = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with (
-        as_file(files(__package__) / "data" / ("digit.bin" if how.frames else "cat.jpg")) as sample,
+        given_or_sample(options.input, how) as (source, name),
         cli.kernels_loading(screen),
         Progress(*waiting, console=screen, transient=True, disable=not screen.is_terminal) as progress,
     ):
         progress.add_task("computing", total=None)
-        source = sample if options.input is None else Path(options.input)
-        seen = (_recording if how.frames else _picture)(source, how, model, options)
+        seen = (_recording if how.frames else _picture)(source, cli.plain(name), how, model, options)
         model.warm_up()
         start = time.perf_counter()
         result = model(seen.x)
@@ -120,18 +116,21 @@ def _parser() -> cli.Parser:
     return parser
 
 
-def _picture(source: Path, how: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace) -> Seen:
-    for name in OF_RECORDINGS:
-        if getattr(options, name) is not None:
-            raise ConfigError(f"--{name}: expected weights for recordings with it, found weights for pictures")
+def _picture(
+    source: Path, name: str, how: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
+) -> Seen:
+    for option in OF_RECORDINGS:
+        if getattr(options, option) is not None:
+            raise ConfigError(f"--{option}: expected weights for recordings with it, found weights for pictures")
     picture = open_picture(source)
     x = preprocess(picture, how)[None]
-    name = cli.plain(source.name) + (", the sample photo" if options.input is None else "")
     line = f"[bold]{name}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}"
     return Seen(x, (line,), {"image": str(source)})
 
 
-def _recording(source: Path, how: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace) -> Seen:
+def _recording(
+    source: Path, name: str, how: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
+) -> Seen:
     recording = open_recording(source)
     if options.trial is not None:
         trials = list_trials(table_beside(source))
@@ -143,7 +142,6 @@ def _recording(source: Path, how: Preprocessing, model: SpikeDrivenTransformer, 
     x = prepare(recording, how, steps, split, told)[None]
     side = how.sensor or how.size
     width, height = recording.sensor or (side, side)
-    name = cli.plain(source.name) + (", the sample recording" if options.input is None else "")
     lines = [
         f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {told.events:,} events in "
         f"{told.duration / 1000:,.1f} ms, {told.on / told.events:.0%} ON",

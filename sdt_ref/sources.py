@@ -1,5 +1,9 @@
 """A picture or a recording becomes the network's input, whichever its weights read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,10 @@ from .config import Preprocessing
 from .errors import ImageError, RecordingError
 from .image import open_picture, preprocess
 
+SAMPLES = {
+    False: ("cat.jpg", "the sample photo"),
+    True: ("digit.bin", "the sample recording"),
+}  # by Preprocessing.frames
 UNREADABLE = ImageError, RecordingError  # what `read` raises
 
 
@@ -40,3 +48,14 @@ def read(
         recording = source if isinstance(source, EventFile) else open_recording(source)
         return prepare(recording, how, time_steps, split)
     return preprocess(open_picture(source, as_official=as_official), how)
+
+
+@contextmanager
+def given_or_sample(path: str | None, how: Preprocessing) -> Iterator[tuple[Path, str]]:
+    """Yield the path of a source, and its name in words; None stands for the one that ships for such weights."""
+    if path is not None:
+        yield Path(path), Path(path).name
+        return
+    name, in_words = SAMPLES[how.frames]
+    with as_file(files(__package__) / "data" / name) as sample:
+        yield sample, f"{name}, {in_words}"

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..datasets import Labelled, Pack
+from ..datasets import RECORDINGS, Labelled, Pack, files_below
 from ..errors import ConfigError, RecordingError, require_file
 from .opening import open_recording
 from .trials import LABELS, list_trials, only, table_beside
 
-ENDINGS = {".aedat", ".aedat4", ".npz", ".bin"}
 TRAINED = 0.9  # of each class of CIFAR10-DVS, the first in order of their names; the official code tests on the rest
 
 
@@ -59,14 +58,14 @@ class RecordingFolder:
         self._items = []
         for folder in folders:
             label = _label(folder, classes)
-            found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS)
+            found = sorted(files_below(folder, RECORDINGS))
             if self.path == path and split is not None:
                 n_trained = math.ceil(TRAINED * len(found))
                 found = found[:n_trained] if split == "train" else found[n_trained:]
             self._items += [(file, label) for file in found]
         if not self._items:
             raise RecordingError(
-                f"folder '{self.path}': expected recordings ({', '.join(sorted(ENDINGS))}), found none"
+                f"folder '{self.path}': expected recordings ({', '.join(sorted(RECORDINGS))}), found none"
             )
 
     def __len__(self) -> int:

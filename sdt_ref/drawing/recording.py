@@ -66,7 +66,7 @@ def draw(path: str | os.PathLike[str], recording: EventFile, told: Survey, frame
             tile.imshow(spikes[t], vmin=0, vmax=max(1, spikes.max()), cmap="cividis", interpolation="nearest")
             _bare(tile)
     labels = ["frames", *(_in_words(hook) for hook in maps)]
-    notes = ["ON, OFF", *(f"{result.spikes[hook].firing_rate:.1%}" for hook in maps)]
+    notes = ["ON, OFF", *(f"{s.firing_rate:.1%}" for hook, s in _events_of(result) if hook in maps)]
     for row, (label, note) in enumerate(zip(labels, notes, strict=True)):
         y = 1 - (top + row * (TILE + GAP) + TILE / 2) / height
         figure.text((LEFT - 0.1) / width, y, label, ha="right", va="center", fontsize=SMALL)

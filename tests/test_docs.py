@@ -1,16 +1,21 @@
 """The documentation site: what its pages show is what the commands print and what the source says; links resolve."""
 
 import importlib
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
+from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from . import lessons
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -108,13 +113,14 @@ def test_links_resolve(page: Path) -> None:
             assert anchor in map(slug, headings), f"{page.name}: {target}#{anchor}"
 
 
-@pytest.mark.skipif(
-    find_spec("material") is None or find_spec("mkdocstrings") is None,
-    reason="mkdocs-material or mkdocstrings is not installed: pip install 'sdt_ref[docs]'",
-)
-def test_the_site_is_built_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built strictly: any warning is an error."""
+    if find_spec("material") is None or find_spec("mkdocstrings") is None:
+        pytest.skip("mkdocs-material or mkdocstrings is not installed: pip install 'sdt_ref[docs]'")
+    folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
@@ -122,13 +128,54 @@ def test_the_site_is_built_strictly_and_loads_nothing_from_elsewhere(tmp_path: P
         check=False,
     )
     assert built.returncode == 0, built.stdout + built.stderr
-    pages = list((tmp_path / "site").rglob("*.html"))
-    assert len(pages) > 10
+    return folder
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 20
     for page in pages:
         loaded = re.findall(
             r'<(?:script|img|iframe)[^>]+src="?([^"\s>]+)|<link[^>]+href="?([^"\s>]+)', page.read_text()
         )
         assert not [one for one in sum(loaded, ()) if one.startswith(("http", "//"))], page
-    api = (tmp_path / "site" / "api" / "index.html").read_text()
+
+
+def test_the_site_documents_the_python_api(site: Path) -> None:
+    api = (site / "api" / "index.html").read_text()
     for name in ("SpikeDrivenTransformer", "SpikeEvents", "look_into", "ImageError"):
         assert name in api
+
+
+def test_each_lesson_is_a_page_in_the_navigation(site: Path) -> None:
+    navigation = (site / "index.html").read_text().partition('<nav class="md-nav md-nav--primary')[2]
+    links = re.findall(r'<a href="(lessons/[^"]*)" class="md-nav__link">', navigation)
+    assert links == ["lessons/", *(f"lessons/{path.stem}/" for path in lessons.NOTEBOOKS)]
+    assert len(links) == 9
+
+
+@pytest.mark.parametrize("path", lessons.NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_lesson_s_page_shows_all_that_the_notebook_stores(path: Path, site: Path) -> None:
+    html = (site / "lessons" / path.stem / "index.html").read_text()
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    images = dict(re.findall(r'<img alt="([^"]+)" src="([^"]+)"', html))
+    for output in outputs:
+        if "text" in output:
+            assert "".join(output["text"]).rstrip() in plain(html)
+        else:
+            picture = (site / "lessons" / path.stem / images.pop(output["metadata"]["image/png"]["alt"])).resolve()
+            assert picture.read_bytes() == b64decode("".join(output["data"]["image/png"]))
+    assert images == {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            assert "".join(cell["source"]).strip() in plain(html)
+    assert html.count("<details>") == html.count("<summary>Solution</summary>") == 2
+    solutions = "".join(re.findall(r"<details>.*?</details>", html, re.S))
+    assert not re.findall("[`*]", plain(re.sub(r"<pre.*?</pre>", "", solutions, flags=re.S)))  # their prose is set, too
+    assert re.findall(r'href="([^"]+\.ipynb)"', html) == [f"../{path.name}"]  # all other links lead to pages
+    assert (site / "lessons" / path.name).read_bytes() == path.read_bytes()
+
+
+def plain(html: str) -> str:
+    return unescape(re.sub(r"<[^>]+>", "", html))

@@ -1,7 +1,7 @@
 """What mkdocs is told at build time: pages that live beside their code, and the lessons as pages.
 
 A lesson becomes a Markdown page like all others, so that it has their colours, their search and their checked links:
-prose stays, code and what it printed become blocks, pictures become files. Nothing is executed; what is stored is shown.
+prose stays, code and what it printed become blocks, pictures files. Nothing is executed: what is stored is shown.
 """
 
 import base64

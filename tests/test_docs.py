@@ -19,7 +19,7 @@ from . import lessons
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [DOCS / f"{name}.md" for name in ("index", "walk", "as-coded", "benchmarks", "api")]
+PAGES = [DOCS / f"{name}.md" for name in ("index", "walk", "report", "as-coded", "benchmarks", "api")]
 TIMING = re.compile(r"^\d+\.\d+ s on \d+ threads?, ")  # differs from run to run
 
 
@@ -64,12 +64,12 @@ def test_every_command_exists_and_has_these_options(page: str, command: str) -> 
 
 
 @pytest.mark.parametrize(("page", "command", "expected"), runs())
-def test_every_output_is_what_the_command_prints(page: str, command: str, expected: str) -> None:
+def test_every_output_is_what_the_command_prints(page: str, command: str, expected: str, tmp_path: Path) -> None:
     """A line '...' stands for any number of lines."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=100
+        ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=100
     )
     printed = [line.rstrip() for line in done.stdout.rstrip().splitlines()]
     wanted = "\n".join("(.*\n)*?.*" if line == "..." else re.escape(line) for line in expected.splitlines())

@@ -66,17 +66,23 @@ def test_every_command_exists_and_has_these_options(page: str, command: str) -> 
 @pytest.mark.parametrize(("page", "command", "expected"), runs())
 def test_every_output_is_what_the_command_prints(page: str, command: str, expected: str, tmp_path: Path) -> None:
     """A line '...' stands for any number of lines."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=100
-    )
-    printed = [line.rstrip() for line in done.stdout.rstrip().splitlines()]
+    printed = [line.rstrip() for line in run_in_bash(command, tmp_path).rstrip().splitlines()]
     wanted = "\n".join("(.*\n)*?.*" if line == "..." else re.escape(line) for line in expected.splitlines())
     text, wanted = "\n".join(printed), "\n".join(wanted.split("\n"))
     if timing := [line for line in expected.splitlines() if TIMING.match(line)]:
         wanted = wanted.replace(re.escape(timing[0]), r"\d+\.\d+ s on \d+ threads?, float32, 4 time steps")
     assert re.fullmatch(wanted, text), f"{page}: {command} prints\n{text}"
+
+
+def run_in_bash(command: str, folder: Path) -> str:
+    """What a command of a page prints, run in a folder that has the sample photo where the repository has it."""
+    (folder / "sdt_ref").mkdir()
+    (folder / "sdt_ref" / "data").symlink_to(ROOT / "sdt_ref" / "data")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=100
+    ).stdout
 
 
 def test_outputs_are_shown() -> None:
@@ -85,17 +91,52 @@ def test_outputs_are_shown() -> None:
         assert "```" in page.read_text(), f"{page.name} has nothing to run or to see"
 
 
-@pytest.mark.parametrize(("page", "source", "lines"), pages_and(r'```python title="([^"]+)"\n(.*?)\n```', PAGES))
+@pytest.mark.parametrize(
+    ("page", "source", "lines"), pages_and(r'```(?:python|text) title="([^"]+)"\n(.*?)\n```', PAGES)
+)
 def test_quoted_lines_are_in_the_source(page: str, source: str, lines: str) -> None:
     there = [line.strip() for line in (ROOT / source).read_text().splitlines()]
     for line in lines.splitlines():
         assert line.strip() in there, f"{page} quotes {source}: {line}"
 
 
-@pytest.mark.parametrize(("page", "code"), pages_and(r"```python\n(.*?)\n```", PAGES))
-def test_python_examples_run(page: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("page", "code", "expected"), pages_and(r"```python\n(.*?)\n```(?:\n\n```\n(.*?)\n```)?", PAGES)
+)
+def test_python_examples_run(
+    page: str, code: str, expected: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What they print is compared where the page shows it."""
     monkeypatch.chdir(ROOT)
     exec(compile(code, page, "exec"), {})
+    printed = capsys.readouterr().out
+    if expected is not None:
+        assert printed.rstrip() == expected
+
+
+def test_all_that_as_coded_says_can_be_seen() -> None:
+    """Every section quotes a line of the source, and has something to run; none of it is left unrun."""
+    page = (DOCS / "as-coded.md").read_text()
+    sections = re.split(r"^### ", page, flags=re.M)[1:]
+    assert len(sections) > 15
+    for section in sections:
+        title = section.splitlines()[0]
+        assert re.search(r'^```(?:python|text) title="', section, re.M), f"no line of the source: {title}"
+        assert re.search(r"^```(?:python|sh)$", section, re.M) or "The next example shows both" in section, title
+    shown = {command for page_name, command, _ in runs() if page_name == "as-coded.md"}
+    lines = [line for block in re.findall(r"^```sh\n(.*?)\n```", page, re.M | re.S) for line in block.splitlines()]
+    assert set(lines) - shown == {command for _, command in silent()}
+
+
+def silent() -> list[tuple[str, str]]:
+    """Commands of the page on the code that stand without their output."""
+    blocks = pages_and(r"```sh\n([^\n]*)\n```(?!\n\n```\n)", [DOCS / "as-coded.md"])
+    return [block for block in blocks if len(block) == 2]
+
+
+@pytest.mark.parametrize(("page", "command"), silent())
+def test_commands_without_their_output_run(page: str, command: str, tmp_path: Path) -> None:
+    assert run_in_bash(command, tmp_path).strip(), f"{page}: {command} prints nothing"
 
 
 def slug(heading: str) -> str:

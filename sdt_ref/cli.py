@@ -162,7 +162,8 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
             )
         except OSError as error:
             _drop_output()
-            return _fail(f"error: {' '.join(str(error).split())}; check the path, its permissions and the disk")
+            said = f"'{error.filename}': {error.strerror}" if error.filename and error.strerror else str(error)
+            return _fail(f"error: {' '.join(said.split())}; check the path, its permissions and the disk")
         except MemoryError:
             return _fail("error: not enough memory; use a smaller picture, --size or weights")
         except RuntimeError as error:

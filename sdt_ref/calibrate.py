@@ -45,9 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.print_json({"formats": options.output, "pictures": len(pictures), **dataclasses.asdict(chosen)})
     else:
         console = cli.Screen()
-        console.print(
-            f"{cli.plain(options.output)}: formats from {len(pictures)} {'recording' if how.frames else 'picture'}{'s' * (len(pictures) > 1)}\n"
-        )
+        what = ("recording" if how.frames else "picture") + "s" * (len(pictures) > 1)
+        console.print(f"{cli.plain(options.output)}: formats from {len(pictures)} {what}\n")
         for line in chosen.to_toml().splitlines():
             console.print(cli.plain(line))
     return 0

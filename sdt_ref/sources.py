@@ -59,3 +59,12 @@ def given_or_sample(path: str | None, how: Preprocessing) -> Iterator[tuple[Path
     name, in_words = SAMPLES[how.frames]
     with as_file(files(__package__) / "data" / name) as sample:
         yield sample, f"{name}, {in_words}"
+
+
+def describe(source: Any, how: Preprocessing) -> str:
+    """Size of a picture that can be read, '451x300'; format and sensor of a recording, 'N-MNIST, 34x34 pixels'."""
+    if not how.frames:
+        picture = open_picture(source)
+        return f"{picture.width}x{picture.height}"
+    recording = open_recording(source)
+    return recording.format + (", {}x{} pixels".format(*recording.sensor) if recording.sensor else "")

@@ -269,6 +269,7 @@ def test_an_early_stop_ends_the_process_too() -> None:
     reading = recording.read()
     assert len(next(reading)) == CHUNK
     reading.close()
+    assert [len(chunk) for chunk in recording.read()] == [CHUNK] * 3
 
 
 def test_repairs_are_those_of_the_last_reading() -> None:

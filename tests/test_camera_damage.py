@@ -245,6 +245,13 @@ def test_a_bad_content_is_refused_in_one_line(tmp_path: Path, name: str) -> None
     assert str(caught.value).count("recording '") == 1
 
 
+def test_a_zip_that_points_before_its_beginning(tmp_path: Path) -> None:
+    content = columns()[:4] + columns()[300:]
+    (tmp_path / "short").write_bytes(content)
+    for source in (content, tmp_path / "short"):
+        assert "is a damaged npz: " in refused(source)
+
+
 def test_pickle_would_have_run() -> None:
     """The trap above is one."""
     with pytest.raises(pytest.fail.Exception, match="pickle was read"):

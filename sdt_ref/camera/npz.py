@@ -6,6 +6,7 @@ The four are read in step, a chunk at a time, and never with pickle.
 Source: numpy.lib.format; spikingjelly 0.0.0.0.12, which writes t, x, y, p with numpy.savez.
 """
 
+import errno
 import warnings
 import zipfile
 import zlib
@@ -101,6 +102,12 @@ def _columns(source: Source) -> Iterator[tuple[list[_Column], tuple[int, int] | 
             yield [arrays[key] for key in COLUMNS], _sensor(arrays.get("sensor"))
         except RecordingError as error:
             raise RecordingError(f"recording '{source.name}': {error}") from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # not a directory of the zip that points before its beginning
+                raise
+            raise RecordingError(
+                f"recording '{source.name}' is a damaged npz: {error.strerror}; copy it again"
+            ) from None
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RecordingError(f"recording '{source.name}' is a damaged npz: {reason}; copy it again") from None

@@ -339,11 +339,11 @@ def test_the_frames_are_the_packages_within_a_border_of_zeros(camera: Path) -> N
 
 
 def test_frames_by_hand(tmp_path: Path) -> None:
-    file = encoded([0, 33, 7, 7, 7], [1, 33, 9, 9, 9], [0, 1, 1, 1, 0], [5, 3, 70000, 70001, 70002])
+    file = encoded([0, 33, 7, 7, 7], [1, 33, 9, 9, 9], [0, 1, 1, 1, 0], [5, 3, 7, 8, 70002])
     frames = recordings.load(write_recordings(tmp_path / "r.h5", [file]), torch.device("cpu")).frames(2)[0]
     assert frames.shape == (2, 2, 36, 36)
     found = {tuple(place): frames[tuple(place)].item() for place in frames.nonzero().tolist()}
-    # [t, p, y + 1, x + 1]; 5 // 2 events in the first frame, the others in the last
+    # [t, p, y + 1, x + 1]; 5 // 2 events in the first frame and the others in the last, whatever their times
     assert found == {(0, 0, 2, 1): 1, (0, 1, 34, 34): 1, (1, 1, 10, 8): 2, (1, 0, 10, 8): 1}
 
 
@@ -455,10 +455,20 @@ def test_the_checkpoint_converts_to_the_same_network(trained: Path, pack: Path, 
     np.testing.assert_allclose(logits.numpy(), result.logits_per_step, rtol=0, atol=1e-9)
 
 
-def test_recordings_train_and_convert_to_the_same_network(camera: Path, tmp_path: Path) -> None:
+def test_recordings_train_and_convert_to_the_same_network(
+    camera: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, varied = [], recordings.Recordings.varied
+
+    def spy(*arguments: Any) -> Any:
+        seen.append((x := varied(*arguments)).shape)
+        return x
+
+    monkeypatch.setattr(recordings.Recordings, "varied", spy)
     checkpoint = run(camera, tmp_path, *CAMERA, "--batch", "5", "--stages", "2:6:1e-2,3:4:5e-3", "--turn", "5")
     history = json.loads((tmp_path / "state.json").read_text())["history"]
     assert [record["T"] for record in history] == [2] * 6 + [3] * 4
+    assert seen == [(5, 2, 2, 36, 36)] * 36 + [(5, 3, 2, 36, 36)] * 24
     assert history[-1]["loss"] < history[0]["loss"] - 0.3
     assert history[-1]["held_out"] >= 90  # of 2 classes
     assert all(record["recordings_per_s"] > 0 for record in history)

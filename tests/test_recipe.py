@@ -14,6 +14,9 @@ from PIL import Image
 import sdt_ref
 from sdt_ref import convert, evaluate
 from sdt_ref.architecture import UNUSED
+from sdt_ref.camera import nmnist
+from sdt_ref.camera.events import EventFile
+from sdt_ref.camera.frames import integrate
 from sdt_ref.weights import Weights
 
 from .equality import assert_same
@@ -22,7 +25,7 @@ from .networks import Network, input_of, weights_of
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sdt_ref[train]'")
 
-from weights.recipe import data, model, state, train  # noqa: E402  # they import torch
+from weights.recipe import data, model, recordings, state, train  # noqa: E402  # they import torch
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 16
@@ -66,6 +69,40 @@ def write_pack(path: Path, n: int = 120) -> Path:
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pack(tmp_path_factory.mktemp("pack") / "pack.h5")
+
+
+DIGITS = tuple("0123456789")
+
+
+def encoded(x: Any, y: Any, p: Any, t: Any) -> bytes:
+    """Events as N-MNIST's five bytes each."""
+    columns = (x, y, np.asarray(p) << 7 | np.asarray(t) >> 16, np.asarray(t) >> 8 & 255, np.asarray(t) & 255)
+    return np.stack(np.broadcast_arrays(*columns), -1).astype(np.uint8).tobytes()
+
+
+def write_recordings(path: Path, files: list[bytes] | None = None, label: Any = None) -> Path:
+    """A pack of recordings: by default a patch of events of one polarity, which is the class."""
+    if files is None:
+        rng, files, label = np.random.default_rng(0), [], np.arange(40) % 2
+        for c in label:
+            x, y = np.clip(rng.normal(16.5, 5, (2, 400)), 0, 33).astype(int)
+            files.append(encoded(x, y, c, np.sort(rng.integers(0, 1 << 19, 400))))
+    with h5py.File(path, "w") as pack:
+        pack.attrs["classes"] = DIGITS
+        pack["test"] = np.zeros(3)
+        group = pack.create_group("train")
+        group["bin"] = np.frombuffer(b"".join(files), np.uint8)
+        group["offset"] = np.cumsum([0, *map(len, files)])
+        group["label"] = np.zeros(len(files), np.uint8) if label is None else label
+    return path
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recordings(tmp_path_factory.mktemp("camera") / "recordings.h5")
+
+
+CAMERA = ["--held-out", "10", "--batch", "10", "--crop", "1", "--cutout", "0", "--ema", "0.9"]  # 3 steps per epoch
 
 
 def run(pack: Path, out: Path, *more: str) -> Path:
@@ -281,6 +318,91 @@ def test_the_copy_of_the_training_part_is_the_same_data(
     )
 
 
+# recordings
+
+
+def test_the_frames_are_the_packages_within_a_border_of_zeros(camera: Path) -> None:
+    loaded = recordings.load(camera, torch.device("cpu"))
+    with h5py.File(camera) as pack:
+        raw, offset = pack["train/bin"][()], pack["train/offset"][()]
+    for steps in (1, 4, 7):
+        found = loaded.frames(steps)
+        assert found.dtype == torch.uint8
+        assert loaded.frames(steps) is found, "cut once"
+        for i in (0, 39):
+            file = EventFile("", "", nmnist.SENSOR, lambda i=i: iter([nmnist.decode(raw[offset[i] : offset[i + 1]])]))  # type: ignore[misc]
+            counts = integrate(file, steps, "number", nmnist.SENSOR)
+            assert_same(found[i].numpy(), np.pad(counts, ((0, 0), (0, 0), (1, 1), (1, 1))).astype(np.uint8), "frames")
+    x = loaded.plain(torch.tensor([39, 0]), 4, train._parser().parse_args(["", "--out", ""]))
+    assert x.dtype == torch.float32
+    assert torch.equal(x, loaded.frames(4)[[39, 0]].float())
+
+
+def test_frames_by_hand(tmp_path: Path) -> None:
+    file = encoded([0, 33, 7, 7, 7], [1, 33, 9, 9, 9], [0, 1, 1, 1, 0], [5, 3, 7, 8, 70002])
+    frames = recordings.load(write_recordings(tmp_path / "r.h5", [file]), torch.device("cpu")).frames(2)[0]
+    assert frames.shape == (2, 2, 36, 36)
+    found = {tuple(place): frames[tuple(place)].item() for place in frames.nonzero().tolist()}
+    # [t, p, y + 1, x + 1]; 5 // 2 events in the first frame and the others in the last, whatever their times
+    assert found == {(0, 0, 2, 1): 1, (0, 1, 34, 34): 1, (1, 1, 10, 8): 2, (1, 0, 10, 8): 1}
+
+
+def test_a_shift_of_recordings_lets_zeros_in() -> None:
+    frames = torch.randint(0, 256, (120, 3, 2, 6, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    shifted = recordings.moved(frames, torch.Generator().manual_seed(1), 2, 0.0, 0.0)
+    seen = set()
+    for before, after in zip(frames.numpy(), shifted.numpy(), strict=True):
+        padded = np.pad(before, ((0, 0), (0, 0), (2, 2), (2, 2)))
+        windows = {(y, x): padded[:, :, y : y + 6, x : x + 7] for y in range(5) for x in range(5)}
+        (match,) = (key for key, window in windows.items() if np.array_equal(window, after))
+        seen.add(match)
+    assert len(seen) > 20  # of 25
+    assert torch.equal(recordings.moved(frames, torch.Generator(), 0, 0.0, 0.0), frames)
+
+
+@pytest.mark.parametrize(("turn", "zoom"), [(180.0, 0.0), (0.0, 0.5)])
+def test_turned_and_scaled_recordings_keep_distances_and_whole_counts(turn: float, zoom: float) -> None:
+    frames = torch.zeros(300, 2, 2, 36, 36, dtype=torch.uint8)
+    frames[:, 1, 0, 17:19, 24:26] = 7  # 7 pixels right of the middle
+    found = recordings.moved(frames, torch.Generator().manual_seed(2), 0, turn, zoom)
+    assert set(found.unique().tolist()) == {0, 7}
+    assert not found[:, 0].any()
+    assert not found[:, 1, 1].any()
+    i, y, x = found[:, 1, 0].nonzero().double().T
+    distance, angle = torch.hypot(y - 17.5, x - 17.5), torch.atan2(y - 17.5, x - 17.5).rad2deg()
+    assert len(i.unique()) == 300
+    if turn:
+        assert distance.min() > 5.5
+        assert distance.max() < 8.5
+        assert torch.histc(angle, 8, -180, 180).min() > 50, "all around"
+    else:
+        assert 3 < distance.min() < 4
+        assert 10 < distance.max() < 12
+        assert angle.abs().max() < 15
+
+
+def test_thinned_recordings_lose_events_by_a_share_of_their_own() -> None:
+    x = torch.full((400, 2, 2, 10, 10), 5.0)
+    found = recordings.thinned(x, torch.Generator().manual_seed(0), 0.4)
+    assert set(found.unique().tolist()) == {0, 1, 2, 3, 4, 5}
+    lost = 1 - found.mean((1, 2, 3, 4)) / 5
+    assert lost.mean().item() == pytest.approx(0.2, abs=0.02)
+    assert lost.std().item() == pytest.approx(0.4 / 12**0.5, abs=0.02)
+    assert lost.max() < 0.45
+
+
+def test_cutout_and_mixing_take_all_frames_alike() -> None:
+    x = torch.rand(50, 3, 2, 8, 8) + 1
+    cut = data.cut_out(x, torch.Generator().manual_seed(0), 4) == 0
+    assert cut.any((1, 2, 3, 4)).all()
+    assert torch.equal(cut, cut[:, :1, :1].expand_as(cut))
+    blank = torch.arange(3.0)[:, None, None, None, None].expand(3, 4, 2, 8, 8)
+    mixed, targets = data.mixed(blank, torch.eye(3), np.random.default_rng(4), 0.0, 1.0)
+    assert 0 < targets[1, 1] < 1
+    assert mixed[1].mean().item() == pytest.approx(targets[1, 1].item(), abs=1e-6)
+    assert torch.equal(mixed, mixed[:, :1, :1].expand_as(mixed))
+
+
 def test_the_held_out_part_is_no_training_data() -> None:
     trained, held_out = data.split(100, 30)
     assert len(held_out) == 30
@@ -333,6 +455,58 @@ def test_the_checkpoint_converts_to_the_same_network(trained: Path, pack: Path, 
     np.testing.assert_allclose(logits.numpy(), result.logits_per_step, rtol=0, atol=1e-9)
 
 
+def test_recordings_train_and_convert_to_the_same_network(
+    camera: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, varied = [], recordings.Recordings.varied
+
+    def spy(*arguments: Any) -> Any:
+        seen.append((x := varied(*arguments)).shape)
+        return x
+
+    monkeypatch.setattr(recordings.Recordings, "varied", spy)
+    checkpoint = run(camera, tmp_path, *CAMERA, "--batch", "5", "--stages", "2:6:1e-2,3:4:5e-3", "--turn", "5")
+    history = json.loads((tmp_path / "state.json").read_text())["history"]
+    assert [record["T"] for record in history] == [2] * 6 + [3] * 4
+    assert seen == [(5, 2, 2, 36, 36)] * 36 + [(5, 3, 2, 36, 36)] * 24
+    assert history[-1]["loss"] < history[0]["loss"] - 0.3
+    assert history[-1]["held_out"] >= 90  # of 2 classes
+    assert all(record["recordings_per_s"] > 0 for record in history)
+    args = content(checkpoint)["args"]
+    assert {name: args[name] for name in ("dataset", "img_size", "sensor_fit", "in_channels", "TET")} == {
+        "dataset": "nmnist", "img_size": 36, "sensor_fit": "pad", "in_channels": 2, "TET": False,
+    }  # fmt: skip
+    assert convert.main([str(checkpoint), str(tmp_path / "w.h5")]) == 0  # nothing else to be said
+    weights = sdt_ref.weights.load(tmp_path / "w.h5")
+    assert vars(weights.config) == {
+        "time_steps": 3, "pooling_stat": "0011", "num_heads": 8, "dvs_mode": True, "TET": False,
+    }  # fmt: skip
+    assert weights.classes == DIGITS
+    assert weights.preprocessing.frames
+    assert weights.preprocessing.size == 36
+    x = recordings.load(camera, torch.device("cpu")).frames(3)[[0, 13, 39]].double()
+    record: dict[str, Any] = {}
+    with torch.no_grad():
+        logits = state.load_checkpoint(checkpoint)[0].double().eval()(x, record)
+    result = sdt_ref.SpikeDrivenTransformer(weights, "float64")(x.numpy(), record=True)
+    for hook, events in result.spikes.items():
+        dense = events.to_dense()  # type: ignore[attr-defined]
+        assert np.array_equal(record[hook].numpy().reshape(dense.shape), dense), hook
+    np.testing.assert_allclose(logits.numpy(), result.logits_per_step, rtol=0, atol=1e-9)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Two checkpoints, and the histories beside them, are the same to the bit; seconds aside."""
+    first, last = (json.loads((path.parent / "state.json").read_text())["history"] for path in (one, other))
+    assert [(r["loss"], r["held_out"]) for r in first] == [(r["loss"], r["held_out"]) for r in last]
+    a, b = content(one), content(other)
+    weights, others = a.pop("state_dict"), b.pop("state_dict")
+    assert a == b
+    assert list(weights) == list(others)
+    for name, tensor in weights.items():
+        assert torch.equal(tensor, others[name]), name
+
+
 def test_stopped_runs_end_at_the_same_bits(
     trained: Path, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,16 +517,30 @@ def test_stopped_runs_end_at_the_same_bits(
         assert sorted(p.name for p in tmp_path.iterdir()) == sorted([checkpoint.name, "state.json", *parts])
         assert len(parts) > 3
         assert max(p.stat().st_size for p in tmp_path.glob("*.part")) <= 40_000
-    one, other = content(trained), content(checkpoint)
-    assert other["epoch"] == 4
-    for name, tensor in one["state_dict"].items():
-        assert torch.equal(tensor, other["state_dict"][name]), name
-    del one["state_dict"], other["state_dict"]
-    assert one == other
-    first, last = (json.loads((path.parent / "state.json").read_text())["history"] for path in (trained, checkpoint))
-    assert [(r["loss"], r["held_out"]) for r in first] == [(r["loss"], r["held_out"]) for r in last]
+    assert content(checkpoint)["epoch"] == 4
+    assert_same_run(trained, checkpoint)
     before = checkpoint.read_bytes()
     assert run(pack, tmp_path, *TRICKS).read_bytes() == before, "a finished run has nothing to do"
+
+
+def test_stopped_runs_on_recordings_end_at_the_same_bits(camera: Path, tmp_path: Path) -> None:
+    tricks = [
+        *CAMERA,
+        "--stages",
+        "2:2:1e-2,3:1:5e-3",
+        "--turn",
+        "9",
+        "--zoom",
+        "0.1",
+        "--drop",
+        "0.3",
+        "--mixup",
+        "0.2",
+    ]
+    whole = run(camera, tmp_path / "whole", *tricks)
+    for steps in ("2", "4", "1", "99"):  # within an epoch, at a stage's end, within the next one
+        checkpoint = run(camera, tmp_path / "parts", *tricks, "--max-steps", steps)
+    assert_same_run(whole, checkpoint)
 
 
 @pytest.mark.parametrize("ema", ["0", "0.9"])
@@ -447,6 +635,49 @@ def test_a_bad_pack(name: str, pack: Path, tmp_path: Path, capsys: pytest.Captur
     assert_one_line(capsys, message)
 
 
+EVENT = encoded([3, 4], [5, 6], [0, 1], [10, 20])
+RECORDINGS: dict[str, tuple[list[bytes], dict[str, Any], str]] = {
+    "an event cut short": ([EVENT, EVENT[:-1]], {}, "recording 1: expected events of 5 bytes each, found 9 bytes"),
+    "no events": ([b"", EVENT], {}, "recording 0: expected events of 5 bytes each, found 0 bytes"),
+    "beyond the sensor": (
+        [EVENT, encoded([2], [240], [0], [0])],
+        {},
+        "recording 1: expected events within 34x34 pixels, found x up to 2, y up to 240",
+    ),
+    "too many events": (
+        [encoded([2] * 600, [3], [1], [0])] * 40,
+        {},
+        "expected at most 255 events of a pixel in one of 2 frames, found 300",
+    ),
+    "labels too large": ([EVENT], {"label": [10]}, "expected labels 0 to 9, found up to 10"),
+    "offsets that go back": (
+        [EVENT] * 2,
+        {"offset": np.array([0, 20, 10], np.uint64)},
+        "expected ascending offsets within 20 bytes",
+    ),
+    "no offsets": ([EVENT], {"offset": None}, "expected HDF5 with train/bin, offset, label"),
+    "files that are a group": ([EVENT], {"bin": "group"}, "expected HDF5 with train/bin"),
+    "files that are numbers": ([EVENT], {"bin": np.zeros(10)}, "expected n labels, n + 1 offsets and bytes"),
+    "a split that is no group": ([EVENT], {"": np.zeros(3)}, "expected HDF5 with train/"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_bad_pack_of_recordings(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files, changes, message = RECORDINGS[name]
+    pack = write_recordings(tmp_path / "bad.h5", files)
+    with h5py.File(pack, "a") as file:
+        for key, value in changes.items():
+            place = f"train/{key}".rstrip("/")
+            del file[place]
+            if isinstance(value, str):
+                file.create_group(place)
+            elif value is not None:
+                file[place] = value
+    assert train.main([str(pack), "--out", str(tmp_path / "out"), *QUICK, "--stages", "2:1:1e-3"]) == 2
+    assert_one_line(capsys, message)
+
+
 def assert_one_line(capsys: pytest.CaptureFixture[str], message: str) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -455,7 +686,9 @@ def assert_one_line(capsys: pytest.CaptureFixture[str], message: str) -> None:
     assert message in captured.err
 
 
-def test_bad_arguments(pack: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments(
+    pack: Path, camera: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "text.h5").write_text("hello")
     out = ["--out", str(tmp_path / "out")]
@@ -468,11 +701,15 @@ def test_bad_arguments(pack: Path, trained: Path, tmp_path: Path, capsys: pytest
         ([str(pack), "--out", "/proc/recipe"], "cannot write"),
         ([str(pack), *out, "--model", "vit"], "expected sdt-DEPTH-DIM"),
         ([str(pack), *out, "--model", "sdt-2-30"], "expected sdt-DEPTH-DIM"),
-        ([str(pack), *out, "--batch", "500"], "expected at most the 100 pictures, found 500"),
-        ([str(pack), *out, "--held-out", "120"], "expected fewer than the 120 pictures"),
+        ([str(pack), *out, "--batch", "500"], "expected at most the 100 examples, found 500"),
+        ([str(pack), *out, "--held-out", "120"], "expected fewer than the 120 examples"),
         ([str(pack), *out, "--crop", "16"], "expected less than the 16 pixels"),
         ([str(pack), *out, "--teacher", str(tmp_path / "absent")], "expected one of this network"),
         ([str(pack), *out, "--teacher", str(pack)], "expected one of this network"),
+        ([str(pack), *out, "--dataset", "nmnist"], "expected cifar10 or cifar100 for a pack of pictures, found nmnist"),
+        ([str(camera), *out, "--dataset", "cifar10"], "expected nmnist for a pack of recordings, found cifar10"),
+        ([str(camera), *out, "--teacher", str(trained)], "--teacher: expected in_channels 2, found 3"),
+        ([str(camera), *out, "--crop", "36"], "expected less than the 36 pixels"),
     ):
         assert train.main([arguments[0], *QUICK, *arguments[1:]]) == 2, arguments
         assert_one_line(capsys, message)

@@ -6,6 +6,7 @@ A pack is HDF5 with a group per split: `jpeg` uint8 (all files back to back), `o
 attribute `classes` of the root. Only the group `train` is ever opened here.
 """
 
+import argparse
 import hashlib
 import io
 import sys
@@ -14,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
@@ -41,7 +42,7 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True)
 class Pictures:
-    """Training pictures.
+    """Training pictures; `plain` and `varied` make the network's input of some of them.
 
     Attributes
     ----------
@@ -56,10 +57,40 @@ class Pictures:
     classes: tuple[str, ...]
     digest: str
 
+    kind: ClassVar[str] = "pictures"
+    datasets: ClassVar[tuple[str, ...]] = tuple(NORMS)
+    network: ClassVar[Mapping[str, Any]] = MappingProxyType({"in_channels": 3, "dvs_mode": False})
+
+    @property
+    def size(self) -> int:
+        """The shorter side of a picture, pixels."""
+        return min(self.pixels.shape[1:3])
+
+    def plain(self, index: Tensor, steps: int, options: argparse.Namespace) -> Tensor:
+        """Pictures as they are, for evaluation: int64 [B] -> float32 [B, C, H, W], normalised."""
+        return normalised(self.pixels[index], options.dataset)
+
+    def varied(self, index: Tensor, steps: int, options: argparse.Namespace, random: torch.Generator) -> Tensor:
+        """Pictures for training, augmented: int64 [B] -> float32 [B, C, H, W]."""
+        x = normalised(augmented(self.pixels, index, random, options.crop), options.dataset)
+        return cut_out(x, random, options.cutout) if options.cutout else x
+
+    def args(self, options: argparse.Namespace) -> dict[str, Any]:
+        """What a checkpoint's `args` tell of the network's input."""
+        mean, std = NORMS[options.dataset]
+        return {
+            "dataset": f"torch/{options.dataset}",
+            "img_size": self.pixels.shape[1],
+            "crop_pct": 1.0,
+            "interpolation": "bicubic",
+            "mean": list(mean),
+            "std": list(std),
+        }
+
 
 def load(path: str | Path, device: torch.device) -> Pictures:
     """Decode the training part of a pack; RecipeError if it is missing, or not such a pack."""
-    jpeg, offset, label, classes = _read(Path(path))
+    jpeg, offset, label, classes = read(path, "jpeg")
 
     def decode(i: int) -> np.ndarray:
         with Image.open(io.BytesIO(jpeg[offset[i] : offset[i + 1]].tobytes())) as picture:
@@ -81,7 +112,7 @@ def copy_training_part(source: str | Path, target: str | Path) -> int:
 
     Deflate finds the JPEG header that all small pictures share: CIFAR-10's 50,000 take 15.7 MB instead of 46 MB.
     """
-    out, (jpeg, offset, label, classes) = Path(target), _read(Path(source))
+    out, (jpeg, offset, label, classes) = Path(target), read(source, "jpeg")
     part = out.with_name(out.name + ".part")
     try:
         with h5py.File(part, "w") as file:
@@ -97,27 +128,46 @@ def copy_training_part(source: str | Path, target: str | Path) -> int:
     return out.stat().st_size
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+def holds(path: str | Path, content: str) -> bool:
+    """Tell whether the training part of a pack has its files under `content`; False for what is no pack at all."""
+    try:
+        with h5py.File(path, "r") as file:
+            return f"{SPLIT}/{content}" in file
+    except (OSError, RuntimeError, TypeError, ValueError):
+        return False
+
+
+def read(source: str | Path, content: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Read the training part of a pack whose files stand under `content`.
+
+    Returns
+    -------
+    uint8 [bytes], integer [n + 1], integer [n] : the files, where each begins and the last one ends, their labels
+    tuple of str                                : class names
+
+    Raises RecipeError when it is missing, or its numbers do not fit one another.
+    """
+    path = Path(source)
     if not path.is_file():
         raise RecipeError(f"pack '{path}': expected a file, found {'a folder' if path.is_dir() else 'nothing'}")
     try:
         with h5py.File(path, "r") as file:
             group = file[SPLIT]
-            jpeg, offset, label = (np.asarray(group[name][()]) for name in ("jpeg", "offset", "label"))
+            files, offset, label = (np.asarray(group[name][()]) for name in (content, "offset", "label"))
             classes = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in file.attrs["classes"])
-    except (OSError, KeyError, AttributeError, RuntimeError) as error:
+    except (OSError, KeyError, AttributeError, RuntimeError, TypeError, ValueError) as error:  # h5py raises them all
         reason = " ".join(str(error).split())
         raise RecipeError(
-            f"pack '{path}': expected HDF5 with {SPLIT}/jpeg, offset, label, and classes ({reason})"
+            f"pack '{path}': expected HDF5 with {SPLIT}/{content}, offset, label, and classes ({reason})"
         ) from None
-    whole = all(np.issubdtype(a.dtype, np.integer) and a.ndim == 1 for a in (jpeg, offset, label))
-    if not whole or jpeg.dtype != np.uint8 or not len(label) or len(offset) != len(label) + 1:
+    whole = all(np.issubdtype(a.dtype, np.integer) and a.ndim == 1 for a in (files, offset, label))
+    if not whole or files.dtype != np.uint8 or not len(label) or len(offset) != len(label) + 1:
         raise RecipeError(f"pack '{path}': expected n labels, n + 1 offsets and bytes, found otherwise")
-    if offset[0] < 0 or (np.diff(offset) < 0).any() or offset[-1] > len(jpeg):
-        raise RecipeError(f"pack '{path}': expected ascending offsets within {len(jpeg)} bytes, found otherwise")
+    if offset[0] < 0 or (offset[1:] < offset[:-1]).any() or offset[-1] > len(files):
+        raise RecipeError(f"pack '{path}': expected ascending offsets within {len(files)} bytes, found otherwise")
     if label.min() < 0 or label.max() >= len(classes):
         raise RecipeError(f"pack '{path}': expected labels 0 to {len(classes) - 1}, found up to {label.max()}")
-    return jpeg, offset, label, classes
+    return files, offset, label, classes
 
 
 def seeded(*key: int) -> int:
@@ -128,7 +178,7 @@ def seeded(*key: int) -> int:
 def split(n: int, held_out: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices to train on, and `held_out` others to tune on: the same ones always, so that no teacher has seen them."""
     if not 0 <= held_out < n:
-        raise RecipeError(f"--held-out: expected fewer than the {n} pictures, found {held_out}")
+        raise RecipeError(f"--held-out: expected fewer than the {n} examples, found {held_out}")
     order = np.random.default_rng(SPLIT_SEED).permutation(n)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
@@ -159,26 +209,26 @@ def _reflected(position: Tensor, size: int) -> Tensor:
 
 
 def cut_out(x: Tensor, random: torch.Generator, side: int) -> Tensor:
-    """Set a square of each picture [B, C, H, W], at a random centre, to the mean of all pictures, which is 0."""
-    b, _, h, w = x.shape
+    """Set a square of each example [B, ..., H, W], at a random centre, to 0: pictures' mean, or no events."""
+    b, (h, w) = len(x), x.shape[-2:]
 
     def strip(size: int) -> Tensor:
         start = torch.randint(0, size, (b, 1), generator=random, device=x.device) - side // 2
         position = torch.arange(size, device=x.device)
         return (position >= start) & (position < start + side)
 
-    square = strip(h)[:, None, :, None] & strip(w)[:, None, None, :]
-    return x.masked_fill(square, 0.0)
+    square = strip(h)[:, :, None] & strip(w)[:, None, :]  # [B, H, W]
+    return x.masked_fill(square.view(b, *[1] * (x.dim() - 3), h, w), 0.0)
 
 
 def mixed(
     x: Tensor, targets: Tensor, numbers: np.random.Generator, mixup: float, cutmix: float
 ) -> tuple[Tensor, Tensor]:
-    """Mix each picture with the next of the batch: mixup, or a pasted rectangle (CutMix), in turn by chance.
+    """Mix each example with the next of the batch: mixup, or a pasted rectangle (CutMix), in turn by chance.
 
     Parameters
     ----------
-    x, targets : pictures [B, C, H, W] and class probabilities [B, K]
+    x, targets : pictures [B, C, H, W] or frames [B, T, C, H, W], and class probabilities [B, K]
     mixup, cutmix : the parameter of the Beta distribution of the share; 0 switches it off
     """
     choices = [kind for kind, alpha in (("mixup", mixup), ("cutmix", cutmix)) if alpha > 0]
@@ -186,16 +236,16 @@ def mixed(
         return x, targets
     kind = choices[numbers.integers(len(choices))]
     alpha = mixup if kind == "mixup" else cutmix
-    share = float(numbers.beta(alpha, alpha))  # of the picture itself
+    share = float(numbers.beta(alpha, alpha))  # of the example itself
     other, other_targets = x.roll(1, 0), targets.roll(1, 0)
     if kind == "mixup":
         x = share * x + (1 - share) * other
     else:
-        h, w = x.shape[2:]
+        h, w = x.shape[-2:]
         rows, columns = (round(size * (1 - share) ** 0.5) for size in (h, w))
         top, left = int(numbers.integers(h - rows + 1)), int(numbers.integers(w - columns + 1))
         x = x.clone()
-        x[:, :, top : top + rows, left : left + columns] = other[:, :, top : top + rows, left : left + columns]
+        x[..., top : top + rows, left : left + columns] = other[..., top : top + rows, left : left + columns]
         share = 1 - rows * columns / (h * w)
     return x, share * targets + (1 - share) * other_targets
 

@@ -1,10 +1,11 @@
-"""Train a Spike-driven Transformer on a pack of pictures, in runs that stop, and go on where they stopped.
+"""Train a Spike-driven Transformer on pictures or event-camera recordings, in runs that stop and go on exactly.
 
     python -m weights.recipe.train TRAIN.h5 --out DIR --model sdt-2-256 --stages 1:60:2e-3,4:30:1e-3 --minutes 9
 
 Stages follow one another: T = 1 first, where an epoch is cheap, then T = 4, from the averaged weights and BatchNorm
-statistics of the stage before. DIR takes the state (state.json and the parts that it names) and one checkpoint,
-NAME.pth.tar, laid out as timm's CheckpointSaver does, whose `state_dict` is the moving average of the weights.
+statistics of the stage before. Of a recording, T is the number of frames that it is cut into. DIR takes the state
+(state.json and the parts that it names) and one checkpoint, NAME.pth.tar, laid out as timm's CheckpointSaver does,
+whose `state_dict` is the moving average of the weights.
 
 Exit codes: 0 done, or stopped at the end of --minutes or --max-steps; 2 bad input, in one line.
 """
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch
@@ -28,7 +29,10 @@ from . import data, state
 from .data import Pictures, RecipeError
 from .model import Network, SpikeDrivenTransformer
 
-EVALUATED = 500  # pictures at a time
+if TYPE_CHECKING:
+    from .recordings import Recordings
+
+EVALUATED = 500  # examples at a time
 DTYPES = ("bfloat16", "float32")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 # what may differ between a run and the one that goes on with its state: it changes no weight (compile: only rounding)
@@ -55,22 +59,22 @@ class Training:
     history : one record per epoch
     """
 
-    def __init__(self, options: argparse.Namespace, pictures: Pictures, device: torch.device) -> None:
-        self.options, self.pictures, self.device = options, pictures, device
-        self.classes = len(pictures.classes)
-        self.trained, held_out = data.split(len(pictures.labels), options.held_out)
+    def __init__(self, options: argparse.Namespace, examples: "Pictures | Recordings", device: torch.device) -> None:
+        self.options, self.examples, self.device = options, examples, device
+        self.classes = len(examples.classes)
+        self.trained, held_out = data.split(len(examples.labels), options.held_out)
         self.held_out = torch.from_numpy(held_out).to(device)
         self.epoch_steps = len(self.trained) // options.batch
         if not self.epoch_steps:
-            raise RecipeError(f"--batch: expected at most the {len(self.trained)} pictures, found {options.batch}")
-        size = min(pictures.pixels.shape[1:3])
-        if options.crop >= size:
-            raise RecipeError(f"--crop: expected less than the {size} pixels of a picture, found {options.crop}")
-        network = Network.from_name(options.model, num_classes=self.classes, spike_mode=options.spike_mode)
+            raise RecipeError(f"--batch: expected at most the {len(self.trained)} examples, found {options.batch}")
+        if options.crop >= examples.size:
+            raise RecipeError(f"--crop: expected less than the {examples.size} pixels there are, found {options.crop}")
+        others = {"num_classes": self.classes, "spike_mode": options.spike_mode, **examples.network}
+        network = Network.from_name(options.model, **others)
         torch.manual_seed(options.seed)  # of the first weights; every other random number depends on the position alone
         self.model = SpikeDrivenTransformer(network).to(device).to(memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.model).eval()
-        self.teacher, self.teacher_digest = _teacher(options.teacher, self.classes, device)
+        self.teacher, self.teacher_digest = _teacher(options.teacher, network, device)
         self.history: list[dict[str, Any]] = []
         self._begin(0)
 
@@ -130,10 +134,8 @@ class Training:
         """Cross entropy of the mean over T, or (TET) of each step, with softened labels; the teacher's added."""
         options, position = self.options, (self.options.seed, self.stage, self.step)
         random = torch.Generator(self.device).manual_seed(data.seeded(*position))
-        x = data.normalised(data.augmented(self.pictures.pixels, index, random, options.crop), options.dataset)
-        if options.cutout:
-            x = data.cut_out(x, random, options.cutout)
-        hard = nn.functional.one_hot(self.pictures.labels[index], self.classes).float()
+        x = self.examples.varied(index, self.model.steps, options, random)
+        hard = nn.functional.one_hot(self.examples.labels[index], self.classes).float()
         targets = hard * (1 - options.smoothing) + options.smoothing / self.classes
         x, targets = data.mixed(x, targets, np.random.default_rng((*position, 1)), options.mixup, options.cutmix)
         with self._autocast():
@@ -160,14 +162,14 @@ class Training:
         for count, current in self._copied:
             count.copy_(current)
 
-    def end_epoch(self, seconds: float, pictures: int) -> dict[str, Any]:
-        """Record an epoch, and evaluate the average if it is its turn; `seconds` went into `pictures` pictures."""
+    def end_epoch(self, seconds: float, examples: int) -> dict[str, Any]:
+        """Record an epoch, and evaluate the average if it is its turn; `seconds` went into `examples` examples."""
         epoch = self.step // self.epoch_steps
         record: dict[str, Any] = {
             "T": self.options.stages[self.stage].steps,
             "epoch": epoch,
             "loss": round(self.loss.item() / self.epoch_steps, 4),
-            "pictures_per_s": round(pictures / max(seconds, 1e-9)),
+            f"{self.examples.kind}_per_s": round(examples / max(seconds, 1e-9)),
         }
         if not math.isfinite(record["loss"]):
             raise RecipeError(
@@ -180,11 +182,11 @@ class Training:
 
     @torch.no_grad()
     def evaluate(self) -> float:
-        """Top-1 of the average on the held-out pictures, %, in float32, as it will be run."""
+        """Top-1 of the average on the held-out examples, %, in float32, as it will be run."""
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         for index in self.held_out.split(EVALUATED):
-            logits = self.average(data.normalised(self.pictures.pixels[index], self.options.dataset)).mean(0)
-            right += (logits.argmax(1) == self.pictures.labels[index]).sum()
+            logits = self.average(self.examples.plain(index, self.average.steps, self.options)).mean(0)
+            right += (logits.argmax(1) == self.examples.labels[index]).sum()
         return round(100 * right.item() / len(self.held_out), 2)
 
     def end_stage(self) -> None:
@@ -195,17 +197,11 @@ class Training:
     def write_checkpoint(self) -> Path:
         """Write the average as a checkpoint that `sdt_ref.convert` reads; return its path."""
         options, stage = self.options, self.options.stages[min(self.stage, len(self.options.stages) - 1)]
-        network, (mean, std) = self.average.network, data.NORMS[options.dataset]
         args = {
-            **network.to_args(),
-            "dataset": f"torch/{options.dataset}",
+            **self.average.network.to_args(),
+            **self.examples.args(options),
             "time_steps": stage.steps,
             "TET": options.tet,
-            "img_size": self.pictures.pixels.shape[1],
-            "crop_pct": 1.0,
-            "interpolation": "bicubic",
-            "mean": list(mean),
-            "std": list(std),
             "recipe": json.dumps(self.settings()),
         }
         measured = [record["held_out"] for record in self.history if "held_out" in record]
@@ -218,7 +214,7 @@ class Training:
         """What a state must share with the run that goes on with it."""
         values = {name: value for name, value in vars(self.options).items() if name not in PER_RUN}
         values["stages"] = [asdict(stage) for stage in self.options.stages]
-        return {**values, "data": self.pictures.digest, "teacher": self.teacher_digest}
+        return {**values, "data": self.examples.digest, "teacher": self.teacher_digest}
 
     def save(self) -> None:
         """Keep all that the next run needs; order and augmentation follow from the position."""
@@ -250,7 +246,7 @@ class Training:
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over steps and pictures; logits [T, B, K], probabilities [B, K]."""
+    """Mean over steps and examples; logits [T, B, K], probabilities [B, K]."""
     return -(targets * logits.log_softmax(-1)).sum(-1).mean()
 
 
@@ -262,12 +258,14 @@ def learning_rate(step: int, steps: int, warmup: float, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def _teacher(path: str | None, classes: int, device: torch.device) -> tuple[nn.Module | None, str | None]:
+def _teacher(path: str | None, network: Network, device: torch.device) -> tuple[nn.Module | None, str | None]:
     if path is None:
         return None, None
     model, digest = state.load_checkpoint(path)
-    if model.network.num_classes != classes:
-        raise RecipeError(f"--teacher: expected {classes} classes, found {model.network.num_classes}")
+    for name in ("num_classes", "in_channels"):
+        expected, found = getattr(network, name), getattr(model.network, name)
+        if expected != found:
+            raise RecipeError(f"--teacher: expected {name} {expected}, found {found}")
     return model.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False), digest
 
 
@@ -319,7 +317,7 @@ def _parser() -> Parser:
         epilog="example:\n  python -m weights.recipe.train train.h5 --out run --stages 1:60:2e-3,4:30:1e-3 --minutes 9",
     )  # fmt: skip
     add, whole, real = parser.add_argument, int, float
-    add("pack", metavar="PACK.h5", help="pictures; its group 'train' is read, no other")
+    add("pack", metavar="PACK.h5", help="pictures or recordings; its group 'train' is read, no other")
     add(
         "--out",
         required=True,
@@ -328,18 +326,25 @@ def _parser() -> Parser:
     )
     add("--model", default="sdt-2-256", metavar="sdt-DEPTH-DIM", help="network; pooling 0011, mlp_ratio 4, 8 heads")
     add("--spike-mode", default="lif", choices=("lif", "plif"), help="neurons")
-    add("--dataset", default="cifar10", choices=tuple(data.NORMS), help="gives the normalisation and the class names")
+    add(
+        "--dataset",
+        choices=(*data.NORMS, "nmnist"),
+        help="gives the normalisation and the class names (default: cifar10 for pictures, nmnist for recordings)",
+    )
     add("--stages", default="1:60:2e-3,4:30:1e-3", type=_stages, metavar="T:EPOCHS:LR,...", help="LR: the highest")
-    add("--batch", default=256, type=_number(whole, 1), help="pictures per step")
+    add("--batch", default=256, type=_number(whole, 1), help="examples per step")
     add("--seed", default=0, type=_number(whole, 0, 2**32 - 1), help="of weights, order, augmentation")
-    add("--held-out", default=5000, type=_number(whole, 0), metavar="N", help="training pictures to tune on")
+    add("--held-out", default=5000, type=_number(whole, 0), metavar="N", help="training examples to tune on")
     add("--weight-decay", default=0.05, type=_number(real, 0, 10), help="of matrices and kernels only")
     add("--warmup", default=2.0, type=_number(real, 0), metavar="EPOCHS", help="of each stage")
     add("--ema", default=0.999, type=_number(real, 0, 0.99999), help="decay of the average per step")
     add("--clip", default=1.0, type=_number(real, 0), help="largest norm of the gradient; 0: any")
     add("--smoothing", default=0.1, type=_number(real, 0, 0.9), help="label smoothing")
-    add("--crop", default=4, type=_number(whole, 0), metavar="PIXELS", help="random shift, reflected at the border")
+    add("--crop", default=4, type=_number(whole, 0), metavar="PIXELS", help="random shift; pictures are reflected")
     add("--cutout", default=8, type=_number(whole, 0), metavar="PIXELS", help="side of the square; 0: none")
+    add("--turn", default=0.0, type=_number(real, 0, 180), metavar="DEGREES", help="recordings: random rotation")
+    add("--zoom", default=0.0, type=_number(real, 0, 0.9), metavar="SHARE", help="recordings: random scale, 1 +- SHARE")
+    add("--drop", default=0.0, type=_number(real, 0, 1), metavar="SHARE", help="recordings: of events lost, at most")
     add("--mixup", default=0.0, type=_number(real, 0, 100), metavar="ALPHA", help="0: none")
     add("--cutmix", default=0.0, type=_number(real, 0, 100), metavar="ALPHA", help="0: none")
     add("--tet", action="store_true", help="a loss per time step (temporal efficient training)")
@@ -374,6 +379,22 @@ def _prepare(options: argparse.Namespace) -> torch.device:
         torch.backends.cudnn.allow_tf32 = False  # held-out accuracy is that of float32
     state.prepare_folder(options.out)
     return torch.device(name)
+
+
+def _load(options: argparse.Namespace, device: torch.device) -> "Pictures | Recordings":
+    """Read what the pack holds, pictures or recordings; --dataset must be one of its kind."""
+    examples: Pictures | Recordings
+    if data.holds(options.pack, "bin"):
+        from . import recordings  # needs sdt_ref, which pictures do without
+
+        examples = recordings.load(options.pack, device)
+    else:
+        examples = data.load(options.pack, device)
+    options.dataset = options.dataset or examples.datasets[0]
+    if options.dataset not in examples.datasets:
+        wanted = " or ".join(examples.datasets)
+        raise RecipeError(f"--dataset: expected {wanted} for a pack of {examples.kind}, found {options.dataset}")
+    return examples
 
 
 def _run(training: Training, started: float) -> bool:
@@ -413,7 +434,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         device = _prepare(options)
-        training = Training(options, data.load(options.pack, device), device)
+        training = Training(options, _load(options, device), device)
         if training.resume():
             print(f"going on from stage {training.stage + 1}, step {training.step}", flush=True)
         finished = _run(training, started)

@@ -5,7 +5,17 @@ spikingjelly 0.0.0.0.12 (torch backend) and timm 0.6.12.
 """
 
 from . import dense
-from .errors import ConfigError, EventsError, FormatError, ImageError, InputError, SdtError, TraceError, WeightsError
+from .errors import (
+    ConfigError,
+    EventsError,
+    FormatError,
+    ImageError,
+    InputError,
+    RecordingError,
+    SdtError,
+    TraceError,
+    WeightsError,
+)
 from .events import SpikeEvents
 from .model import SpikeDrivenTransformer, load
 from .result import OperationCount, Result
@@ -19,6 +29,7 @@ __all__ = [
     "ImageError",
     "InputError",
     "OperationCount",
+    "RecordingError",
     "Result",
     "SdtError",
     "SpikeDrivenTransformer",

@@ -1,4 +1,4 @@
-"""Top-1 and top-5 over a labelled set of pictures, in batches of constant memory."""
+"""Top-1 and top-5 over a labelled set of pictures or recordings, in batches of constant memory."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .datasets import Pictures
-from .errors import ImageError
-from .image import open_picture, preprocess
+from .datasets import Labelled
 from .model import SpikeDrivenTransformer
+from .sources import UNREADABLE, read
 
 BATCH_NEURONS = 1 << 19  # pixels x channels of the first stage in one batch: 16 pictures of 32 x 32, one of 224 x 224
 
@@ -21,9 +20,9 @@ class Accuracy:
 
     Attributes
     ----------
-    images, top1, top5 : pictures classified, and right within the first 1 and 5
-    labels : predicted label of each picture that could be read, with its number in the set
-    unreadable : (name, reason) of pictures that could not be read
+    images, top1, top5 : pictures or recordings classified, and right within the first 1 and 5
+    labels : predicted label of each one that could be read, with its number in the set
+    unreadable : (name, reason) of those that could not be read
     """
 
     images: int = 0
@@ -43,30 +42,32 @@ class Accuracy:
 
 def measure(
     model: SpikeDrivenTransformer,
-    pictures: Pictures,
+    labelled: Labelled,
     size: int | None = None,
     limit: int | None = None,
     progress: Callable[[Accuracy], None] = lambda _: None,
+    *,
+    steps: int | None = None,
+    split: str = "number",
 ) -> Accuracy:
-    """Classify pictures and count the right ones; unreadable ones are skipped and listed.
+    """Classify pictures or recordings and count the right ones; unreadable ones are skipped and listed.
 
     Parameters
     ----------
     size : as in Preprocessing.at
     limit : classify only the first so many
     progress : called after every batch
+    steps, split : of recordings: T, None takes the weights' own, and how they are cut; see `camera.frames.integrate`
     """
-    how = model.preprocessing.at(size)
-    if how.frames:
-        raise ImageError("these weights read event-camera frames; expected weights for pictures")
+    how, steps = model.preprocessing.at(size), steps or model.config.time_steps
     batch = max(1, BATCH_NEURONS // (how.size**2 * model.architecture.widths[0]))
     counted = Accuracy()
 
     def readable() -> Iterator[tuple[int, np.ndarray, int]]:
-        for number, (name, source, label) in enumerate(islice(pictures, limit)):
+        for number, (name, source, label) in enumerate(islice(labelled, limit)):
             try:
-                yield number, preprocess(open_picture(source, as_official=True), how), label
-            except ImageError as error:
+                yield number, read(source, how, steps, split=split, as_official=True), label
+            except UNREADABLE as error:
                 counted.unreadable.append((name, str(error)))
 
     for group in _batches(readable(), batch):

@@ -12,7 +12,7 @@ from .calibration import Widths, calibrate
 from .datasets import Samples
 from .errors import ConfigError, FormatError
 from .files import require_writable
-from .image import open_picture, preprocess
+from .sources import read
 
 
 @cli.guarded
@@ -24,13 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_writable(options.output, FormatError, *options.data, options.weights)
     network = weights.load(options.weights)
     how = network.preprocessing.at(options.size)
-    if how.frames:
-        raise ConfigError(
-            "these weights read event-camera frames; calibrate them in Python, with sdt_ref.calibration.calibrate"
-        )
     widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
     formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
-    pictures = Samples(options.data, network.classes, options.split, options.limit)
+    pictures = Samples(options.data, network.classes, options.split, options.limit, how.frames)
     require_writable(options.output, FormatError, *pictures.files)
     screen = cli.Screen(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -41,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         def inputs() -> Iterator[np.ndarray]:
             for _, source in bar.track(pictures, total=len(pictures), description="calibrating"):
-                yield preprocess(open_picture(source, as_official=True), how)[None]
+                yield read(source, how, network.config.time_steps, as_official=True)[None]
 
         chosen = calibrate(network, inputs(), widths, options.threads)
     formats.save(options.output, chosen)
@@ -49,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.print_json({"formats": options.output, "pictures": len(pictures), **dataclasses.asdict(chosen)})
     else:
         console = cli.Screen()
-        console.print(f"{cli.plain(options.output)}: formats from {len(pictures)} picture{'s' * (len(pictures) > 1)}\n")
+        what = ("recording" if how.frames else "picture") + "s" * (len(pictures) > 1)
+        console.print(f"{cli.plain(options.output)}: formats from {len(pictures)} {what}\n")
         for line in chosen.to_toml().splitlines():
             console.print(cli.plain(line))
     return 0

@@ -100,19 +100,31 @@ def parser(command: str, example: str) -> Parser:
 
 def add_model_options(to: Parser) -> None:
     """Add the options of every command that runs the network."""
-    to.add_argument("--weights", metavar="W.h5", help="weights file (default: the shipped CIFAR-10 weights)")
+    to.add_argument(
+        "--weights",
+        metavar="W.h5",
+        help="weights file, or a name that ships (default: what ships for pictures, or recordings)",
+    )
     to.add_argument("--arithmetic", metavar="A", help="float32 (default), float64, or fixed for whole numbers")
     to.add_argument("--formats", metavar="F.toml", help="registers of --arithmetic fixed (default: built in)")
     to.add_argument("--size", type=int, metavar="N", help="evaluate at N x N pixels instead of the weights' own size")
     to.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")
 
 
-def load_model(options: argparse.Namespace) -> "SpikeDrivenTransformer":
-    """Load the network that the model options ask for; --formats alone means fixed point."""
-    from .model import load
+def load_model(options: argparse.Namespace, source: str | None = None) -> "SpikeDrivenTransformer":
+    """Load the network that the model options ask for; --formats alone means fixed point.
 
+    Without --weights those that ship: for pictures, or for recordings if the source is one.
+    """
+    from .camera.opening import is_recording
+    from .model import load
+    from .weights import DEFAULT_OF_RECORDINGS
+
+    weights = options.weights
+    if weights is None and source is not None and is_recording(source):
+        weights = DEFAULT_OF_RECORDINGS
     arithmetic = options.arithmetic or ("float32" if options.formats is None else "fixed")
-    return load(options.weights, arithmetic, options.threads, options.formats)
+    return load(weights, arithmetic, options.threads, options.formats)
 
 
 def numbers(option: str, text: str) -> list[int]:
@@ -150,7 +162,8 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
             )
         except OSError as error:
             _drop_output()
-            return _fail(f"error: {' '.join(str(error).split())}; check the path, its permissions and the disk")
+            said = f"'{error.filename}': {error.strerror}" if error.filename and error.strerror else str(error)
+            return _fail(f"error: {' '.join(said.split())}; check the path, its permissions and the disk")
         except MemoryError:
             return _fail("error: not enough memory; use a smaller picture, --size or weights")
         except RuntimeError as error:

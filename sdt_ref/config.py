@@ -109,6 +109,9 @@ class Preprocessing(_Settings):
     normalisation : 'prefetcher', (u8 - 255 mean) / (255 std), or 'to_tensor', (u8 / 255 - mean) / std; float32 both
     large_valid : at size 288, use the official second ImageNet evaluation: shorter side 320, bilinear, 'to_tensor'
     frames : the network reads event-camera frames, unscaled counts; it takes no picture
+    sensor : of frames, the camera's height and width, pixels; None: the size. Half of it is a size, then 2x2 pixels are
+        averaged; a larger size is filled up with silent pixels, the sensor in the middle
+    antialias : halve as torchvision from 0.17 on does, not as the 0.14 of the official code, which averages 2x2 pixels
     """
 
     size: int
@@ -119,6 +122,8 @@ class Preprocessing(_Settings):
     normalisation: str = "prefetcher"
     large_valid: bool = False
     frames: bool = False
+    sensor: int | None = None
+    antialias: bool = False
 
     def __post_init__(self) -> None:
         check(is_int(self.size) and 1 <= self.size <= 8192, "size", "1 to 8192 pixels", self.size)
@@ -140,6 +145,9 @@ class Preprocessing(_Settings):
         check(self.normalisation in NORMALISATIONS, "normalisation", " or ".join(NORMALISATIONS), self.normalisation)
         check(isinstance(self.large_valid, bool), "large_valid", "true or false", self.large_valid)
         check(isinstance(self.frames, bool), "frames", "true or false", self.frames)
+        ok = self.sensor is None or (is_int(self.sensor) and 1 <= self.sensor <= 8192)
+        check(ok, "sensor", "1 to 8192 pixels", self.sensor)
+        check(isinstance(self.antialias, bool), "antialias", "true or false", self.antialias)
 
     @property
     def resize(self) -> int:

@@ -4,6 +4,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,20 +17,21 @@ from .presets import synsets
 
 # torchvision's list of picture endings, which the official code inherits
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin"}
 SPLIT_FOLDERS = ("validation", "val", "valid", "eval", "evaluation", "test")  # the first that exists is taken
 
 
-class Pictures(Protocol):
-    """A labelled set of pictures."""
+class Labelled(Protocol):
+    """A labelled set of pictures, or of recordings."""
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of them."""
 
     def __iter__(self) -> Iterator[tuple[str, Any, int]]:
-        """Yield (name, path or binary file, label), in a fixed order."""
+        """Yield (name, source as `sources.read` takes it, label), in a fixed order."""
 
 
-def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None = None) -> Pictures:
+def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None = None) -> Labelled:
     """Open a class-per-folder tree, or an HDF5 pack.
 
     Parameters
@@ -51,32 +53,38 @@ def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None 
 
 
 class Samples:
-    """Pictures to look at, whatever they show: files that are named, all below a folder, those of a pack.
+    """Pictures or recordings, whatever they show: files that are named, all below a folder, those of a pack.
 
     Parameters
     ----------
     data : paths
     classes, split : as in `open_pictures`
     limit : at most so many, evenly spread; None takes all
+    frames : recordings, not pictures
 
     Raises ImageError when there are none, or a path is none of these.
     """
 
     def __init__(
-        self, data: Sequence[str], classes: tuple[str, ...], split: str | None = None, limit: int | None = None
+        self,
+        data: Sequence[str],
+        classes: tuple[str, ...],
+        split: str | None = None,
+        limit: int | None = None,
+        frames: bool = False,
     ) -> None:
-        self._sets = [_sample_set(Path(path), classes, split) for path in data]
+        self._sets = [_sample_set(Path(path), classes, split, frames) for path in data]
         self._all = sum(map(len, self._sets))
         self._every = max(1, self._all // limit) if limit is not None else 1
         self._limit = min(limit or self._all, self._all)
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of them."""
         return min(-(-self._all // self._every), self._limit)
 
     @property
     def files(self) -> list[Path]:
-        """All pictures that are files of their own."""
+        """All that are files of their own."""
         return [source for pictures in self._sets if isinstance(pictures, list) for _, source in pictures]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
@@ -85,35 +93,42 @@ class Samples:
         return islice(islice(everything, 0, None, self._every), self._limit)
 
 
-def _sample_set(path: Path, classes: tuple[str, ...], split: str | None) -> Any:
+def _sample_set(path: Path, classes: tuple[str, ...], split: str | None, frames: bool) -> Any:
     if path.is_dir():
         folder = _split_folder(path, split)
-        found = [(str(file.relative_to(folder)), file) for file in _pictures_below(folder)]
+        endings = RECORDINGS if frames else ENDINGS
+        found = [(str(file.relative_to(folder)), file) for file in files_below(folder, endings)]
         if not found:
-            raise ImageError(f"folder '{folder}': expected pictures ({', '.join(sorted(ENDINGS))}), found none")
+            raise ImageError(f"folder '{folder}': expected files ({', '.join(sorted(endings))}), found none")
         return found
     if path.suffix.lower() in (".h5", ".hdf5"):
-        return open_pictures(path, classes, split)
-    require_file(path, "picture", ImageError)
+        require_file(path, "data set", ImageError)
+        return Pack(path, classes, split, "bin" if frames else "jpeg")
+    require_file(path, "recording" if frames else "picture", ImageError)
     return [(str(path), path)]
 
 
 class Pack:
-    """All pictures in one HDF5 file.
+    """All pictures, or recordings, in one HDF5 file.
 
     A group per split, with `jpeg` uint8 (all encoded files back to back), `offset` int64 (n + 1) and `label` (n);
     picture i is jpeg[offset[i]:offset[i + 1]]. Attribute `classes` of the root: the class names by label.
+
+    Parameters
+    ----------
+    content : name of the files' array: 'jpeg', or 'bin' of recordings
     """
 
-    def __init__(self, path: Path, classes: tuple[str, ...], split: str | None) -> None:
-        self.path = path
+    def __init__(self, path: Path, classes: tuple[str, ...], split: str | None, content: str = "jpeg") -> None:
+        self.path, self._content = path, content
         try:
             with h5py.File(path, "r") as file:
                 self.split = _pack_split(file, split)
                 group = file[self.split]
                 self._offsets = np.asarray(group["offset"][()])
                 labels = np.asarray(group["label"][()])
-                n_bytes = group["jpeg"].shape[0] if group["jpeg"].dtype == np.uint8 else -1
+                files = group[content]
+                n_bytes = files.shape[0] if files.dtype == np.uint8 else -1
                 names = [
                     n.decode() if isinstance(n, bytes) else str(n) for n in np.atleast_1d(file.attrs.get("classes", ()))
                 ]
@@ -124,7 +139,7 @@ class Pack:
         except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, TypeError, ValueError, ...
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ImageError(
-                f"pack '{path}': expected HDF5 with jpeg, offset and label, found otherwise ({reason})"
+                f"pack '{path}': expected HDF5 with {content}, offset and label, found otherwise ({reason})"
             ) from None
         self._labels = _pack_labels(path, labels, names, classes)
         offsets = self._offsets
@@ -136,22 +151,22 @@ class Pack:
             or offsets[-1] > n_bytes
         ):
             raise ImageError(
-                f"pack '{path}': offset does not fit {len(self._labels)} labels and {n_bytes} bytes of uint8 jpeg"
+                f"pack '{path}': offset does not fit {len(self._labels)} labels and {n_bytes} bytes of uint8 {content}"
             )
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of files."""
         return len(self._labels)
 
     def __iter__(self) -> Iterator[tuple[str, Any, int]]:
         """Yield (name, binary file, label)."""
         with h5py.File(self.path, "r") as file:
-            jpeg = file[self.split]["jpeg"]
+            files = file[self.split][self._content]
             for i, label in enumerate(self._labels):
                 try:
-                    encoded = jpeg[self._offsets[i] : self._offsets[i + 1]]
+                    encoded = files[self._offsets[i] : self._offsets[i + 1]]
                 except OSError as error:
-                    raise ImageError(f"pack '{self.path}': picture {i} cannot be read ({error})") from None
+                    raise ImageError(f"pack '{self.path}': file {i} cannot be read ({error})") from None
                 yield f"{self.split}/{i}", io.BytesIO(encoded.tobytes()), int(label)
 
 
@@ -203,7 +218,9 @@ class ImageFolder:
             raise ImageError(f"folder '{self.path}': expected one folder per class, found none")
         labels = _folder_labels(self.path, [folder.name for folder in folders], classes)
         self._items = [
-            (file, label) for folder, label in zip(folders, labels, strict=True) for file in _pictures_below(folder)
+            (file, label)
+            for folder, label in zip(folders, labels, strict=True)
+            for file in files_below(folder, ENDINGS)
         ]
         if not self._items:
             raise ImageError(f"folder '{self.path}': expected pictures ({', '.join(sorted(ENDINGS))}), found none")
@@ -218,14 +235,14 @@ class ImageFolder:
             yield str(file.relative_to(self.path)), file, label
 
 
-def _pictures_below(folder: Path) -> list[Path]:
-    """Files with a picture's ending, links to nowhere too, so that they are reported; a locked folder is refused."""
+def files_below(folder: Path, endings: AbstractSet[str]) -> list[Path]:
+    """Files of some endings, links to nowhere too, so that they are reported; a locked folder is refused."""
 
     def refuse(error: OSError) -> None:
         raise ImageError(f"folder '{error.filename}' cannot be read ({error.strerror}); check its permissions")
 
     found = [Path(parent) / name for parent, _, names in os.walk(folder, onerror=refuse) for name in names]
-    return sorted((file for file in found if file.suffix.lower() in ENDINGS), key=_natural)
+    return sorted((file for file in found if file.suffix.lower() in endings), key=_natural)
 
 
 def _split_folder(path: Path, split: str | None) -> Path:

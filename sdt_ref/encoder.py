@@ -122,17 +122,8 @@ class AnalogCurrent:
         return fill
 
     def finish(self, run: Run) -> None:
-        """See Current. Each tap inside the image is C_in multiply-accumulates for each output of its panel."""
-        frames, T, outputs = self._frames, run.time_steps, positions(self.grid) * self.n_channels
-        widths, taps, inputs = self.encoder.panel_widths, self._taps, self.encoder.n_inputs
-
-        def per_step(values: np.ndarray | int) -> np.ndarray:
-            steps = np.zeros(T, np.int64)
-            steps[:frames] = values
-            return steps
-
-        run.tally.layer(self.encoder.name, lambda: {"mac": per_step(widths @ sum(taps) * inputs)})
-        run.tally.other("bias", self.module, lambda: {"ac": per_step(outputs)})
+        """See Current."""
+        run.tally.enter(self.encoder.account.of_image, positions(self.grid), self._taps)
 
 
 def encoder(name: str, parameters: Parameters) -> Encoder | BitPlaneEncoder:

@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.resources import as_file, files
 from itertools import islice
 
 import numpy as np
@@ -18,10 +17,10 @@ from .cost.published import energies, ratios, without_spikes
 from .cost.report import take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .datasets import Samples
-from .errors import ConfigError, ImageError
+from .errors import ConfigError
 from .files import require_writable, written_whole
-from .image import open_picture, preprocess
 from .model import SpikeDrivenTransformer
+from .sources import SAMPLES, UNREADABLE, given_or_sample, read
 
 LISTED = 20  # unreadable pictures named on the screen; --json names all
 
@@ -44,11 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             screen.show_published(cli.Screen())
         return 0
-    model = cli.load_model(options)
+    model = cli.load_model(options, *options.pictures[:1])
     how = technology(options.technology or DEFAULTS[model.arithmetic.name]).with_values(_own_values(options.pj))
     unreadable: list[tuple[str, str]] = []
-    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
-        pictures = Samples(options.pictures or [str(sample)], model.classes, options.split, options.limit)
+    with given_or_sample(None, model.preprocessing) as (sample, _):
+        data, frames = options.pictures or [str(sample)], model.preprocessing.frames
+        pictures = Samples(data, model.classes, options.split, options.limit, frames)
         _require_outputs(options, pictures)
         inputs = _readable(pictures, model, options.size, unreadable)
         if options.official_statistic:
@@ -73,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             cli.print_json({**({} if report is None else to_json(report, options.memory)), "unreadable": listed})
         elif report is not None:
             console, size = cli.Screen(), report.size
-            console.print(f"[bold]{_title(options.pictures, report.survey.pictures)}[/], seen at {size}x{size}")
+            title = _title(options.pictures, report.survey.pictures, model.preprocessing.frames)
+            console.print(f"[bold]{title}[/], seen at {size}x{size}")
             screen.show(console, report, options.memory)
     if not options.json:
         _show_unreadable(unreadable)
@@ -86,7 +87,7 @@ def _parser() -> cli.Parser:
         "pictures",
         nargs="*",
         metavar="IMAGE|FOLDER|PACK.h5",
-        help="pictures, folders of them, packed HDF5 files (default: a photo of a cat that ships)",
+        help="pictures, or recordings if the weights read them; folders of them, packs (default: a sample that ships)",
     )
     parser.add_argument("--split", metavar="NAME", help="sub-folder or group to read (default: the validation part)")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N pictures, evenly spread")
@@ -137,10 +138,8 @@ def _own_values(assignments: list[str]) -> dict[str, float]:
 def _readable(
     pictures: Samples, model: SpikeDrivenTransformer, size: int | None, unreadable: list[tuple[str, str]]
 ) -> Iterator[np.ndarray]:
-    """Inputs [3, size, size] of the pictures that can be read, while a bar shows how far."""
+    """Inputs, as `sources.read` makes them, of those that can be read, while a bar shows how far."""
     how = model.preprocessing.at(size)
-    if how.frames:
-        raise ImageError("these weights read event-camera frames; expected weights for pictures")
     screen = cli.Screen(stderr=True)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
@@ -151,8 +150,10 @@ def _readable(
     ):
         for name, source in bar.track(pictures, total=len(pictures), description="counting"):
             try:
-                x = preprocess(open_picture(source, as_official=len(pictures) > 1), how)  # one alone: as infer does
-            except ImageError as error:
+                x = read(
+                    source, how, model.config.time_steps, as_official=len(pictures) > 1
+                )  # one alone: as infer does
+            except UNREADABLE as error:
                 unreadable.append((name, str(error)))
                 continue
             yield x
@@ -185,12 +186,12 @@ def _show_official(statistic: OfficialStatistic, as_json: bool) -> None:
     )
 
 
-def _title(named: list[str], pictures: int) -> str:
+def _title(named: list[str], number: int, frames: bool) -> str:
     if not named:
-        return "cat.jpg, the sample photo"
-    return (
-        cli.plain(named[0]) if len(named) == pictures == 1 else f"{pictures:,} pictures: {cli.plain(', '.join(named))}"
-    )
+        return ", ".join(SAMPLES[frames])
+    if len(named) == number == 1:
+        return cli.plain(named[0])
+    return f"{number:,} {'recordings' if frames else 'pictures'}: {cli.plain(', '.join(named))}"
 
 
 def _show_unreadable(unreadable: list[tuple[str, str]]) -> None:

@@ -44,7 +44,8 @@ def require_file(path: Path, what: str, error: type[SdtError]) -> None:
     try:
         found = "a folder" if path.is_dir() else None if path.exists() else "nothing"
     except (OSError, ValueError) as reason:  # a name too long, a folder that may not be entered, a null byte
-        raise error(f"{what} '{path}': expected a file, found a path that cannot be read ({reason})") from None
+        words = getattr(reason, "strerror", None) or reason
+        raise error(f"{what} '{path}': expected a file, found a path that cannot be read ({words})") from None
     if found == "nothing":
         raise error(f"{what} '{path}' does not exist")
     if found:

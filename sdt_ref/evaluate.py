@@ -1,4 +1,4 @@
-"""Command line: accuracy on a folder or pack of pictures."""
+"""Command line: accuracy on a folder or pack of pictures, or of recordings."""
 
 import sys
 import time
@@ -10,21 +10,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from . import cli
 from .accuracy import Accuracy, measure
+from .camera.datasets import open_recordings
+from .camera.frames import SPLITS
 from .datasets import open_pictures
 from .errors import ConfigError
 
-LISTED = 20  # unreadable pictures named on the screen; --json names all
+LISTED = 20  # unreadable files named on the screen; --json names all
 
 
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate; exit code 0, 1 when pictures were unreadable, 2 for bad input."""
+    """Evaluate; exit code 0, 1 when files were unreadable, 2 for bad input."""
     options = _parser().parse_args(argv)
-    if options.limit is not None and options.limit < 1:
-        raise ConfigError(f"--limit: expected 1 or more, found {options.limit}")
+    for name in ("limit", "steps"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise ConfigError(f"--{name}: expected 1 or more, found {getattr(options, name)}")
     model = cli.load_model(options)
-    pictures = open_pictures(options.data, model.classes, options.split)
-    total = min(len(pictures), options.limit or len(pictures))
+    if not model.preprocessing.frames and (options.steps or options.split_by):
+        raise ConfigError("--steps, --split-by: expected weights for recordings with them, found weights for pictures")
+    labelled = (open_recordings if model.preprocessing.frames else open_pictures)(
+        options.data, model.classes, options.split
+    )
+    total = min(len(labelled), options.limit or len(labelled))
     against = _read_labels(options.against, total) if options.against is not None else None
     screen = cli.Screen(stderr=True)
     start = time.perf_counter()
@@ -45,24 +52,31 @@ def main(argv: Sequence[str] | None = None) -> int:
             done = so_far.images + len(so_far.unreadable)
             bar.update(task, completed=done, description=f"top-1 {so_far.top1 / so_far.images:.2%}")
 
-        counted = measure(model, pictures, options.size, options.limit, progress)
+        cut = {"steps": options.steps, "split": options.split_by or "number"}
+        counted = measure(model, labelled, options.size, options.limit, progress, **cut)
     seconds = time.perf_counter() - start
     agreeing = None if against is None else sum(int(against[i] == label) for i, label in counted.labels)
     with cli.showing():
         if options.json:
             cli.print_json(_summary(counted, seconds, agreeing))
         else:
-            _show(counted, seconds, agreeing)
+            _show(counted, seconds, agreeing, model.preprocessing.frames)
     return cli.CHECK_FAILED if counted.unreadable else 0
 
 
 def _parser() -> cli.Parser:
     parser = cli.parser("evaluate", "python -m sdt_ref.evaluate cifar10.h5 --limit 1000")
-    parser.add_argument("data", metavar="FOLDER_or_PACK.h5", help="a folder per class, or a packed HDF5 file")
+    parser.add_argument(
+        "data",
+        metavar="FOLDER_or_PACK.h5",
+        help="a folder per class, or a packed HDF5 file; recordings, if the weights read them",
+    )
     parser.add_argument(
         "--split", metavar="NAME", help="sub-folder or group to read (default: the validation or test part)"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="classify only the first N pictures")
+    parser.add_argument("--limit", type=int, metavar="N", help="classify only the first N")
+    parser.add_argument("--steps", type=int, metavar="T", help="frames to make of a recording (default: the weights')")
+    parser.add_argument("--split-by", choices=SPLITS, help="cut recordings by number of events (default) or by time")
     parser.add_argument("--against", metavar="LABELS.npy", help="count how many labels agree with another program's")
     cli.add_model_options(parser)
     return parser
@@ -95,14 +109,14 @@ def _summary(counted: Accuracy, seconds: float, agreeing: int | None) -> dict[st
     return summary if agreeing is None else {**summary, "agreeing": agreeing}
 
 
-def _show(counted: Accuracy, seconds: float, agreeing: int | None) -> None:
+def _show(counted: Accuracy, seconds: float, agreeing: int | None, recordings: bool) -> None:
     console, n = cli.Screen(), counted.images
     if n:
         console.print(f"top-1     {counted.top1 / n:8.2%}   {counted.top1:,} of {n:,}")
         console.print(f"top-5     {counted.top5 / n:8.2%}   {counted.top5:,} of {n:,}")
         if agreeing is not None:
             console.print(f"agreeing  {agreeing / n:8.2%}   {agreeing:,} of {n:,} labels")
-    console.print(f"time      {seconds:7.1f} s   {n / seconds:.0f} images/s")
+    console.print(f"time      {seconds:7.1f} s   {n / seconds:.0f} {'recordings' if recordings else 'images'}/s")
     for name, reason in counted.unreadable[:LISTED]:
         console.print(f"[red]unreadable[/] {cli.plain(name)}: {cli.plain(reason)}")
     if len(counted.unreadable) > LISTED:

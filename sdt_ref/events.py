@@ -161,8 +161,11 @@ class SpikeEvents:
 
     def events_per_step(self) -> np.ndarray:
         """Spikes of each time step, int64[T]."""
-        ends = self.offsets[:: self.n_rows // self.grid[0]]
-        return ends[1:] - ends[:-1]
+        return np.diff(self.step_offsets())
+
+    def step_offsets(self) -> np.ndarray:
+        """Where the spikes of each time step begin, and where those of the last one end: int64[T + 1], a copy."""
+        return self.offsets[:: self.n_rows // self.grid[0]].copy()
 
     def in_heads(self, heads: int) -> Self:
         """The same events, seen as the official code's [T, B, heads, N, d]; nothing is copied.

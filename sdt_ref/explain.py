@@ -2,8 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.resources import as_file, files
-from pathlib import Path
 
 import numpy as np
 
@@ -12,23 +10,21 @@ from .errors import ConfigError
 from .explaining import Lens, look_into, observe
 from .explaining.document import of_lens, of_walk
 from .explaining.screen import show_lens, show_walk
-from .image import open_picture, preprocess
+from .sources import describe, given_or_sample, read
 
 
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """Explain one run; exit code 0, or 2 for bad input."""
     options = _parser().parse_args(argv)
-    for name in ("token", "channel", "step", "all"):
-        given = getattr(options, name)
+    for option in ("token", "channel", "step", "all"):
+        given = getattr(options, option)
         if options.stage is None and given is not None and given is not False:
-            raise ConfigError(f"--{name}: expected --stage NAME with it")
-    model = cli.load_model(options)
+            raise ConfigError(f"--{option}: expected --stage NAME with it")
+    model = cli.load_model(options, options.image)
     how = model.preprocessing.at(options.size)
-    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
-        source = Path(options.image) if options.image is not None else sample
-        picture = open_picture(source)
-    x = preprocess(picture, how)[None]
+    with given_or_sample(options.image, how) as (source, name):
+        x, kind = read(source, how, model.config.time_steps)[None], describe(source, how)
     screen = cli.Screen(stderr=True)
     with cli.kernels_loading(screen), cli.working(screen, "computing"):
         run = observe(model, x)
@@ -39,8 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.print_json(of)
         return 0
     console = cli.Screen()
-    name = source.name if options.image is not None else f"{source.name}, the sample photo"
-    console.print(f"[bold]{cli.plain(name)}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}")
+    console.print(f"[bold]{cli.plain(name)}[/]  {kind}, seen at {how.size}x{how.size}")
     shape = model.architecture
     console.print(
         f"[dim]{shape.depth} blocks of {shape.dim} channels, {run.time_steps} time steps, {model.arithmetic.name}[/]\n"
@@ -54,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> cli.Parser:
     parser = cli.parser("explain", "python -m sdt_ref.explain photo.jpg --stage block.0.attn.q_lif --channel 7")
-    parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
+    parser.add_argument(
+        "image", nargs="?", metavar="PICTURE|RECORDING", help="what to run on (default: a sample that ships)"
+    )
     parser.add_argument("--stage", metavar="NAME", help="look into one stage, such as block.0.attn.q_lif")
     parser.add_argument("--token", type=int, metavar="N", help="of that stage: token, row by row (default: chosen)")
     parser.add_argument("--channel", type=int, metavar="N", help="of that stage: channel or class (default: chosen)")
@@ -68,7 +65,7 @@ def _step(lens: Lens, step: int | None, time_steps: int) -> int:
     """The time step whose additions are shown: the one asked for, or of the first spike, or of the greatest number."""
     if step is not None:
         if not 0 <= step < time_steps:
-            raise ConfigError(f"--step: expected 0 to {time_steps - 1}, found {step}")
+            raise ConfigError(f"--step: expected 0 to {time_steps - 1}, found {step}; choose one of them")
         return step
     if lens.membrane is not None and lens.membrane.spikes.any():
         return int(lens.membrane.spikes.argmax())

@@ -1,5 +1,6 @@
 """Writing files so that no half-written one is ever seen."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import SdtError
+
+NAMED = 40  # characters of a name that its unfinished file has, too: a name may be as long as the disk allows
 
 
 def require_writable(
@@ -50,18 +53,28 @@ def _file_name(path: str | os.PathLike[str], error: type[SdtError]) -> Path:
     if not os.fspath(path):
         raise error("cannot write '': expected the name of a file")
     target = Path(path)
-    if target.is_dir():
-        raise error(f"cannot write '{target}': it is a folder; name a file in it")
-    if target.exists() and not target.is_file():
-        raise error(f"cannot write '{target}': it is a device or a pipe; name a file")
+    try:
+        if target.is_dir():
+            raise error(f"cannot write '{target}': it is a folder; name a file in it")
+        if target.exists() and not target.is_file():
+            raise error(f"cannot write '{target}': it is a device or a pipe; name a file")
+    except OSError as reason:  # a name too long, a folder that may not be entered
+        raise error(f"cannot write '{target}': {in_words(reason)}") from None
     return target
 
 
 def _part_beside(target: Path, error: type[SdtError]) -> Path:
     try:
         folder, name = os.path.split(target.resolve())
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f"{name}.", suffix=".part")
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f"{name[:NAMED]}.", suffix=".part")
     except OSError as reason:
-        raise error(f"cannot write '{target}': {reason.strerror}; choose a folder that can be written") from None
+        raise error(f"cannot write '{target}': {in_words(reason)}") from None
     os.close(handle)
     return Path(name)
+
+
+def in_words(reason: OSError) -> str:
+    """What the system says of a path that cannot be written, without its number, and what to do about it."""
+    if reason.errno == errno.ENAMETOOLONG:
+        return "the name is too long for the disk; choose a shorter one"
+    return f"{reason.strerror or reason}; choose a folder that can be written"

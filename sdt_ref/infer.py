@@ -1,10 +1,11 @@
-"""Command line: a picture to a class, with the spikes and additions that it took."""
+"""Command line: a picture or a recording to a class, with the spikes and additions that it took."""
 
+import argparse
 import dataclasses
 import sys
 import time
 from collections.abc import Sequence
-from importlib.resources import as_file, files
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,45 +14,80 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from . import cli
+from .camera.events import EventFile, Survey, survey
+from .camera.frames import SPLITS, prepare
+from .camera.opening import open_recording
+from .camera.trials import list_trials, only, table_beside
+from .config import Preprocessing
 from .errors import ConfigError
 from .image import open_picture, preprocess
 from .model import SpikeDrivenTransformer
 from .result import OperationCount, Result
+from .sources import given_or_sample
 from .wiring import in_words
 
 BAR = 32  # characters of a full bar
+OF_RECORDINGS = ("steps", "split", "trial", "figure")  # options that a picture has no use for
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the network is shown, and what can be told of it.
+
+    Attributes
+    ----------
+    x : [1, 3, size, size] of a picture; [1, T, 2, size, size] of a recording
+    lines : for the screen, with markup
+    facts : for --json
+    recording, told : of a recording
+    """
+
+    x: np.ndarray
+    lines: tuple[str, ...]
+    facts: dict[str, object]
+    recording: EventFile | None = None
+    told: Survey | None = None
 
 
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
-    """Classify one picture; exit code 0, or 2 for bad input."""
+    """Classify one picture or recording; exit code 0, or 2 for bad input."""
     options = _parser().parse_args(argv)
-    if options.top < 1:
-        raise ConfigError(f"--top: expected 1 or more, found {options.top}")
-    model = cli.load_model(options)
+    for name in ("top", "steps", "trial"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise ConfigError(f"--{name}: expected 1 or more, found {getattr(options, name)}")
+    if options.figure is not None:
+        from .drawing import canvas
+
+        canvas.require(options.figure, options.input, options.weights, options.formats)
+    model = cli.load_model(options, options.input)
     how = model.preprocessing.at(options.size)
-    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
-        source = Path(options.image) if options.image is not None else sample
-        picture = open_picture(source)
-    x = preprocess(picture, how)[None]
     screen = cli.Screen(stderr=True)
     waiting = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with (
+        given_or_sample(options.input, how) as (source, name),
         cli.kernels_loading(screen),
         Progress(*waiting, console=screen, transient=True, disable=not screen.is_terminal) as progress,
     ):
         progress.add_task("computing", total=None)
+        seen = (_recording if how.frames else _picture)(source, cli.plain(name), how, model, options)
         model.warm_up()
         start = time.perf_counter()
-        result = model(x)
+        result = model(seen.x)
         seconds = time.perf_counter() - start
+        if options.figure is not None:
+            from .drawing.recording import draw
+
+            assert seen.recording is not None
+            assert seen.told is not None
+            draw(options.figure, seen.recording, seen.told, seen.x[0], model(seen.x, record=True))
     ranking = model.rank(result.logits[0])[: options.top]
     if options.json:
-        cli.print_json(_summary(model, source, how.size, ranking, result, seconds))
+        cli.print_json(_summary(model, seen, how.size, ranking, result, seconds))
     else:
         console = cli.Screen()
-        name = source.name if options.image is not None else f"{source.name}, the sample photo"
-        console.print(f"[bold]{cli.plain(name)}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}")
+        for line in seen.lines:
+            console.print(line)
         _show_classes(console, model)
         _show_ranking(console, ranking)
         _show_stages(console, result)
@@ -62,10 +98,78 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> cli.Parser:
     parser = cli.parser("infer", "python -m sdt_ref.infer photo.jpg --top 3")
-    parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
+    parser.add_argument(
+        "input",
+        nargs="?",
+        metavar="PICTURE|RECORDING",
+        help="any picture that Pillow opens, or an event camera's recording: AEDAT 2.0, 3.1 or 4, N-MNIST, npz "
+        "(default: a photo of a cat that ships, or a digit, if the weights read recordings)",
+    )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print (default: 5)")
+    parser.add_argument("--steps", type=int, metavar="T", help="frames to make of a recording (default: the weights')")
+    parser.add_argument(
+        "--split", choices=SPLITS, help="cut a recording by number of events (default) or by time into frames"
+    )
+    parser.add_argument("--trial", type=int, metavar="N", help="row of the table *_labels.csv beside a recording")
+    parser.add_argument("--figure", metavar="F.png", help="draw a recording, its frames and the spikes of each stage")
     cli.add_model_options(parser)
     return parser
+
+
+def _picture(
+    source: Path, name: str, how: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
+) -> Seen:
+    for option in OF_RECORDINGS:
+        if getattr(options, option) is not None:
+            raise ConfigError(f"--{option}: expected weights for recordings with it, found weights for pictures")
+    picture = open_picture(source)
+    x = preprocess(picture, how)[None]
+    line = f"[bold]{name}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}"
+    return Seen(x, (line,), {"image": str(source)})
+
+
+def _recording(
+    source: Path, name: str, how: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
+) -> Seen:
+    recording = open_recording(source)
+    if options.trial is not None:
+        trials = list_trials(table_beside(source))
+        if options.trial > len(trials):
+            raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {options.trial}")
+        recording = only(recording, trials[options.trial - 1])
+    told, split = survey(recording), options.split or "number"
+    steps = options.steps or model.config.time_steps
+    x = prepare(recording, how, steps, split, told)[None]
+    side = how.sensor or how.size
+    width, height = recording.sensor or (side, side)
+    lines = [
+        f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {told.events:,} events in "
+        f"{told.duration / 1000:,.1f} ms, {told.on / told.events:.0%} ON",
+        f"{steps} frames by {split}, " + _per_frame(told, steps, split) + f", seen at {how.size}x{how.size}",
+    ]
+    lines += [f"[yellow]repaired[/] {cli.plain(what)}: {number:,}" for what, number in recording.repairs.items()]
+    if told.backwards:
+        kept = "taken in the order of the file" if split == "number" else "each taken at its own time"
+        lines.append(f"[yellow]noticed[/] events earlier than the one before them, {kept}: {told.backwards:,}")
+    facts = {
+        "recording": str(source),
+        "format": recording.format,
+        "sensor": [width, height],
+        "sensor_told_by": "the recording" if recording.sensor else "the weights",
+        "events": told.events,
+        "events_on": told.on,
+        "duration_us": told.duration,
+        "backwards": told.backwards,
+        "repairs": dict(recording.repairs),
+        "split": split,
+    }
+    return Seen(x, tuple(lines), facts, recording, told)
+
+
+def _per_frame(told: Survey, steps: int, split: str) -> str:
+    if split == "number":
+        return f"{told.events // steps:,} events each"
+    return f"{told.duration // steps / 1000:,.1f} ms each"
 
 
 def stages(result: Result) -> dict[str, OperationCount]:
@@ -82,11 +186,10 @@ def stages(result: Result) -> dict[str, OperationCount]:
 
 
 def _show_classes(console: Console, model: SpikeDrivenTransformer) -> None:
-    size, classes = model.preprocessing.size, model.classes
+    how, classes = model.preprocessing, model.classes
     known = ", ".join(classes) if len(classes) <= 12 else ", ".join(classes[:6]) + ", ..."
-    console.print(
-        f"[dim]The weights know {len(classes)} classes at {size}x{size}, nothing else: {cli.plain(known)}[/]\n"
-    )
+    what = f"frames of {how.size}x{how.size}" if how.frames else f"{how.size}x{how.size}"
+    console.print(f"[dim]The weights know {len(classes)} classes at {what}, nothing else: {cli.plain(known)}[/]\n")
 
 
 def _show_ranking(console: Console, ranking: list[tuple[str, float]]) -> None:
@@ -124,7 +227,7 @@ def _show_stages(console: Console, result: Result) -> None:
 
 def _summary(
     model: SpikeDrivenTransformer,
-    source: Path,
+    seen: Seen,
     size: int,
     ranking: list[tuple[str, float]],
     result: Result,
@@ -135,7 +238,7 @@ def _summary(
         return {"firing_rate": count.firing_rate, **per_step}
 
     return {
-        "image": str(source),
+        **seen.facts,
         "size": size,
         "arithmetic": model.arithmetic.name,
         "time_steps": len(result.logits_per_step),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def intersect(events: SpikeEvents, mask: SpikeEvents, run: Run, stage: str = "")
             )
         )
 
-    run.count_other("attention", stage, comparisons=events.events_per_step())
+    run.count_each("attention", stage, events, "comparisons")
     return _by_rows(events.grid, events.n_channels, scan, run)
 
 
@@ -104,6 +105,7 @@ def sum_tokens(events: SpikeEvents) -> np.ndarray:
     return sums.reshape(T, B, -1)
 
 
+@cache
 def _windows(length: int, stride: int) -> np.ndarray:
     """In how many windows of 3 places, around every stride-th one, each place lies."""
     places = np.arange(length)

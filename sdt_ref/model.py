@@ -14,7 +14,6 @@ import numpy as np
 
 from . import arithmetic as number_systems
 from . import formats as formats_file
-from . import image as pictures
 from . import weights as weights_file
 from .arithmetic import FIXED
 from .block import Block
@@ -29,6 +28,7 @@ from .quantising import quantise, refuse_overflows, refuse_wide_sums
 from .recording import Recording
 from .result import Result
 from .run import MAX_THREADS, Run, available_cores
+from .sources import read
 from .sps import SpikingPatchSplitting
 from .synapse import PanelledLayer
 from .team import by_tokens
@@ -158,11 +158,11 @@ class SpikeDrivenTransformer:
             self(np.zeros((1, self.architecture.in_channels, side, side)))
 
     def predict(self, picture: Any, top: int = 5) -> list[tuple[str, float]]:
-        """Classify a picture.
+        """Classify a picture; or, if the weights read an event camera, a recording.
 
         Parameters
         ----------
-        picture : path, PIL image, or uint8 array (H, W, 3)
+        picture : path, PIL image, or uint8 array (H, W, 3); of a recording path or binary file
         top : how many classes to return, at most
 
         Returns
@@ -171,12 +171,12 @@ class SpikeDrivenTransformer:
 
         Raises
         ------
-        ImageError
-            the picture cannot be read, or the weights read event-camera frames
+        ImageError, RecordingError
+            it cannot be read, or is not what the weights read
         """
         if not is_int(top) or top < 1:
             raise InputError(f"top: expected 1 or more, found {top!r}")
-        x = pictures.preprocess(pictures.open_picture(picture), self.preprocessing)
+        x = read(picture, self.preprocessing, self.config.time_steps)
         return self.rank(self(x[None]).logits[0])[:top]
 
     def rank(self, logits: np.ndarray) -> list[tuple[str, float]]:
@@ -197,7 +197,7 @@ def load(
 
     Parameters
     ----------
-    path : of the weights file; None takes the weights that ship
+    path : of the weights file, or the name of one that ships; None takes the default that ships
     arithmetic : 'float32', 'float64', or 'fixed' for whole numbers in registers
     threads : cores to use; None takes all that this process may use
     formats : a formats file, for arithmetic 'fixed'; None takes the default formats

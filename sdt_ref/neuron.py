@@ -1,6 +1,7 @@
 """LIF and PLIF neurons: current in, spikes out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from .folding import NeuronParameters
 from .quantising import WholeNeuron
 from .registers import WIDE, Fraction, Register, leak_steps, wider_by
 from .run import Run
+from .tally import Named
 
 Step = Callable[[np.ndarray, int, slice, np.ndarray], None]
 
@@ -76,9 +78,14 @@ class Neuron:
                 sums = self._official_axes(out_of_panels(kept, C).astype(WIDE).reshape(*current.grid, C))
             run.recording.add_neurons(self.module, inputs, sums)
         spikes = SpikeEvents.from_kernel(current.grid, C, tiles)
-        run.count_other("threshold", self.module, comparisons=n * C, events=spikes.events_per_step(), neurons=n * C)
-        self._dynamics.count(self.module, current, beyond, run)
+        run.tally.enter(self._account, n * C, spikes.step_offsets())
+        self._dynamics.finish(self.module, current, beyond, run)
         return spikes
+
+    def _account(self, time_steps: int, neurons: int, offsets: np.ndarray) -> Iterable[Named]:
+        """Each neuron is compared with its threshold once a time step, and leaks; offsets : of the steps of spikes."""
+        yield ("threshold", self.module), {"comparisons": neurons, "events": np.diff(offsets), "neurons": neurons}
+        yield ("leak", self.module), {field: neurons * n for field, n in self._dynamics.leak_operations.items()}
 
     def _official_axes(self, current: np.ndarray) -> np.ndarray:
         if self.heads is None:
@@ -89,6 +96,8 @@ class Neuron:
 
 class FloatingPoint:
     """Membranes in floating point: h = v + (x - v) * decay."""
+
+    leak_operations: Mapping[str, int] = MappingProxyType({"ac": 1, "mac": 1})  # a subtraction; a product that is added
 
     def __init__(self, parameters: NeuronParameters) -> None:
         self.decay = parameters.decay
@@ -107,10 +116,8 @@ class FloatingPoint:
         """[P, T, n, PANEL] currents as the neurons see them, [T, n, C]."""
         return out_of_panels(panels, current.n_channels)
 
-    def count(self, module: str, current: Current, beyond: Sequence[np.ndarray], run: Run) -> None:
-        """Enter the operations of all updates: for each a subtraction, and a multiplication with an addition."""
-        updates = positions(current.grid) * current.n_channels
-        run.count_other("leak", module, ac=updates, mac=updates)
+    def finish(self, module: str, current: Current, beyond: Sequence[np.ndarray], run: Run) -> None:
+        """No register is entered."""
 
 
 class FixedPoint:
@@ -170,14 +177,17 @@ class FixedPoint:
         )
         return out_of_panels(x, current.n_channels)
 
-    def count(self, module: str, current: Current, beyond: Sequence[np.ndarray], run: Run) -> None:
-        """Enter the operations of all updates: for each a subtraction, and the leak's terms, shifted and added."""
+    @property
+    def leak_operations(self) -> Mapping[str, int]:
+        """Of one update: a subtraction, and the leak's terms, shifted and added."""
+        terms, _ = self._leak
+        return {"ac": 1 + len(terms), "shifts": sum(k > 0 for _, k in terms)}
+
+    def finish(self, module: str, current: Current, beyond: Sequence[np.ndarray], run: Run) -> None:
+        """Enter the currents that were brought to the membrane's fraction bits, and what did not fit."""
         assert current.fraction is not None
-        n, (terms, _) = positions(current.grid), self._leak
-        updates = n * current.n_channels
         moved = self.register.moved(current.fraction, current.n_channels)
-        run.count_other("register", module, shifts=n * moved)
-        run.count_other("leak", module, ac=updates * (1 + len(terms)), shifts=updates * sum(k > 0 for _, k in terms))
+        run.count_other("register", module, shifts=positions(current.grid) * moved)
         run.count_overflows(f"{module}.membrane", np.sum(beyond, axis=0))
 
 

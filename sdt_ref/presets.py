@@ -21,8 +21,9 @@ DATASETS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "imagenet": {"size": 224, "crop_pct": 0.95, "large_valid": True, **_IMAGENET_NORM},
         "cifar10": {"size": 32, "crop_pct": 1.0, "mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)},
         "cifar100": {"size": 32, "crop_pct": 1.0, "mean": (0.5071, 0.4867, 0.4408), "std": (0.2675, 0.2565, 0.2761)},
-        "cifar10-dvs": {"size": 64, "frames": True},
-        "gesture": {"size": 128, "frames": True},
+        "cifar10-dvs": {"size": 64, "frames": True, "sensor": 128},
+        "gesture": {"size": 128, "frames": True, "sensor": 128},
+        "nmnist": {"size": 36, "frames": True, "sensor": 34},  # not an official one; 36 divides by the pools
     }
 )
 

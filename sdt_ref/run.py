@@ -12,7 +12,7 @@ import numpy as np
 
 from .events import SpikeEvents
 from .recording import Recording
-from .tally import Tally
+from .tally import Tally, as_given, one_each
 
 MAX_THREADS = 256
 
@@ -117,7 +117,11 @@ class Run:
 
     def count_other(self, kind: str, stage: str, **operations: np.ndarray | int) -> None:
         """Enter operations outside the weight layers: fields of OperationCount, per time step; see Result."""
-        self.tally.other(kind, stage, lambda: operations)
+        self.tally.enter(as_given, kind, stage, operations)
+
+    def count_each(self, kind: str, stage: str, events: SpikeEvents, *fields: str) -> None:
+        """Enter one operation for each event, outside the weight layers, in these fields of OperationCount."""
+        self.tally.enter(one_each, kind, stage, events.step_offsets(), fields)
 
     def count_overflows(self, register: str, per_step: np.ndarray) -> None:
         """Add the numbers that did not fit into a register, int64[T]."""

@@ -59,8 +59,7 @@ class SpikeDrivenSelfAttention:
         run.record(f"{self.hook}_kv_before", kv.in_heads(self.heads))
         if self.dvs_mode:
             kv = pool_tokens(kv, self.heads, run, self.kv)
-        summed = kv.events_per_step()
-        run.count_other("attention", self.talking_heads_lif.module, ac=summed, events=summed)
+        run.count_each("attention", self.talking_heads_lif.module, kv, "ac", "events")
         mask = run.meet(sum_tokens(kv), lambda count: self._attend(count, u, run))
 
         z = intersect(q, mask, run, self.masked)  # [T, B, h, N, d]

@@ -13,11 +13,11 @@ from typing import Any
 from .architecture import Architecture
 from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing, check
 from .errors import ConfigError, WeightsError
-from .presets import base_dataset, preset
+from .presets import DATASETS, base_dataset, preset
 
 EXTRA = "pip install 'sdt_ref[convert]'"
 DVS_DATASETS = ("cifar10-dvs", "cifar10-dvs-tet")  # the only ones whose attention has the extra pools
-FRAME_DATASETS = (*DVS_DATASETS, "gesture")
+FRAME_DATASETS = (*DVS_DATASETS, "gesture", "nmnist")
 
 # other spellings of a setting -> the official argument's name
 ALIASES = {"T": "time_steps", "size": "img_size"}
@@ -37,6 +37,8 @@ SETTINGS = (
     "prefetcher",
     "no_prefetcher",
     "input_size",
+    "sensor",
+    "antialias",
 )
 
 
@@ -142,7 +144,9 @@ def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None)
         TET=lookup.get("TET"),
     )
     if architecture.in_channels != 3 or dataset in FRAME_DATASETS:
-        return config, Preprocessing(size=_image_size(lookup), frames=True)
+        sensor = lookup.get("sensor", DATASETS.get(dataset.removesuffix("-tet"), {}).get("sensor"))
+        antialias = lookup.get("antialias", False)
+        return config, Preprocessing(size=_image_size(lookup), frames=True, sensor=sensor, antialias=antialias)
     prefetcher, no_prefetcher = lookup.get("prefetcher", True), lookup.get("no_prefetcher", False)
     check(isinstance(prefetcher, bool), "prefetcher", "true or false", prefetcher)
     check(isinstance(no_prefetcher, bool), "no_prefetcher", "true or false", no_prefetcher)

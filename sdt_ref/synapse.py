@@ -1,7 +1,8 @@
 """Weight layers that read spikes: linear (1x1 convolution) and 3x3 convolution. They only ever add weight rows."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,53 @@ from .formats import WRAP
 from .quantising import WholeLayer
 from .registers import Fraction, Register
 from .run import Run
+from .tally import Named, first_steps
+
+
+@dataclass(frozen=True)
+class LayerAccount:
+    """What a weight layer does in a run: each row that was added is one addition for each output of its panel.
+
+    An image that is the same at every step is read, and its bias added, at the first one.
+
+    Attributes
+    ----------
+    widths : [P], outputs in each panel
+    """
+
+    name: str
+    module: str
+    widths: np.ndarray
+    n_inputs: int
+
+    def of_events(self, time_steps: int, places: int, offsets: np.ndarray, rows: list[np.ndarray]) -> Iterable[Named]:
+        """Account of a layer that reads spikes.
+
+        Parameters
+        ----------
+        places : positions of one time step
+        offsets : of the steps of the spikes read, int64[1 or T, + 1]
+        rows : rows added, from each thread int64[P, 1 or T]
+        """
+        frames = len(offsets) - 1
+        done = {"ac": self.widths @ sum(rows), "events": np.diff(offsets), "neurons": places * self.n_inputs}
+        yield (self.name,), {field: first_steps(time_steps, values, frames) for field, values in done.items()}
+        yield self.of_bias(time_steps, places, frames)
+
+    def of_image(self, time_steps: int, places: int, taps: list[np.ndarray]) -> Iterable[Named]:
+        """Account of a layer that reads real numbers: each tap is C_in multiply-accumulates for each output.
+
+        Parameters
+        ----------
+        taps : inside the image, from each thread int64[P, 1 or T]
+        """
+        multiplied = self.widths @ sum(taps) * self.n_inputs
+        yield (self.name,), {"mac": first_steps(time_steps, multiplied, len(multiplied))}
+        yield self.of_bias(time_steps, places, len(multiplied))
+
+    def of_bias(self, time_steps: int, places: int, frames: int) -> Named:
+        """Every output begins at its bias."""
+        return ("bias", self.module), {"ac": first_steps(time_steps, places * int(self.widths.sum()), frames)}
 
 
 class PanelledLayer:
@@ -28,7 +76,7 @@ class PanelledLayer:
     ----------
     panels : [P, k * k * C_in, PANEL]
     bias : [P, PANEL]
-    panel_widths : [P], outputs in each panel
+    account : of what the layer does
     dtype : of the sums
     fraction : of the sums, in fixed point
     stream : register that the sums enter, in fixed point and where they do
@@ -51,7 +99,8 @@ class PanelledLayer:
             self._whole = dataclasses.replace(layer, weight=rows[:0], bias=rows[:0])  # all but the arrays
         self.panels = in_panels(rows)
         self.bias = in_panels(layer.bias.astype(self.dtype))
-        self.panel_widths = np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])
+        widths = np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])
+        self.account = LayerAccount(name, module, widths, self.n_inputs)
 
     def layer(self) -> Layer:
         """The folded weights, read back."""
@@ -155,26 +204,12 @@ class SynapticCurrent:
         return fill
 
     def finish(self, run: Run) -> None:
-        """See Current. Each row that was added is one addition for each output of its panel.
-
-        An image that is the same at every step is read, and its bias added, at the first one.
-        """
-        frames, T = self.events.grid[0], run.time_steps
-        widths, added, events = self.synapse.panel_widths, self._rows_added, self.events.events_per_step()
-        neurons, outputs = positions(self.grid) * self.synapse.n_inputs, positions(self.grid) * self.n_channels
-
-        def per_step(values: np.ndarray | int) -> np.ndarray:
-            steps = np.zeros(T, np.int64)
-            steps[:frames] = values
-            return steps
-
-        run.tally.layer(
-            self.synapse.name,
-            lambda: {"ac": per_step(widths @ sum(added)), "events": per_step(events), "neurons": per_step(neurons)},
-        )
-        run.tally.other("bias", self.module, lambda: {"ac": per_step(outputs)})
+        """See Current."""
+        offsets, rows = self.events.step_offsets(), self._rows_added
+        run.tally.enter(self.synapse.account.of_events, positions(self.grid), offsets, rows)
         if self._beyond:
-            run.count_overflows(f"{self.synapse.module}.accumulator", per_step(np.sum(self._beyond, axis=(0, 1))))
+            beyond = first_steps(run.time_steps, np.sum(self._beyond, axis=(0, 1)), len(offsets) - 1)
+            run.count_overflows(f"{self.synapse.module}.accumulator", beyond)
 
 
 def synapse_maker(prefix: str, module: str, layers: Mapping[str, Layer]) -> Callable[[str], Synapse]:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from rich.table import Table
@@ -11,7 +10,7 @@ from . import cli
 from .errors import TraceError
 from .files import require_writable
 from .golden.trace import Trace, open_trace, write_trace
-from .image import open_picture, preprocess
+from .sources import given_or_sample, read
 
 
 @cli.guarded
@@ -21,10 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.arithmetic = options.arithmetic or "fixed"
     require_writable(options.output, TraceError, options.image, options.weights, options.formats)
     steps = None if options.steps is None else cli.numbers("--steps", options.steps)
-    model = cli.load_model(options)
+    model = cli.load_model(options, options.image)
     how = model.preprocessing.at(options.size)
-    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
-        x = preprocess(open_picture(options.image or sample), how)[None]
+    with given_or_sample(options.image, how) as (source, _):
+        x = read(source, how, model.config.time_steps)[None]
     screen = cli.Screen(stderr=True)
     with cli.kernels_loading(screen), cli.working(screen, "recording") as progress:
         write_trace(options.output, model, x, options.stages.split(","), steps, progress)
@@ -38,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> cli.Parser:
     parser = cli.parser("trace", "python -m sdt_ref.trace photo.jpg -o run.h5 --stages 'block.0.*,head*' --steps 0-1")
-    parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
+    parser.add_argument(
+        "image", nargs="?", metavar="PICTURE|RECORDING", help="what to run on (default: a sample that ships)"
+    )
     parser.add_argument("-o", "--output", required=True, metavar="RUN.h5", help="trace file to write")
     parser.add_argument("--stages", default="*", metavar="P,P", help="patterns of stages to record (default: all)")
     parser.add_argument("--steps", metavar="A-B,C", help="time steps to record (default: all)")

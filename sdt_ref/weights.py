@@ -28,7 +28,8 @@ from .files import written_whole
 
 FORMAT = "sdt_ref weights"
 SCHEMA_VERSION = 1
-DEFAULT = "sdt-2-256-cifar10.h5"
+DEFAULT = "sdt-2-256-cifar10"
+DEFAULT_OF_RECORDINGS = "sdt-2-64-nmnist"
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,14 @@ class Weights:
         return infer({name: tensor.shape for name, tensor in self.tensors.items()})
 
 
-def default_path() -> Path:
-    """The shipped weights: inside an installed package, or beside it in a checkout or an editable install."""
+def shipped_path(name: str = DEFAULT) -> Path:
+    """Weights that ship: inside an installed package, or beside it in a checkout or an editable install."""
     package = Path(__file__).parent
     for folder in (package / "shipped", package.parent / "weights"):
-        if (folder / DEFAULT).is_file():
-            return folder / DEFAULT
+        if (folder / f"{name}.h5").is_file():
+            return folder / f"{name}.h5"
     raise WeightsError(
-        f"the shipped weights '{DEFAULT}' are not in {package / 'shipped'}: reinstall sdt_ref, or pass a file"
+        f"the shipped weights '{name}.h5' are not in {package / 'shipped'}: reinstall sdt_ref, or pass a file"
     )
 
 
@@ -111,7 +112,7 @@ def save(path: str | os.PathLike[str], weights: Weights) -> None:
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Weights:
-    """Read a weights file; None reads the shipped default.
+    """Read a weights file; None reads the shipped default, and a bare name such as 'sdt-2-64-nmnist' what ships so.
 
     Raises
     ------
@@ -121,7 +122,9 @@ def load(path: str | os.PathLike[str] | None = None) -> Weights:
     """
     if path is not None and not isinstance(path, (str, os.PathLike)):
         raise WeightsError(f"weights file: expected a path, found {type(path).__name__}")
-    file_path = default_path() if path is None else Path(path)
+    file_path = shipped_path() if path is None else Path(path)
+    if path in (DEFAULT, DEFAULT_OF_RECORDINGS) and not file_path.exists():
+        file_path = shipped_path(str(path))
     require_file(file_path, "weights file", WeightsError)
     try:
         with h5py.File(file_path, "r") as file:

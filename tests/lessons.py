@@ -16,7 +16,8 @@ from typing import Any
 FOLDER = Path(__file__).parents[1] / "lessons"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MOST_BYTES, MOST_LINES = 400_000, 20  # of a notebook, and of the code of a cell but for the words of its picture
-MINUTES = range(10, 21)
+MINUTES = range(10, 21)  # of reading, for each
+MOST_SECONDS = 300  # of execution, for all together
 
 SOLUTION = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
 ABSOLUTE = re.compile(r"(?<![\w.])/(?:home|root|tmp|usr|work|Users|private|opt|var)/|\b[A-Z]:\\")
@@ -192,12 +193,14 @@ def main(names: list[str]) -> None:
     """Execute and store; all lessons, or those whose names begin so."""
     import nbformat
 
+    whole = time.perf_counter()
     for path in NOTEBOOKS:
         if not names or path.name.startswith(tuple(names)):
             start = time.perf_counter()
             fresh = executed(read(path))
             nbformat.write(fresh, path)
             print(f"{path.name:44}{time.perf_counter() - start:5.1f} s{path.stat().st_size / 1000:7.0f} kB")
+    print(f"{'together':44}{time.perf_counter() - whole:5.1f} s")
 
 
 if __name__ == "__main__":

@@ -161,11 +161,11 @@ def test_networks_are_event_driven(network: Network, arithmetic: str) -> None:
 
 
 NOT_EVENT_DRIVEN = {
-    "dense": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += n_inputs"),
-    "one too many": ("synapse.py", "per_step(widths @ sum(added))", "per_step(widths @ sum(added) + 1)"),
-    "counted per list": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += e > begin"),
-    "more with fewer": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += (e - begin) * (n_inputs - (e - begin))"),
-    "dense work, not counted": ("kernels/accumulate.py", "                            begin = e\n", "                            begin = e\n                            for _ in range(n_inputs):\n                                copy_panel(current, place, current, place)\n"),
+    "dense": ("kernels/accumulate.py", "added[0, t] += e - offsets[row]", "added[0, t] += n_inputs"),
+    "one too many": ("synapse.py", "self.widths @ sum(rows)", "self.widths @ sum(rows) + 1"),
+    "counted per list": ("kernels/accumulate.py", "added[0, t] += e - offsets[row]", "added[0, t] += e > offsets[row]"),
+    "more with fewer": ("kernels/accumulate.py", "added[0, t] += e - offsets[row]", "added[0, t] += (e - offsets[row]) * (n_inputs - (e - offsets[row]))"),
+    "dense work, not counted": ("kernels/accumulate.py", "                            while True:\n", "                            for _ in range(n_inputs):\n                                copy_panel(current, place, current, place)\n                            while True:\n"),
     "a row read twice": ("kernels/whole.py", "weight = tap * n_inputs + channels[e]", "weight = tap * n_inputs + channels[e] + 0 * int(panels[p, 0, 0])"),
     "wrong layer's spikes": ("wiring.py", 'pooled_behind=config.dvs_mode, hook=f"{hook}_x_after_qkv")', 'pooled_behind=config.dvs_mode, hook=f"{hook}_q_lif")'),
 }  # fmt: skip
@@ -303,10 +303,10 @@ def test_what_multiplies_is_counted_as_the_shapes_say(network: Network, arithmet
 
 
 NOT_COUNTED = {
-    "leak": ("neuron.py", "ac=updates, mac=updates)", "ac=updates)"),
+    "leak": ("neuron.py", '{"ac": 1, "mac": 1}', '{"ac": 1}'),
     "token_mean": ("head.py", "ac=B * H * W * u.n_channels, mac=divisions)", "ac=B * H * W * u.n_channels)"),
     "time_mean": ("head.py", "0 if whole else total.size", "0"),
-    "MS_SPS_proj_conv": ("encoder.py", "widths @ sum(taps) * inputs", "widths @ sum(taps)"),
+    "MS_SPS_proj_conv": ("synapse.py", "self.widths @ sum(taps) * self.n_inputs", "self.widths @ sum(taps)"),
 }
 
 
@@ -323,11 +323,11 @@ def test_a_product_that_is_not_counted_is_found(tmp_path: Path, name: str) -> No
 BETWEEN = {
     "a dense product of spikes and weights": ("synapse.py", "        cursors = np.empty(steps * size, np.int64)\n", "        cursors = np.empty(steps * size, np.int64)\n        dense = np.einsum('rc,co->ro', events.to_dense().reshape(-1, synapse.n_inputs), synapse.layer().weight)\n", "np.einsum"),
     "a product by operator": ("current.py", "+= residual.panels[:, :, first : first + count]", "+= 1 * residual.panels[:, :, first : first + count]", "1 * residual.panels[:, :, first:first + count]"),
-    "in place": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step()\n        summed *= 1", "summed *= 1"),
-    "a name inside a listed product": ("synapse.py", "widths @ sum(added)", "widths @ np.multiply(1, sum(added))", "np.multiply"),
+    "in place": ("sdsa.py", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")\n        k *= 1", "k *= 1"),
+    "a name inside a listed product": ("synapse.py", "self.widths @ sum(rows)", "self.widths @ np.multiply(1, sum(rows))", "np.multiply"),
     "a name of its own": ("mlp.py", "from .current import", "from operator import mul\n\nfrom .current import", "import mul"),
     "another library": ("masking.py", "import numpy as np\n", "import numpy as np\nimport scipy.signal\n", "import scipy.signal"),
-    "a mean": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step()\n        summed.mean()", "summed.mean()"),
+    "a mean": ("sdsa.py", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")\n        k.offsets.mean()", "k.offsets.mean()"),
     "a shift": ("masking.py", "return sums.reshape(T, B, -1)", "return sums.reshape(T, B, -1) << 0", "sums.reshape(T, B, -1) << 0"),
 }  # fmt: skip
 
@@ -511,11 +511,11 @@ def test_the_patterns_keep_their_rate_and_costs_are_literal() -> None:
 
 
 NOT_LINEAR = {
-    "pairs of tokens counted": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step() * kv.n_tokens"),
-    "all neurons counted": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step() + 5"),
+    "pairs of tokens counted": ("sdsa.py", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")", "run.count_other(\"attention\", self.talking_heads_lif.module, ac=kv.events_per_step() * kv.n_tokens)"),
+    "all neurons counted": ("sdsa.py", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")\n        run.count_other(\"attention\", self.talking_heads_lif.module, ac=5)"),
     "all tokens again for each one": ("sdsa.py", "        kv = intersect(k, v, run, self.kv)", "        for _ in range(k.n_tokens):\n            intersect(k, v, Run(run.time_steps, 1), self.kv)\n        kv = intersect(k, v, run, self.kv)"),
     "the mask read by each token": ("kernels/attention.py", "        if i == 0 or row % rows_per_b == 0:", "        if True:"),
-    "pairs of tokens, in NumPy": ("sdsa.py", "summed = kv.events_per_step()", "summed = kv.events_per_step()\n        for _ in range(k.n_tokens):\n            np.add(k.channels, 0)"),
+    "pairs of tokens, in NumPy": ("sdsa.py", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")\n        for _ in range(k.n_tokens):\n            np.add(k.channels, 0)"),
     "pairs of tokens visited": ("kernels/attention.py", "            sums[pair, channels[e]] += 1", "            for _ in range(n_tokens):\n                sums[pair, channels[e]] += 1"),
     "pairs of channels visited": ("kernels/attention.py", "            common[n_events] = a_channels[e]", "            for _ in range(a_offsets[row], a_offsets[row + 1]):\n                common[n_events] = a_channels[e]"),
 }  # fmt: skip

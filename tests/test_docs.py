@@ -1,20 +1,25 @@
 """The documentation site: what its pages show is what the commands print and what the source says; links resolve."""
 
 import importlib
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
+from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from . import lessons
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [DOCS / f"{name}.md" for name in ("index", "walk", "as-coded", "benchmarks", "api")]
+PAGES = [DOCS / f"{name}.md" for name in ("index", "walk", "report", "as-coded", "benchmarks", "api")]
 TIMING = re.compile(r"^\d+\.\d+ s on \d+ threads?, ")  # differs from run to run
 
 
@@ -59,19 +64,25 @@ def test_every_command_exists_and_has_these_options(page: str, command: str) -> 
 
 
 @pytest.mark.parametrize(("page", "command", "expected"), runs())
-def test_every_output_is_what_the_command_prints(page: str, command: str, expected: str) -> None:
+def test_every_output_is_what_the_command_prints(page: str, command: str, expected: str, tmp_path: Path) -> None:
     """A line '...' stands for any number of lines."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=100
-    )
-    printed = [line.rstrip() for line in done.stdout.rstrip().splitlines()]
+    printed = [line.rstrip() for line in run_in_bash(command, tmp_path).rstrip().splitlines()]
     wanted = "\n".join("(.*\n)*?.*" if line == "..." else re.escape(line) for line in expected.splitlines())
     text, wanted = "\n".join(printed), "\n".join(wanted.split("\n"))
     if timing := [line for line in expected.splitlines() if TIMING.match(line)]:
         wanted = wanted.replace(re.escape(timing[0]), r"\d+\.\d+ s on \d+ threads?, float32, 4 time steps")
     assert re.fullmatch(wanted, text), f"{page}: {command} prints\n{text}"
+
+
+def run_in_bash(command: str, folder: Path) -> str:
+    """What a command of a page prints, run in a folder that has the sample photo where the repository has it."""
+    (folder / "sdt_ref").mkdir()
+    (folder / "sdt_ref" / "data").symlink_to(ROOT / "sdt_ref" / "data")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=100
+    ).stdout
 
 
 def test_outputs_are_shown() -> None:
@@ -80,17 +91,52 @@ def test_outputs_are_shown() -> None:
         assert "```" in page.read_text(), f"{page.name} has nothing to run or to see"
 
 
-@pytest.mark.parametrize(("page", "source", "lines"), pages_and(r'```python title="([^"]+)"\n(.*?)\n```', PAGES))
+@pytest.mark.parametrize(
+    ("page", "source", "lines"), pages_and(r'```(?:python|text) title="([^"]+)"\n(.*?)\n```', PAGES)
+)
 def test_quoted_lines_are_in_the_source(page: str, source: str, lines: str) -> None:
     there = [line.strip() for line in (ROOT / source).read_text().splitlines()]
     for line in lines.splitlines():
         assert line.strip() in there, f"{page} quotes {source}: {line}"
 
 
-@pytest.mark.parametrize(("page", "code"), pages_and(r"```python\n(.*?)\n```", PAGES))
-def test_python_examples_run(page: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("page", "code", "expected"), pages_and(r"```python\n(.*?)\n```(?:\n\n```\n(.*?)\n```)?", PAGES)
+)
+def test_python_examples_run(
+    page: str, code: str, expected: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What they print is compared where the page shows it."""
     monkeypatch.chdir(ROOT)
     exec(compile(code, page, "exec"), {})
+    printed = capsys.readouterr().out
+    if expected is not None:
+        assert printed.rstrip() == expected
+
+
+def test_all_that_as_coded_says_can_be_seen() -> None:
+    """Every section quotes a line of the source, and has something to run; none of it is left unrun."""
+    page = (DOCS / "as-coded.md").read_text()
+    sections = re.split(r"^### ", page, flags=re.M)[1:]
+    assert len(sections) > 15
+    for section in sections:
+        title = section.splitlines()[0]
+        assert re.search(r'^```(?:python|text) title="', section, re.M), f"no line of the source: {title}"
+        assert re.search(r"^```(?:python|sh)$", section, re.M) or "The next example shows both" in section, title
+    shown = {command for page_name, command, _ in runs() if page_name == "as-coded.md"}
+    lines = [line for block in re.findall(r"^```sh\n(.*?)\n```", page, re.M | re.S) for line in block.splitlines()]
+    assert set(lines) - shown == {command for _, command in silent()}
+
+
+def silent() -> list[tuple[str, str]]:
+    """Commands of the page on the code that stand without their output."""
+    blocks = pages_and(r"```sh\n([^\n]*)\n```(?!\n\n```\n)", [DOCS / "as-coded.md"])
+    return [block for block in blocks if len(block) == 2]
+
+
+@pytest.mark.parametrize(("page", "command"), silent())
+def test_commands_without_their_output_run(page: str, command: str, tmp_path: Path) -> None:
+    assert run_in_bash(command, tmp_path).strip(), f"{page}: {command} prints nothing"
 
 
 def slug(heading: str) -> str:
@@ -108,13 +154,14 @@ def test_links_resolve(page: Path) -> None:
             assert anchor in map(slug, headings), f"{page.name}: {target}#{anchor}"
 
 
-@pytest.mark.skipif(
-    find_spec("material") is None or find_spec("mkdocstrings") is None,
-    reason="mkdocs-material or mkdocstrings is not installed: pip install 'sdt_ref[docs]'",
-)
-def test_the_site_is_built_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built strictly: any warning is an error."""
+    if find_spec("material") is None or find_spec("mkdocstrings") is None:
+        pytest.skip("mkdocs-material or mkdocstrings is not installed: pip install 'sdt_ref[docs]'")
+    folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
@@ -122,13 +169,54 @@ def test_the_site_is_built_strictly_and_loads_nothing_from_elsewhere(tmp_path: P
         check=False,
     )
     assert built.returncode == 0, built.stdout + built.stderr
-    pages = list((tmp_path / "site").rglob("*.html"))
-    assert len(pages) > 10
+    return folder
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 20
     for page in pages:
         loaded = re.findall(
             r'<(?:script|img|iframe)[^>]+src="?([^"\s>]+)|<link[^>]+href="?([^"\s>]+)', page.read_text()
         )
         assert not [one for one in sum(loaded, ()) if one.startswith(("http", "//"))], page
-    api = (tmp_path / "site" / "api" / "index.html").read_text()
+
+
+def test_the_site_documents_the_python_api(site: Path) -> None:
+    api = (site / "api" / "index.html").read_text()
     for name in ("SpikeDrivenTransformer", "SpikeEvents", "look_into", "ImageError"):
         assert name in api
+
+
+def test_each_lesson_is_a_page_in_the_navigation(site: Path) -> None:
+    navigation = (site / "index.html").read_text().partition('<nav class="md-nav md-nav--primary')[2]
+    links = re.findall(r'<a href="(lessons/[^"]*)" class="md-nav__link">', navigation)
+    assert links == ["lessons/", *(f"lessons/{path.stem}/" for path in lessons.NOTEBOOKS)]
+    assert len(links) == 9
+
+
+@pytest.mark.parametrize("path", lessons.NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_lesson_s_page_shows_all_that_the_notebook_stores(path: Path, site: Path) -> None:
+    html = (site / "lessons" / path.stem / "index.html").read_text()
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    images = dict(re.findall(r'<img alt="([^"]+)" src="([^"]+)"', html))
+    for output in outputs:
+        if "text" in output:
+            assert "".join(output["text"]).rstrip() in plain(html)
+        else:
+            picture = (site / "lessons" / path.stem / images.pop(output["metadata"]["image/png"]["alt"])).resolve()
+            assert picture.read_bytes() == b64decode("".join(output["data"]["image/png"]))
+    assert images == {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            assert "".join(cell["source"]).strip() in plain(html)
+    assert html.count("<details>") == html.count("<summary>Solution</summary>") == 2
+    solutions = "".join(re.findall(r"<details>.*?</details>", html, re.S))
+    assert "`" not in re.sub(r"<pre.*?</pre>", "", solutions, flags=re.S)  # their prose is set
+    assert re.findall(r'href="([^"]+\.ipynb)"', html) == [f"../{path.name}"]  # all other links lead to pages
+    assert (site / "lessons" / path.name).read_bytes() == path.read_bytes()
+
+
+def plain(html: str) -> str:
+    return unescape(re.sub(r"<[^>]+>", "", html))

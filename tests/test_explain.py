@@ -230,9 +230,19 @@ def test_no_line_is_wider_than_the_terminal(
         ([__file__], "expected a format that Pillow reads"),
         (["--stage", "q_lif"], "unknown stage 'q_lif'; did you mean 'block.0.attn.q_lif'? known, with J from 0 to 1: "),
         (["--stage", "block.0.atn.proj_con"], "did you mean 'block.0.attn.proj_conv'?"),
+        (["--stage", "block.0.attn.q"], "did you mean 'block.0.attn.q_lif'?"),
+        (["--stage", "Block.1.MLP.FC2_LIF"], "did you mean 'block.1.mlp.fc2_lif'?"),
+        (["--stage", "talking"], "did you mean 'block.0.attn.talking_heads_lif'?"),
+        (["--stage", "MS_SSA_Conv1_q_lf"], "did you mean 'MS_SSA_Conv1_q_lif'?"),
+        (["--stage", "block.0.attn.k_con"], "did you mean 'block.0.attn.k_conv'?"),
+        (["--stage", "zzz"], "unknown stage 'zzz'; did you mean '"),
         (["--stage", ""], "unknown stage ''; known, with J from 0 to 1: input, patch_embed.proj_lif, "),
-        (["--stage", "head", "--channel", "10"], "channel: expected 0 to 9 in stage 'head', found 10"),
-        (["--stage", "block.1.attn.kv", "--token", "-1"], "token: expected 0 to 63 in stage 'block.1.attn.kv', found -1"),
+        (["--stage", "head", "--channel", "10"], "--channel: expected 0 to 9 in stage 'head', found 10; choose"),
+        (["--stage", "block.1.attn.kv", "--token", "-1"], "error: --token: expected 0 to 63 in stage 'block.1.attn.kv', found -1"),
+        *(
+            (["--stage", stage, "--token", "3"], f"error: --token: expected none, as stage '{stage}' has no tokens, found 3")
+            for stage in ("head", "head_lif", "block.0.attn.talking_heads_lif")
+        ),
         (["--stage", "head_lif", "--step", "4"], "--step: expected 0 to 3, found 4"),
         (["--token", "3"], "--token: expected --stage NAME with it"),
         (["--channel", "0"], "--channel: expected --stage NAME with it"),

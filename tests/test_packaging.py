@@ -65,7 +65,7 @@ def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
     assert summary["predictions"][0]["label"] == "cat"
     run(python, "-m", "sdt_ref.report", "-o", "report.html", cwd=tmp_path)
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
-    path = run(python, "-c", "import sdt_ref.weights as w; print(w.default_path())", cwd=tmp_path).strip()
+    path = run(python, "-c", "import sdt_ref.weights as w; print(w.shipped_path())", cwd=tmp_path).strip()
     assert Path(path).parent == site / "sdt_ref" / "shipped"
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -232,6 +233,20 @@ def test_any_network_of_pictures_has_its_page(n: Network, arithmetic: str) -> No
     for block in data["blocks"]:
         neuron = model.parameters.neurons[f"block.{block['block']}.attn.talking_heads_lif"]
         assert block["is_or"] == (not n.dvs_mode and is_or(neuron))
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_the_page_says_what_multiplies(arithmetic: str, tmp_path: Path) -> None:
+    """In fixed point nothing does, and no sentence says otherwise."""
+    pytest.importorskip("jinja2")
+    path = tmp_path / "r.html"
+    assert report.main(["-o", str(path), "--arithmetic", arithmetic]) == 0
+    words = re.sub(
+        r"<[^>]+>", "", path.read_text().partition("<noscript>")[2].partition('<script type="application')[0]
+    )
+    said = {sentence for sentence in ("of pixels, in the leak", "once, with multiplications") if sentence in words}
+    denied = {sentence for sentence in ("the leak is a shift", "reads the bits of the pixels") if sentence in words}
+    assert (len(said), len(denied)) == ((2, 0) if arithmetic == "float32" else (0, 2))
 
 
 def test_chosen_steps_alone_are_shown(tmp_path: Path, capsys: Capture) -> None:
@@ -623,6 +638,25 @@ def test_pictures_show_the_engines_spikes(
     middle = ((np.arange(16) + 0.5) * len(pixels) / 16).astype(int)
     colours = pixels[middle][:, middle]
     assert np.array_equal(np.flatnonzero(colours[..., 0] - colours[..., 2] > 60), opened)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_photo_shows_around_the_spikes(
+    width: int, scheme: str, driver: Any, cat: Path, cat_run: tuple[SpikeDrivenTransformer, np.ndarray, sdt_ref.Result]
+) -> None:
+    """Coloured in the middle of each patch with spikes; most of every picture is the grey photo, with its contrast."""
+    browser.look_at(driver, width, scheme=scheme)
+    browser.open_page(driver, cat.as_uri())
+    for part, hook in (("q", "q_lif"), ("k", "k_lif"), ("v", "v_lif")):
+        counts = cat_run[2].spikes[f"MS_SSA_Conv0_{hook}"].to_dense()[3, 0].sum(axis=0)
+        png = base64.b64decode(picture(driver, f".part.{part} canvas").partition(",")[2])
+        pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+        grey = np.ptp(pixels, axis=2) <= 2
+        middle = ((np.arange(8) + 0.5) * len(pixels) / 8).astype(int)
+        assert np.array_equal(~grey[middle][:, middle], counts > 0)
+        assert 0.5 < grey.mean() < 0.9
+        assert np.ptp(np.percentile(pixels[grey], (2, 98))) > 80
 
 
 def test_a_click_on_the_mask_chooses_its_channel(page: Any, shown: Callable[[str], str]) -> None:

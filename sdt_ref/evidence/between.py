@@ -33,7 +33,7 @@ NAMES = frozenset({
     "__matmul__", "__rmatmul__", "__truediv__", "__pow__", "__lshift__", "__rshift__",
 })  # fmt: skip
 LIBRARIES = ("collections.abc", "concurrent.futures", "contextvars", "dataclasses", "functools", "itertools", "math",
-             "numpy", "threading", "typing")  # fmt: skip
+             "numpy", "threading", "types", "typing")  # fmt: skip
 
 # why a product, or a name, may stand there
 SIZES, COUNTS, FIELDS = "sizes of arrays and places in them", "operations that are counted", "recordings by their names"
@@ -41,9 +41,10 @@ MODULES: dict[str, dict[str, tuple[str, ...]]] = {
     "synapse": {
         SIZES: ("steps * size",),
         COUNTS: (
-            "positions(self.grid) * self.synapse.n_inputs",
-            "positions(self.grid) * self.n_channels",
-            "widths @ sum(added)",
+            "self.widths @ sum(rows)",
+            "places * self.n_inputs",
+            "places * int(self.widths.sum())",
+            "self.widths @ sum(taps) * self.n_inputs",
         ),
     },
     "current": {
@@ -105,11 +106,8 @@ MODULES: dict[str, dict[str, tuple[str, ...]]] = {
         SIZES: ("T * size * C", "C // self.heads", "self.threshold * current.tokens"),
         COUNTS: (
             "n * C",
-            "positions(current.grid) * current.n_channels",
-            "n * current.n_channels",
-            "n * moved",
-            "updates * (1 + len(terms))",
-            "updates * sum((k > 0 for _, k in terms))",
+            "neurons * n",
+            "positions(current.grid) * moved",
         ),
     },
 }

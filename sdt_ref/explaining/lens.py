@@ -57,8 +57,15 @@ def look_into(run: Observation, name: str, token: int | None = None, channel: in
     stage = run.stage(name)
     height, width, channels = size = run.size(stage)
     for option, value, end in (("token", token, height * width), ("channel", channel, channels)):
-        if value is not None and not 0 <= value < end:
-            raise ConfigError(f"{option}: expected 0 to {end - 1} in stage '{stage.name}', found {value}")
+        if value is None or 0 <= value < end:
+            continue
+        if option == "token" and (stage.over_tokens or stage.kind == HEAD):
+            raise ConfigError(
+                f"--token: expected none, as stage '{stage.name}' has no tokens, found {value}; leave it out"
+            )
+        raise ConfigError(
+            f"--{option}: expected 0 to {end - 1} in stage '{stage.name}', found {value}; choose one of them"
+        )
     token, channel, chosen = _choose(run, stage, size, token, channel)
     sums: tuple[Sum, ...] = ()
     if stage.kind in (NEURON, STREAM, HEAD):

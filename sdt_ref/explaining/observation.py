@@ -19,8 +19,6 @@ from ..result import OperationCount, Result
 from ..run import Run
 from ..wiring import HEAD, INPUT, NEURON, SPIKES, Stage, counted_as, wiring
 
-LIKE = 0.4  # likeness from which on a name is suggested
-
 
 @dataclass(frozen=True, eq=False)
 class Observation:
@@ -56,8 +54,9 @@ class Observation:
         for stage in self.stages.values():
             if name and name in (stage.layer, stage.hook):
                 return stage
-        close, likeness = _nearest(name, self.stages)
-        guess = f"did you mean '{close}'? " if likeness > LIKE else ""
+        stages = self.stages.values()
+        others = [one for stage in stages for one in (stage.layer, stage.hook) if one]
+        guess = f"did you mean '{_nearest(name, [*self.stages, *others])}'? " if name else ""
         listed = [one for one in self.stages if not one.startswith("block.") or one.startswith("block.0.")]
         names = ", ".join(listed).replace("block.0.", "block.J.")
         last = self.model.architecture.depth - 1
@@ -155,14 +154,18 @@ def observe(model: SpikeDrivenTransformer, x: Any) -> Observation:
     return Observation(model, image[:, 0], result, wiring(model.architecture, model.config))
 
 
-def _nearest(name: str, known: Iterable[str]) -> tuple[str, float]:
-    """The name most like another, in whole or in its last part, and how much, 0 to 1."""
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The name most like another, in whole or in its last part: one that begins so, else one of similar letters."""
+    wanted = name.casefold()
 
-    def likeness(one: str) -> float:
-        return max(difflib.SequenceMatcher(None, name, part).ratio() for part in (one, one.rpartition(".")[2]))
+    def likeness(one: str) -> tuple[bool, float]:
+        parts = [part.casefold() for part in (one, one.rpartition(".")[2])]
+        return (
+            any(part.startswith(wanted) for part in parts),
+            max(difflib.SequenceMatcher(None, wanted, part).ratio() for part in parts),
+        )
 
-    best = max(known, key=likeness)
-    return best, likeness(best)
+    return max(known, key=likeness)
 
 
 def by_tokens(official: np.ndarray, over_tokens: bool = False) -> np.ndarray:

@@ -59,14 +59,21 @@ def walk(run: Observation, plain: bool = False) -> Iterator[Chapter]:
 def _input(w: Words) -> Chapter:
     T, channels, height, width = (w.run.time_steps, *w.run.image.shape[1:])
     if len(w.run.image) > 1:
-        what = f"{T} frames, one for each time step: {channels} channels of {height} x {width} pixels"
+        what = (
+            f"{T} frames, one for each time step: {channels} channels of {height} x {width} pixels, numbers from "
+            f"{w.run.image.min():g} to {w.run.image.max():g}"
+        )
     else:
         what = (
             f"{channels} colours of {height} x {width} pixels, real numbers from {w.run.image.min():.2f} to "
             f"{w.run.image.max():.2f}: the same picture at {w.steps}"
         )
     shown = Picture("", w.run.image.mean(axis=(0, 1), dtype=np.float64), least=None)
-    return Chapter("The picture", ("input",), ((OUT, what),), (shown,))
+    return Chapter(f"The {_source(w)}", ("input",), ((OUT, what),), (shown,))
+
+
+def _source(w: Words) -> str:
+    return "frames" if len(w.run.image) > 1 else "picture"
 
 
 def _first(w: Words) -> Chapter:
@@ -81,7 +88,7 @@ def _first(w: Words) -> Chapter:
         )
     else:
         work = (
-            "This convolution is the only layer that multiplies, because pixels are real numbers: "
+            "This convolution is the only layer that multiplies, because pixels are numbers, not spikes: "
             f"{total(count.mac):,} multiply-accumulates, {once}."
         )
     rows, (height, width, _) = w.run.spike_rows(stage), w.run.size(stage)
@@ -94,7 +101,7 @@ def _first(w: Words) -> Chapter:
         "From pixels to spikes",
         (stage.name,),
         (
-            (IN, "the picture"),
+            (IN, f"the {_source(w)}"),
             (DOES, f"3x3 convolution, then leaky neurons. {work} {w.neuron(stage)}"),
             (OUT, f"spikes, {w.shape(stage)}. {w.rates(stage)}"),
         ),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import TraceError
+from ..files import NAMED, in_words
 from ..formats import DEFAULT
 from ..model import SpikeDrivenTransformer
 from ..quantising import WholeLayer, WholeParameters, bits_for
@@ -57,9 +58,9 @@ def export(
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise TraceError(f"folder '{target}': expected a new or an empty one; choose another name")
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=target.name + ".", suffix=".part"))
+        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{target.name[:NAMED]}.", suffix=".part"))
     except OSError as error:
-        raise TraceError(f"cannot write to '{target}': {error.strerror or error}") from None
+        raise TraceError(f"cannot write to '{target}': {in_words(error)}") from None
     try:
         manifest = _written(trace, model, _Folder(part), progress)
         part.chmod(0o755)

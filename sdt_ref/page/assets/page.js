@@ -59,7 +59,7 @@
     const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
     for (let i = 0; i < pixels.data.length; i += 4) {
       const [r, g, b] = pixels.data.subarray(i, i + 3);
-      pixels.data.fill(((0.299 * r + 0.587 * g + 0.114 * b + 109) / 418) * 255, i, i + 3);
+      pixels.data.fill(((0.299 * r + 0.587 * g + 0.114 * b + 50) / 340) * 255, i, i + 3);
     }
     context.putImageData(pixels, 0, 0);
     return canvas;
@@ -98,21 +98,31 @@
     return context;
   }
 
-  const ALPHA = 180; // the photo shows through
+  const DOTS = 7; // CSS pixels: cells of this size or more hold a square, and the photo shows around it
+  const ALPHA = 150; // of smaller cells, which are filled: the photo shows through
   const inked = ([r, g, b]) => ((ALPHA << 24) | (b << 16) | (g << 8) | r) >>> 0; // a pixel as canvases keep it
   const SHADES = Uint32Array.from({ length: 256 }, (_, shade) => {
     const place = (shade / 255) * (RAMP.length - 1), i = Math.min(Math.floor(place), RAMP.length - 2);
     return inked(RAMP[i].map((from, k) => Math.round(from + (RAMP[i + 1][k] - from) * (place - i))));
   });
 
+  const INKS = Array.from(SHADES, (ink) => `rgb(${ink & 255} ${(ink >> 8) & 255} ${(ink >> 16) & 255})`);
   const small = document.createElement("canvas"); // one pixel for each cell
 
-  /** Lay values over the photo: those above zero from dark to light up to `most`; single spikes, most = 1, in orange. */
-  function overlay(canvas, { height, width, values }, most, mark) {
-    const context = sized(canvas);
-    if (!context) return;
-    const side = canvas.clientWidth;
-    if (grey) context.drawImage(greyAt(canvas.width), 0, 0, side, side);
+  /** A square in the middle of each cell that has spikes: the more, the larger and lighter. */
+  function dots(context, { width, values }, most, wide, high) {
+    const scale = 1 / Math.max(1, most - 1);
+    values.forEach((value, i) => {
+      if (!value) return;
+      const share = (value - 1) * scale, size = most === 1 ? 0.6 : 0.34 + 0.4 * Math.sqrt(share);
+      context.fillStyle = most === 1 ? `rgb(${SPIKE.join(" ")})` : INKS[Math.round(255 * share)];
+      const left = ((i % width) + (1 - size) / 2) * wide, top = (Math.floor(i / width) + (1 - size) / 2) * high;
+      context.fillRect(left, top, size * wide, size * high);
+    });
+  }
+
+  /** Every cell that has spikes, filled. */
+  function fill(context, { height, width, values }, most, side) {
     const cells = new ImageData(width, height), pixels = new Uint32Array(cells.data.buffer);
     const orange = inked(SPIKE), scale = 255 / Math.max(1, most - 1);
     for (let i = 0; i < values.length; i++) {
@@ -122,8 +132,17 @@
     small.height = height;
     small.getContext("2d").putImageData(cells, 0, 0);
     context.drawImage(small, 0, 0, side, side);
+  }
+
+  /** Lay values over the photo: those above zero from dark to light up to `most`; single spikes, most = 1, in orange. */
+  function overlay(canvas, shown, most, mark) {
+    const context = sized(canvas);
+    if (!context) return;
+    const { height, width } = shown, side = canvas.clientWidth, wide = side / width, high = side / height;
+    if (grey) context.drawImage(greyAt(canvas.width), 0, 0, side, side);
+    if (Math.min(wide, high) >= DOTS) dots(context, shown, most, wide, high);
+    else fill(context, shown, most, side);
     if (mark && mark.row < height && mark.column < width) {
-      const wide = side / width, high = side / height;
       for (const [style, line] of [["#000", 4], ["#fff", 2]]) {
         context.strokeStyle = style;
         context.lineWidth = line;

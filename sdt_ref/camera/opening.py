@@ -1,0 +1,73 @@
+"""Open a recording of any format, told by what is in it and never by its name."""
+
+from typing import Any
+
+from ..errors import RecordingError
+from .aedat2 import open_aedat2
+from .aedat3 import open_aedat3
+from .aedat4 import open_aedat4
+from .events import CHUNK, EventFile
+from .header import VERSION
+from .nmnist import RECORD, looks_like_nmnist, open_nmnist
+from .npz import open_npz
+from .source import Source
+
+FORMATS = (
+    "AEDAT 2.0 of a DVS128 (CIFAR10-DVS)",
+    "AEDAT 3.1 (DVS128 Gesture)",
+    "AEDAT 4",
+    "N-MNIST's .bin",
+    "spikingjelly's .npz with t, x, y and p",
+)
+READERS = {b"2.0": open_aedat2, b"3.1": open_aedat3, b"4.0": open_aedat4}
+ZIP = b"PK\x03\x04", b"PK\x05\x06"
+PICTURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF"}
+
+
+def is_recording(path: Any) -> bool:
+    """Tell whether a file is a recording, or means to be one; anything else may be a picture."""
+    try:
+        head = Source(path).head(RECORD * CHUNK)
+    except RecordingError:
+        return False
+    return bool(VERSION.match(head)) or head.startswith((b"#!AER-DAT", *ZIP)) or looks_like_nmnist(head)
+
+
+def open_recording(source: Any, name: str | None = None) -> EventFile:
+    """Open a recording of an event camera.
+
+    Parameters
+    ----------
+    source : path, bytes, or binary file that can seek; an open file is left open
+    name : for messages; None takes the path
+
+    Raises
+    ------
+    RecordingError
+        it is none of the formats, damaged from the beginning, or unreadable; damage further on is found by `read`
+    """
+    recording = Source(source, name)
+    head = recording.head(RECORD * CHUNK)
+    if not head:
+        raise RecordingError(f"recording '{recording.name}' is empty")
+    if version := VERSION.match(head):
+        if version[1] not in READERS:
+            known = ", ".join(number.decode() for number in READERS)
+            raise RecordingError(
+                f"recording '{recording.name}': expected AEDAT of version {known}, found {version[1].decode()}"
+            )
+        return READERS[version[1]](recording)
+    if head.startswith(b"#") and not head.startswith(b"#!"):
+        return open_aedat2(recording)  # the official reader asks for no version either
+    if head.startswith(ZIP):
+        return open_npz(recording)
+    for magic, picture in PICTURES.items():
+        if head.startswith(magic):
+            raise RecordingError(
+                f"recording '{recording.name}' is a picture ({picture}); expected a recording of an event camera"
+            )
+    if looks_like_nmnist(head):
+        return open_nmnist(recording)
+    raise RecordingError(
+        f"recording '{recording.name}': expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, found none of them"
+    )

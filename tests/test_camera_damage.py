@@ -245,6 +245,13 @@ def test_a_bad_content_is_refused_in_one_line(tmp_path: Path, name: str) -> None
     assert str(caught.value).count("recording '") == 1
 
 
+def test_a_zip_that_points_before_its_beginning(tmp_path: Path) -> None:
+    content = columns()[:4] + columns()[300:]
+    (tmp_path / "short").write_bytes(content)
+    for source in (content, tmp_path / "short"):
+        assert "is a damaged npz: " in refused(source)
+
+
 def test_pickle_would_have_run() -> None:
     """The trap above is one."""
     with pytest.raises(pytest.fail.Exception, match="pickle was read"):
@@ -294,7 +301,8 @@ def test_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sources_of_other_kinds() -> None:
-    for source in (None, 7, io.StringIO("text"), np.zeros(3)):
+    assert refused(io.StringIO("text")).endswith("cannot be read: expected bytes, found text")
+    for source in (None, 7, np.zeros(3)):
         assert "expected a path, bytes or a binary file" in refused(source)
     closed = io.BytesIO(made.aedat2(EVENTS))
     closed.close()
@@ -383,7 +391,9 @@ def test_damage_within_aedat4() -> None:
     for position in (18, len(made.header4()) + 40):
         damaged = bytearray(sound)
         damaged[position : position + 4] = struct.pack("<I", 10**9)
-        assert "is a damaged AEDAT 4: " in refused(bytes(damaged))
+        message = refused(bytes(damaged))
+        assert "is a damaged AEDAT 4: " in message
+        assert "crashed" not in message  # the panic is caught where it happens
     recording = open_recording(sound + struct.pack("<iI", 0, 2**31 - 1) + b"few")
     assert listed(recording) == EVENTS
     assert recording.repairs == {CUT: 1}

@@ -19,6 +19,7 @@ from sdt_ref import errors
 from sdt_ref.camera.clock import Clock
 from sdt_ref.camera.events import CHUNK, EventFile, survey
 from sdt_ref.camera.frames import integrate
+from sdt_ref.camera.nmnist import looks_like_nmnist
 from sdt_ref.camera.opening import open_recording
 from sdt_ref.camera.trials import Trial, list_trials, only
 
@@ -41,6 +42,11 @@ def test_nmnist_literal() -> None:
     """x, y, then polarity and time: 0x81 02 03 is ON at 0x010203 = 66051 us."""
     recording = open_recording(bytes([3, 4, 0x00, 0x00, 0x09, 33, 0, 0x81, 0x02, 0x03]))
     assert told(recording) == ("N-MNIST", (34, 34), [(9, 3, 4, 0), (66051, 33, 0, 1)], {})
+
+
+def test_nothing_is_not_nmnist() -> None:
+    assert not looks_like_nmnist(b"")
+    assert not looks_like_nmnist(b"\0\1\2")
 
 
 def test_nmnist_marks_add_2_to_the_13() -> None:
@@ -269,6 +275,7 @@ def test_an_early_stop_ends_the_process_too() -> None:
     reading = recording.read()
     assert len(next(reading)) == CHUNK
     reading.close()
+    assert [len(chunk) for chunk in recording.read()] == [CHUNK] * 3
 
 
 def test_repairs_are_those_of_the_last_reading() -> None:

@@ -34,11 +34,11 @@ def event_file(source: Source, format: str, sensor: tuple[int, int] | None, deco
         repairs.clear()
         number = 0
         for decoded in decode(repairs):
+            number += len(decoded)
             for first in range(0, len(decoded), CHUNK):
                 part = slice(first, first + CHUNK)
                 piece = CameraEvents(decoded.t[part], decoded.x[part], decoded.y[part], decoded.p[part])
                 events = _checked(piece, source.name, sensor, repairs)
-                number += len(events)
                 if len(events):
                     yield events
         if repairs[CUT] and not number:

@@ -6,9 +6,9 @@ The four are read in step, a chunk at a time, and never with pickle.
 Source: numpy.lib.format; spikingjelly 0.0.0.0.12, which writes t, x, y, p with numpy.savez.
 """
 
+import errno
 import warnings
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -101,7 +101,13 @@ def _columns(source: Source) -> Iterator[tuple[list[_Column], tuple[int, int] | 
             yield [arrays[key] for key in COLUMNS], _sensor(arrays.get("sensor"))
         except RecordingError as error:
             raise RecordingError(f"recording '{source.name}': {error}") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        except MemoryError:
+            raise
+        except (
+            Exception
+        ) as error:  # BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OverflowError, ...
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that one: a place before the beginning
+                raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RecordingError(f"recording '{source.name}' is a damaged npz: {reason}; copy it again") from None
 

@@ -35,9 +35,7 @@ class Source:
                 return
         if isinstance(source, (bytes, bytearray, memoryview)):
             self._file, self.name = io.BytesIO(source), name or "bytes"
-        elif all(hasattr(source, method) for method in ("read", "seek", "tell")) and not isinstance(
-            source, io.TextIOBase
-        ):
+        elif hasattr(source, "read") and hasattr(source, "seek"):
             opened_as = getattr(source, "name", None)
             self._file, self.name = source, name or (opened_as if isinstance(opened_as, str) else "recording")
         else:

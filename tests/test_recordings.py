@@ -1,0 +1,358 @@
+"""From a recording to the answer: frames at the network's size, labelled sets, and the command lines."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import sdt_ref
+from sdt_ref import RecordingError, calibrate, energy, evaluate, explain, infer, trace
+from sdt_ref import weights as weights_file
+from sdt_ref.camera.datasets import open_recordings
+from sdt_ref.camera.frames import fit, integrate
+from sdt_ref.camera.opening import is_recording, open_recording
+from sdt_ref.config import Preprocessing
+from sdt_ref.presets import class_names
+from sdt_ref.sources import read
+
+from . import camera_bytes
+from .networks import Network, weights_of
+
+GESTURES = class_names("gesture") or ()
+DIGITS = class_names("nmnist") or ()
+DVS = Network(in_channels=2, frames=True, dvs_mode=True, time_steps=4, num_classes=10, seed=3)
+CAT = Path(sdt_ref.__file__).parent / "data" / "cat.jpg"
+Capture = pytest.CaptureFixture[str]
+
+
+def some_events(n: int = 60, side: int = 34, seed: int = 0) -> list[camera_bytes.Event]:
+    rng = np.random.default_rng(seed)
+    t = np.sort(rng.integers(0, 300_000, n))
+    return [
+        (int(a), int(x), int(y), int(p))
+        for a, x, y, p in zip(t, *rng.integers(0, (side, side, 2), (n, 3)).T, strict=True)
+    ]
+
+
+def save(path: Path, n: Network = DVS, **preprocessing: Any) -> Path:
+    """Random weights that read N-MNIST's sensor."""
+    weights = weights_of(n)
+    how = Preprocessing(**{"size": 36, "frames": True, "sensor": 34, **preprocessing})
+    weights_file.save(path, weights_file.Weights(weights.tensors, weights.config, how, DIGITS, {}))
+    return path
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    return save(tmp_path / "w.h5")
+
+
+@pytest.fixture
+def digit(tmp_path: Path) -> Path:
+    path = tmp_path / "digit"  # no ending: the content tells
+    path.write_bytes(camera_bytes.nmnist(some_events()))
+    return path
+
+
+def npz(path: Path, events: Sequence[camera_bytes.Event]) -> Path:
+    t, x, y, p = np.array(events).T
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, t=t, x=x, y=y, p=p)
+    return path
+
+
+# --- frames at the network's size ---------------------------------------------------------------------------------------
+
+
+def test_half_of_a_sensor_is_the_mean_of_four_pixels() -> None:
+    frames = np.zeros((1, 2, 4, 4), np.int64)
+    frames[0, 1] = [[1, 2, 0, 0], [3, 5, 0, 1], [0, 0, 4, 4], [0, 0, 4, 4]]
+    halved = fit(frames, Preprocessing(2, frames=True, sensor=4))
+    assert halved.dtype == np.float32
+    assert halved[0].tolist() == [[[0, 0], [0, 0]], [[2.75, 0.25], [0, 4]]]
+
+
+def test_antialiased_halving_weighs_four_by_four_pixels() -> None:
+    """Weights 1 3 3 1 of 8; at the border 3 3 1 of 7."""
+    frames = np.zeros((1, 1, 8, 8), np.int64)
+    frames[0, 0, 3, 0] = 56
+    halved = fit(frames, Preprocessing(4, frames=True, sensor=8, antialias=True))[0, 0]
+    assert halved[1, 0] == np.float32(56 * 3 / 8 * 3 / 7)
+    assert halved[2, 0] == np.float32(56 * 1 / 8 * 3 / 7)
+    assert np.count_nonzero(halved) == 2
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_halving_is_what_torchvision_s_resize_calls(antialias: bool) -> None:
+    torch = pytest.importorskip("torch")
+    frames = np.random.default_rng(0).poisson(0.7, (3, 2, 128, 128))
+    resized = torch.nn.functional.interpolate(
+        torch.from_numpy(frames.astype(np.float64)),
+        size=(64, 64),
+        mode="bilinear",
+        align_corners=False,
+        antialias=antialias,
+    )
+    ours = fit(frames, Preprocessing(64, frames=True, sensor=128, antialias=antialias))
+    assert (ours == resized.float().numpy()).all()
+
+
+@pytest.mark.parametrize(("side", "size", "first"), [(34, 36, 1), (3, 6, 1), (4, 4, 0)])
+def test_a_larger_size_has_silent_borders(side: int, size: int, first: int) -> None:
+    frames = np.random.default_rng(1).integers(1, 9, (2, 2, side, side))
+    padded = fit(frames, Preprocessing(size, frames=True, sensor=side))
+    assert padded.shape == (2, 2, size, size)
+    assert (padded[:, :, first : first + side, first : first + side] == frames).all()
+    assert padded.sum() == frames.sum()
+
+
+def test_no_other_size_is_guessed() -> None:
+    with pytest.raises(
+        RecordingError, match="expected a size of 34 pixels, as the sensor has, half of it, or more, found 20"
+    ):
+        fit(np.zeros((1, 2, 34, 34)), Preprocessing(20, frames=True, sensor=34))
+
+
+def test_a_recording_of_another_sensor_is_refused(tmp_path: Path) -> None:
+    recording = camera_bytes.aedat2(some_events(side=128))
+    with pytest.raises(RecordingError, match="a sensor of 34x34 pixels, which the weights read, found 128x128; choose"):
+        read(recording, Preprocessing(36, frames=True, sensor=34), 4)
+    beyond = npz(tmp_path / "r.npz", [(5, 34, 0, 1)])  # an npz tells no sensor
+    with pytest.raises(RecordingError, match="events within 34x34 pixels, found x up to 34"):
+        read(beyond, Preprocessing(36, frames=True, sensor=34), 4)
+    within = read(npz(tmp_path / "s.npz", some_events()), Preprocessing(36, frames=True, sensor=34), 4)
+    assert (within == read(camera_bytes.nmnist(some_events()), Preprocessing(36, frames=True, sensor=34), 4)).all()
+
+
+def test_neither_kind_is_taken_for_the_other(digit: Path) -> None:
+    with pytest.raises(RecordingError, match=r"is a picture \(JPEG\)"):
+        read(CAT, Preprocessing(36, frames=True), 4)
+    with pytest.raises(sdt_ref.ImageError, match="expected a format that Pillow reads"):
+        read(digit, Preprocessing(32), 4)
+    assert is_recording(digit)
+    assert not is_recording(CAT)
+    assert not is_recording("absent")
+
+
+# --- labelled sets ------------------------------------------------------------------------------------------------------
+
+
+def test_numbered_folders_are_in_the_official_order_of_strings(tmp_path: Path) -> None:
+    """DVS128 Gesture: folder 10, other gestures, is the logit at place 2."""
+    for k in range(11):
+        npz(tmp_path / "test" / str(k) / "a.npz", some_events(side=128))
+    labelled = {name: GESTURES[label] for name, _, label in open_recordings(tmp_path, GESTURES)}
+    assert list(labelled) == [os.path.join(str(k), "a.npz") for k in (0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9)]
+    assert labelled[os.path.join("10", "a.npz")] == "other_gestures"
+    assert labelled[os.path.join("2", "a.npz")] == "left_hand_wave"
+    assert labelled[os.path.join("9", "a.npz")] == "air_guitar"
+
+
+def test_without_sub_folders_a_tenth_of_each_class_is_for_testing(tmp_path: Path) -> None:
+    """As the official code splits CIFAR10-DVS: the first nine tenths of the names, sorted as strings, rounded up."""
+    for k in range(11):
+        npz(tmp_path / "cat" / f"cifar10_cat_{k}.npz", some_events())
+        npz(tmp_path / "dog" / f"cifar10_dog_{k}.npz", some_events())
+    names = lambda split: [Path(name).name for name, *_ in open_recordings(tmp_path, ("cat", "dog"), split)]  # noqa: E731
+    assert names("test") == ["cifar10_cat_9.npz", "cifar10_dog_9.npz"]
+    assert len(names("train")) == 20
+    assert names("train")[:3] == ["cifar10_cat_0.npz", "cifar10_cat_1.npz", "cifar10_cat_10.npz"]
+    assert len(names(None)) == 22
+
+
+def test_the_test_ids_of_cifar10_dvs() -> None:
+    """909, 91 to 99, 910 to 999 of each class's 1,000, as the strings sort."""
+    names = sorted(f"cifar10_cat_{k}.npz" for k in range(1000))[900:]
+    ids = sorted(int(re.findall(r"\d+", name)[1]) for name in names)
+    assert ids == [*range(91, 100), 909, *range(910, 1000)]
+
+
+def test_n_mnist_s_folders_begin_with_capitals(tmp_path: Path) -> None:
+    for part in ("Train", "Test"):
+        (tmp_path / part / "7").mkdir(parents=True)
+        (tmp_path / part / "7" / f"{part}.bin").write_bytes(camera_bytes.nmnist(some_events()))
+    for split, name in ((None, "Test"), ("test", "Test"), ("train", "Train")):
+        assert [(Path(n).stem, label) for n, _, label in open_recordings(tmp_path, DIGITS, split)] == [(name, 7)]
+
+
+def gesture_folder(path: Path) -> Path:
+    """One recording of two trials, which overlap."""
+    events = [(100 * k, k % 128, 5, k % 2) for k in range(40)]
+    (path / "user01_lab.aedat").write_bytes(camera_bytes.aedat3(events))
+    (path / "user01_lab_labels.csv").write_text("class,startTime_usec,endTime_usec\n11,0,1000\n3,900,2000\n")
+    return path
+
+
+@pytest.mark.parametrize("split", [None, "test"])
+def test_trials_are_cut_by_the_table_beside_the_recording(tmp_path: Path, split: str | None) -> None:
+    gesture_folder(tmp_path)
+    if split is not None:
+        (tmp_path / "trials_to_test.txt").write_text("user01_lab.aedat\n")
+    trials = list(open_recordings(tmp_path, GESTURES, split))
+    assert [(name, GESTURES[label]) for name, _, label in trials] == [
+        ("user01_lab_0", "other_gestures"),
+        ("user01_lab_900", "left_hand_wave"),
+    ]
+    assert [integrate(recording, 1, "number", (128, 128)).sum() for _, recording, _ in trials] == [10, 11]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "expected one folder per class, found none"),
+        (("7",), "expected recordings (.aedat, .aedat4, .bin, .npz), found none"),
+        (
+            ("seven",),
+            "expected class folders named as the weights' 10 classes (0, 1, 2, 3, ...) or 0 to 9, found 'seven'",
+        ),
+        (("10",), "found '10'"),
+        (("07",), "found '07'"),
+    ],
+)
+def test_folders_that_are_no_data_set(tmp_path: Path, names: Sequence[str], message: str) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    with pytest.raises(sdt_ref.SdtError, match=re.escape(message)):
+        open_recordings(tmp_path, DIGITS)
+
+
+# --- the command lines --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["number", "time"])
+def test_infer_is_the_engine_on_the_frames(digit: Path, weights: Path, split: str, capsys: Capture) -> None:
+    assert infer.main([str(digit), "--weights", str(weights), "--split", split, "--steps", "5", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    frames = integrate(open_recording(digit), 5, split, (34, 34))
+    x = np.pad(frames, ((0, 0), (0, 0), (1, 1), (1, 1))).astype(np.float32)[None]
+    logits = sdt_ref.load(weights)(x).logits[0]
+    assert told["logits"] == [float(v) for v in logits]
+    assert (told["format"], told["sensor"], told["events"], told["split"]) == ("N-MNIST", [34, 34], 60, split)
+    assert told["events_on"] == sum(p for *_, p in some_events())
+    assert (told["duration_us"], told["time_steps"]) == (some_events()[-1][0] - some_events()[0][0], 5)
+
+
+def test_infer_says_what_it_found_and_mended(tmp_path: Path, weights: Path, capsys: Capture) -> None:
+    events = [*some_events(), (299_999, 40, 2, 1), (5, 3, 3, 0)]
+    (tmp_path / "r.bin").write_bytes(camera_bytes.nmnist(events) + b"\x01\x02")
+    assert infer.main([str(tmp_path / "r.bin"), "--weights", str(weights)]) == 0
+    screen = capsys.readouterr().out
+    assert re.search(r"r\.bin  N-MNIST, 34x34 pixels, 61 events in \d+\.\d ms, \d+% ON", screen)
+    assert "4 frames by number, 15 events each, seen at 36x36" in screen
+    assert "repaired events beyond the 34x34 sensor left out: 1" in screen
+    assert "repaired incomplete record at the end left out: 1" in screen
+    assert "noticed events earlier than the one before them, taken in the order of the file: 1" in screen
+
+
+def test_infer_one_trial(tmp_path: Path, capsys: Capture) -> None:
+    recording = str(gesture_folder(tmp_path) / "user01_lab.aedat")
+    weights = str(save(tmp_path / "w.h5", size=128, sensor=128))
+    assert infer.main([recording, "--weights", weights, "--trial", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["events"] == 11
+    assert infer.main([recording, "--weights", weights, "--trial", "3"]) == 2
+    assert "--trial: expected 1 to 2, found 3" in capsys.readouterr().err
+
+
+def test_infer_draws_a_recording(tmp_path: Path, digit: Path, weights: Path) -> None:
+    picture = tmp_path / "figure.png"
+    assert infer.main([str(digit), "--weights", str(weights), "--figure", str(picture), "--json"]) == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([str(CAT), "--steps", "3"], "--steps: expected weights for recordings with it, found weights for pictures"),
+        ([str(CAT), "--split", "time"], "--split: expected weights for recordings"),
+        (["DIGIT", "--steps", "0", "--weights", "W"], "--steps: expected 1 or more, found 0"),
+        (
+            ["DIGIT", "--steps", "400000", "--split", "time", "--weights", "W"],
+            "expected at least 400000 us to split by time",
+        ),
+        ([str(CAT), "--weights", "W"], "is a picture (JPEG); expected a recording of an event camera"),
+        (["DIGIT", "--trial", "1", "--weights", "W"], "digit_labels.csv' does not exist"),
+        (["DIGIT", "--figure", "x.bmp", "--weights", "W"], "expected a name that ends in .png"),
+        (
+            ["DIGIT", "--size", "20", "--weights", "W"],
+            "expected a size of 34 pixels, as the sensor has, half of it, or more",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(digit: Path, weights: Path, arguments: list[str], message: str, capsys: Capture) -> None:
+    given = {"DIGIT": str(digit), "W": str(weights)}
+    assert infer.main([given.get(argument, argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """Four recordings, of which the second cannot be read, in the layout of a pack."""
+    files = [camera_bytes.nmnist(some_events(seed=seed)) for seed in range(4)]
+    files[1] = b"broken"
+    path = tmp_path / "pack.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["classes"] = list(DIGITS)
+        file["test/bin"] = np.frombuffer(b"".join(files), np.uint8)
+        file["test/offset"] = np.cumsum([0, *map(len, files)])
+        file["test/label"] = np.array([3, 4, 5, 6], np.uint8)
+    return path
+
+
+def test_evaluate_counts_recordings(pack: Path, weights: Path, capsys: Capture) -> None:
+    assert evaluate.main([str(pack), "--weights", str(weights), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    model = sdt_ref.load(weights)
+    found = [model.predict(camera_bytes_of(seed), top=1)[0][0] for seed in (0, 2, 3)]
+    assert told["images"] == 3
+    assert told["top1_right"] == sum(name == label for name, label in zip(found, ("3", "5", "6"), strict=True))
+    assert [one["name"] for one in told["unreadable"]] == ["test/1"]
+
+
+def camera_bytes_of(seed: int) -> bytes:
+    return camera_bytes.nmnist(some_events(seed=seed))
+
+
+def test_evaluate_refuses_the_other_kind(pack: Path, weights: Path, capsys: Capture) -> None:
+    assert evaluate.main([str(pack)]) == 2
+    assert "expected HDF5 with jpeg, offset and label" in capsys.readouterr().err
+    assert evaluate.main([str(pack), "--split-by", "time"]) == 2
+    assert "found weights for pictures" in capsys.readouterr().err
+    with h5py.File(pack, "a") as file:
+        file["test/jpeg"] = file["test/bin"][()]
+        del file["test/bin"]
+    assert evaluate.main([str(pack), "--weights", str(weights)]) == 2
+    assert "expected HDF5 with bin, offset and label" in capsys.readouterr().err
+
+
+def test_the_other_commands_read_recordings_too(
+    pack: Path, digit: Path, weights: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    x = read(digit, sdt_ref.load(weights).preprocessing, 4)[None]
+    with_weights = ["--weights", str(weights)]
+    assert energy.main([str(digit), *with_weights, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["synaptic_operations"]["effective_acs"] == sum(
+        count.ac.sum() for count in sdt_ref.load(weights)(x).counts.values()
+    )
+    assert energy.main([str(pack), *with_weights]) == 1
+    assert "3 recordings" in capsys.readouterr().out
+    (tmp_path / "set").mkdir()
+    digit.rename(tmp_path / "set" / "digit.bin")
+    formats = str(tmp_path / "f.toml")
+    assert calibrate.main([str(tmp_path / "set"), *with_weights, "-o", formats]) == 0
+    assert "formats from 1 recording\n" in capsys.readouterr().out
+    digit = tmp_path / "set" / "digit.bin"
+    assert trace.main([str(digit), *with_weights, "--formats", formats, "-o", str(tmp_path / "t.h5")]) == 0
+    capsys.readouterr()
+    assert explain.main([str(digit), *with_weights]) == 0
+    screen = capsys.readouterr().out
+    assert "digit.bin  N-MNIST, 34x34 pixels, seen at 36x36" in screen
+    assert "The frames" in screen
+    assert "4 frames, one for each time step: 2 channels of 36 x 36 pixels, numbers from 0 to" in " ".join(screen.split())

@@ -17,6 +17,7 @@ from sdt_ref.architecture import UNUSED
 from sdt_ref.camera import nmnist
 from sdt_ref.camera.events import EventFile
 from sdt_ref.camera.frames import integrate
+from sdt_ref.config import Preprocessing
 from sdt_ref.weights import Weights
 
 from .equality import assert_same
@@ -339,7 +340,7 @@ def test_the_frames_are_the_packages_within_a_border_of_zeros(camera: Path) -> N
 
 
 def test_frames_by_hand(tmp_path: Path) -> None:
-    file = encoded([0, 33, 7, 7, 7], [1, 33, 9, 9, 9], [0, 1, 1, 1, 0], [5, 3, 7, 8, 70002])
+    file = encoded([0, 33, 7, 7, 7], [1, 33, 9, 9, 9], [0, 1, 1, 1, 0], [3, 5, 7, 8, 70002])
     frames = recordings.load(write_recordings(tmp_path / "r.h5", [file]), torch.device("cpu")).frames(2)[0]
     assert frames.shape == (2, 2, 36, 36)
     found = {tuple(place): frames[tuple(place)].item() for place in frames.nonzero().tolist()}
@@ -473,8 +474,8 @@ def test_recordings_train_and_convert_to_the_same_network(
     assert history[-1]["held_out"] >= 90  # of 2 classes
     assert all(record["recordings_per_s"] > 0 for record in history)
     args = content(checkpoint)["args"]
-    assert {name: args[name] for name in ("dataset", "img_size", "sensor_fit", "in_channels", "TET")} == {
-        "dataset": "nmnist", "img_size": 36, "sensor_fit": "pad", "in_channels": 2, "TET": False,
+    assert {name: args[name] for name in ("dataset", "img_size", "sensor", "in_channels", "TET")} == {
+        "dataset": "nmnist", "img_size": 36, "sensor": 34, "in_channels": 2, "TET": False,
     }  # fmt: skip
     assert convert.main([str(checkpoint), str(tmp_path / "w.h5")]) == 0  # nothing else to be said
     weights = sdt_ref.weights.load(tmp_path / "w.h5")
@@ -482,8 +483,7 @@ def test_recordings_train_and_convert_to_the_same_network(
         "time_steps": 3, "pooling_stat": "0011", "num_heads": 8, "dvs_mode": True, "TET": False,
     }  # fmt: skip
     assert weights.classes == DIGITS
-    assert weights.preprocessing.frames
-    assert weights.preprocessing.size == 36
+    assert weights.preprocessing == Preprocessing(size=36, sensor=34, frames=True)
     x = recordings.load(camera, torch.device("cpu")).frames(3)[[0, 13, 39]].double()
     record: dict[str, Any] = {}
     with torch.no_grad():
@@ -637,15 +637,16 @@ def test_a_bad_pack(name: str, pack: Path, tmp_path: Path, capsys: pytest.Captur
 
 EVENT = encoded([3, 4], [5, 6], [0, 1], [10, 20])
 RECORDINGS: dict[str, tuple[list[bytes], dict[str, Any], str]] = {
-    "an event cut short": ([EVENT, EVENT[:-1]], {}, "recording 1: expected events of 5 bytes each, found 9 bytes"),
-    "no events": ([b"", EVENT], {}, "recording 0: expected events of 5 bytes each, found 0 bytes"),
+    "an event cut short": ([EVENT, EVENT[:-1]], {}, "bad.h5: train/1': expected AEDAT 2.0"),
+    "no events": ([b"", EVENT], {}, "bad.h5: train/0' is empty"),
     "beyond the sensor": (
-        [EVENT, encoded([2], [240], [0], [0])],
+        [EVENT, encoded([99, 98], [1, 2], [0, 1], [0, 1])],
         {},
-        "recording 1: expected events within 34x34 pixels, found x up to 2, y up to 240",
+        "bad.h5: train/1': expected AEDAT 2.0",
     ),
+    "of another camera": ([b"#!AER-DAT2.0\r\n" + bytes(8)], {}, "expected a sensor of 34x34 pixels"),
     "too many events": (
-        [encoded([2] * 600, [3], [1], [0])] * 40,
+        [encoded([2] * 600, [3], [1], np.arange(600))] * 40,
         {},
         "expected at most 255 events of a pixel in one of 2 frames, found 300",
     ),

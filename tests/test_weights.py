@@ -17,9 +17,8 @@ from hypothesis import given, settings
 from sdt_ref import ConfigError, SpikeDrivenTransformer, WeightsError, load
 from sdt_ref import weights as weights_file
 from sdt_ref.architecture import infer
-from sdt_ref.camera import nmnist
-from sdt_ref.camera.events import EventFile
-from sdt_ref.camera.frames import integrate
+from sdt_ref.camera.frames import prepare
+from sdt_ref.camera.opening import open_recording
 from sdt_ref.config import ModelConfig, Preprocessing
 from sdt_ref.presets import PRESETS, class_names, synsets
 
@@ -36,11 +35,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_the_shipped_event_weights_classify_the_shipped_recording() -> None:
-    raw = (Path(weights_file.__file__).parent / "data" / "digit.bin").read_bytes()
-    recording = EventFile("digit.bin", "N-MNIST", nmnist.SENSOR, lambda: iter([nmnist.decode(raw)]))
-    weights = weights_file.load(weights_file.default_path().with_name("sdt-2-64-nmnist.h5"))
-    frames = integrate(recording, weights.config.time_steps, "number", nmnist.SENSOR)
-    frames = np.pad(frames, ((0, 0), (0, 0), (1, 1), (1, 1)))  # as it was trained
+    weights = weights_file.load(weights_file.shipped_path(weights_file.DEFAULT_OF_RECORDINGS))
+    recording = open_recording(Path(weights_file.__file__).parent / "data" / "digit.bin")
+    frames = prepare(recording, weights.preprocessing, weights.config.time_steps)
     logits = SpikeDrivenTransformer(weights, threads=1)(frames[None]).logits[0]
     assert weights.classes == tuple("0123456789")
     assert weights.classes[logits.argmax()] == "3"

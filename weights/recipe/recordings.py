@@ -2,7 +2,7 @@
 
 A pack is HDF5 with a group per split: `bin` uint8 (N-MNIST's files, unchanged, back to back), `offset` int64 (n + 1),
 `label` (n); attribute `classes` of the root. Only the group `train` is ever opened here. Bytes become events, and
-events become frames, by sdt_ref's own functions: training counts as inference does.
+events become frames, by sdt_ref's own functions: training reads as inference does.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -18,13 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdt_ref.camera import nmnist
 from sdt_ref.camera.events import EventFile
-from sdt_ref.camera.frames import integrate
+from sdt_ref.camera.frames import prepare
+from sdt_ref.camera.opening import open_recording
+from sdt_ref.config import Preprocessing
+from sdt_ref.errors import RecordingError
 
 from .data import RecipeError, cut_out, read
 
-SIZE = 36  # pixels of a frame's side: the sensor's 34 and a border of zeros, for two poolings want a multiple of 4
+# N-MNIST's 34x34 pixels amid silent ones, for two poolings want a multiple of 4
+INPUT = Preprocessing(size=36, sensor=34, frames=True)
 
 
 @dataclass(frozen=True)
@@ -48,22 +52,20 @@ class Recordings:
     kind: ClassVar[str] = "recordings"
     datasets: ClassVar[tuple[str, ...]] = ("nmnist",)
     network: ClassVar[Mapping[str, Any]] = MappingProxyType({"in_channels": 2, "dvs_mode": True})
-    size: ClassVar[int] = SIZE
+    size: ClassVar[int] = INPUT.size
 
     def frames(self, steps: int) -> Tensor:
         """Return all recordings as T = `steps` frames, uint8 [n, T, 2, H, W]; cut once, then remembered."""
         if steps not in self._frames:
-            frames = np.zeros((len(self.files), steps, 2, SIZE, SIZE), np.uint8)
-            width, height = nmnist.SENSOR
-            left, top = (SIZE - width) // 2, (SIZE - height) // 2
+            frames = np.empty((len(self.files), steps, 2, INPUT.size, INPUT.size), np.uint8)
             for i, file in enumerate(self.files):
-                counts = integrate(file, steps, "number", nmnist.SENSOR)
+                counts = prepare(file, INPUT, steps)
                 if counts.max() > np.iinfo(np.uint8).max:
                     raise RecipeError(
-                        f"{file.name}: expected at most 255 events of a pixel in one of {steps} frames, found "
-                        f"{counts.max()}; take more frames in --stages"
+                        f"recording '{file.name}': expected at most 255 events of a pixel in one of {steps} frames, "
+                        f"found {counts.max():.0f}; take more frames in --stages"
                     )
-                frames[i, :, :, top : top + height, left : left + width] = counts
+                frames[i] = counts
             self._frames[steps] = torch.from_numpy(frames).to(self.labels.device)
         return self._frames[steps]
 
@@ -81,27 +83,21 @@ class Recordings:
 
     def args(self, options: argparse.Namespace) -> dict[str, Any]:
         """What a checkpoint's `args` tell of the network's input."""
-        return {"dataset": options.dataset, "img_size": SIZE, "sensor_fit": "pad"}
+        return {"dataset": options.dataset, "img_size": INPUT.size, "sensor": INPUT.sensor}
 
 
 def load(path: str | Path, device: torch.device) -> Recordings:
-    """Read the training part of a pack; RecipeError if it is missing, or not such a pack of N-MNIST's recordings."""
+    """Read the training part of a pack; RecipeError if it is missing, not such a pack, or holds none of N-MNIST's."""
     raw, offset, label, classes = read(path, "bin")
-    names = [f"pack '{path}': recording {i}" for i in range(len(label))]
-    files = tuple(_file(name, raw[begin:end]) for name, begin, end in zip(names, offset[:-1], offset[1:], strict=True))
+    files = []
+    for i, (begin, end) in enumerate(pairwise(offset)):
+        try:
+            files.append(open_recording(raw[begin:end].tobytes(), f"{path}: train/{i}"))
+            prepare(files[-1], INPUT, 1)  # what is damaged shows before anything is trained
+        except RecordingError as error:
+            raise RecipeError(error) from None
     digest = hashlib.sha256(raw.tobytes() + label.tobytes()).hexdigest()
-    return Recordings(files, torch.from_numpy(label.astype(np.int64)).to(device), classes, digest)
-
-
-def _file(name: str, raw: np.ndarray) -> EventFile:
-    """Look at the bytes of a recording, uint8 [5 n], before anything is trained."""
-    if not len(raw) or len(raw) % nmnist.RECORD:
-        raise RecipeError(f"{name}: expected events of {nmnist.RECORD} bytes each, found {len(raw)} bytes")
-    (width, height), events = nmnist.SENSOR, nmnist.decode(raw)
-    x, y = int(events.x.max()), int(events.y.max())
-    if x >= width or y >= height:
-        raise RecipeError(f"{name}: expected events within {width}x{height} pixels, found x up to {x}, y up to {y}")
-    return EventFile(name, "N-MNIST", nmnist.SENSOR, lambda: iter([nmnist.decode(raw)]))
+    return Recordings(tuple(files), torch.from_numpy(label.astype(np.int64)).to(device), classes, digest)
 
 
 def moved(frames: Tensor, random: torch.Generator, shift: int, turn: float, zoom: float) -> Tensor:

@@ -303,8 +303,16 @@ OFFICIAL = {
     "sdt-2-256-cifar100": ((256, 2, 3, 100), (4, "0011", 8, False, False), CIFAR100),
     "sdt-2-512-cifar100": ((512, 2, 3, 100), (4, "0011", 8, False, False), CIFAR100),
     "sdt-2-256-cifar10-dvs": ((256, 2, 2, 10), (10, "0011", 8, True, True), Preprocessing(64, frames=True, sensor=128)),
-    "sdt-2-256-gesture-t16": ((256, 2, 2, 11), (16, "0111", 8, False, False), Preprocessing(128, frames=True, sensor=128)),
-    "sdt-2-256-gesture-t10": ((256, 2, 2, 11), (10, "0111", 8, False, False), Preprocessing(128, frames=True, sensor=128)),
+    "sdt-2-256-gesture-t16": (
+        (256, 2, 2, 11),
+        (16, "0111", 8, False, False),
+        Preprocessing(128, frames=True, sensor=128),
+    ),
+    "sdt-2-256-gesture-t10": (
+        (256, 2, 2, 11),
+        (10, "0111", 8, False, False),
+        Preprocessing(128, frames=True, sensor=128),
+    ),
 }
 
 

@@ -161,11 +161,11 @@ def test_networks_are_event_driven(network: Network, arithmetic: str) -> None:
 
 
 NOT_EVENT_DRIVEN = {
-    "dense": ("kernels/accumulate.py", "added[0, t] += e - offsets[row]", "added[0, t] += n_inputs"),
+    "dense": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += n_inputs"),
     "one too many": ("synapse.py", "self.widths @ sum(rows)", "self.widths @ sum(rows) + 1"),
-    "counted per list": ("kernels/accumulate.py", "added[0, t] += e - offsets[row]", "added[0, t] += e > offsets[row]"),
-    "more with fewer": ("kernels/accumulate.py", "added[0, t] += e - offsets[row]", "added[0, t] += (e - offsets[row]) * (n_inputs - (e - offsets[row]))"),
-    "dense work, not counted": ("kernels/accumulate.py", "                            while True:\n", "                            for _ in range(n_inputs):\n                                copy_panel(current, place, current, place)\n                            while True:\n"),
+    "counted per list": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += e > begin"),
+    "more with fewer": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += (e - begin) * (n_inputs - (e - begin))"),
+    "dense work, not counted": ("kernels/accumulate.py", "                            begin = e\n", "                            begin = e\n                            for _ in range(n_inputs):\n                                copy_panel(current, place, current, place)\n"),
     "a row read twice": ("kernels/whole.py", "weight = tap * n_inputs + channels[e]", "weight = tap * n_inputs + channels[e] + 0 * int(panels[p, 0, 0])"),
     "wrong layer's spikes": ("wiring.py", 'pooled_behind=config.dvs_mode, hook=f"{hook}_x_after_qkv")', 'pooled_behind=config.dvs_mode, hook=f"{hook}_q_lif")'),
 }  # fmt: skip

@@ -166,8 +166,8 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "kernel mirrored": (ENGINE, ADD, "first + i + dy * width + dx", "first + i + dy * width - dx"),
     "taps not in canonical order": (ENGINE, ADD, "for tap in range(window**2):", "for tap in range(window**2)[::-1]:"),
     "image of another time step": (ENGINE, ADD, "row = t * n_rows + first", "row = first"),
-    "additions counted at step 0": (ENGINE, ADD, "added[0, t] += e - offsets[row]", "added[0, 0] += e - offsets[row]"),
-    "additions counted per list": (ENGINE, ADD, "added[0, t] += e - offsets[row]", "added[0, t] += 1"),
+    "additions counted at step 0": (ENGINE, ADD, "added[p, t] += e - begin", "added[p, 0] += e - begin"),
+    "additions counted per list": (ENGINE, ADD, "added[p, t] += e - begin", "added[p, t] += 1"),
     "fan-out forgotten": (ENGINE, "synapse.py", "self.widths @ sum(rows)", "sum(rows).sum(axis=0)"),
     "padding counted": (ENGINE, "synapse.py", "np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])", "np.full(len(self.panels), kernels.PANEL)"),
     # operations outside the weight layers

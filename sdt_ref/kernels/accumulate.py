@@ -36,7 +36,7 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
     current : [P, T, n, PANEL]
         written at [:, :, at:at+count]; of the type of the weights, or of a wider one of whole numbers
     added : int64[P, T]
-        incremented by the number of weight rows added, as the first panel takes them: each takes the same lists
+        incremented by the number of weight rows added
 
     Source: official modules, the 3x3 convolutions of MS_SPS, the 1x1 of MS_SSA_Conv and MS_MLP_Conv, the head's Linear.
     """
@@ -72,18 +72,15 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
                             row = t * n_rows + first + i + dy * width + dx
                             e = offsets[row] if limit == piece else cursors[t * count + i]
                             place = ((p * n_steps + t) * n_places + at + i) * PANEL
+                            begin = e
                             while True:
                                 last = min(offsets[row + 1], e + at_once)
                                 e = add_panel_rows(channels, e, last, limit, panels, weights, current, place)
                                 if e < last or e == offsets[row + 1]:
                                     break
                             cursors[t * count + i] = e
-                            if p == 0 and limit >= n_inputs:  # the list is done; every panel takes the same lists
-                                added[0, t] += e - offsets[row]
+                            added[p, t] += e - begin
                     x += 1
                     if x == width:
                         x = 0
                         y = y + 1 if y + 1 < height else 0
-    for p in range(1, n_panels):
-        for t in range(n_steps):
-            added[p, t] = added[0, t]

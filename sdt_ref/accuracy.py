@@ -1,5 +1,6 @@
 """Top-1 and top-5 over a labelled set of pictures or recordings, in batches of constant memory."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -38,6 +39,18 @@ class Accuracy:
         self.top1 += int((ranks[:, 0] == labels).sum())
         self.top5 += int((ranks == labels[:, None]).any(axis=1).sum())
         self.labels += zip(numbers, ranks[:, 0].tolist(), strict=True)
+
+
+def interval(right: int, total: int) -> tuple[float, float]:
+    """Where the true share lies with 95 % confidence, if the set was drawn by chance.
+
+    Source: Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+    """
+    z = 1.959964  # standard deviations of a normal distribution that leave out 2.5 % on each side
+    share, spread = right / total, z**2 / total
+    half = z * math.sqrt((share * (1 - share) + spread / 4) / total)
+    low, high = (share + spread / 2 - half) / (1 + spread), (share + spread / 2 + half) / (1 + spread)
+    return max(low, 0.0), min(high, 1.0)  # rounding
 
 
 def measure(

@@ -31,9 +31,9 @@ class Command(Protocol):
 
 
 COMMANDS = {
-    "infer": "classify a picture, and show which spikes said so",
+    "infer": "classify a picture or a recording, and show which spikes said so",
     "explain": "walk through one run, stage by stage, down to a single membrane",
-    "evaluate": "measure the accuracy on a folder or pack of pictures",
+    "evaluate": "measure the accuracy on a folder or pack of pictures, or of recordings",
     "energy": "count where operations and energy go, stage by stage",
     "claims": "check the paper's four claims, and show the evidence",
     "attention": "show which tokens and channels each attention lets through",

@@ -9,7 +9,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from . import cli
-from .accuracy import Accuracy, measure
+from .accuracy import Accuracy, interval, measure
 from .camera.datasets import open_recordings
 from .camera.frames import SPLITS
 from .datasets import open_pictures
@@ -102,6 +102,7 @@ def _summary(counted: Accuracy, seconds: float, agreeing: int | None) -> dict[st
         "top1": counted.top1 / n if n else None,
         "top5": counted.top5 / n if n else None,
         "top1_right": counted.top1,
+        "top1_interval": interval(counted.top1, n) if n else None,
         "top5_right": counted.top5,
         "seconds": seconds,
         "unreadable": [{"name": name, "reason": reason} for name, reason in counted.unreadable],
@@ -112,7 +113,10 @@ def _summary(counted: Accuracy, seconds: float, agreeing: int | None) -> dict[st
 def _show(counted: Accuracy, seconds: float, agreeing: int | None, recordings: bool) -> None:
     console, n = cli.Screen(), counted.images
     if n:
-        console.print(f"top-1     {counted.top1 / n:8.2%}   {counted.top1:,} of {n:,}")
+        low, high = interval(counted.top1, n)
+        console.print(
+            f"top-1     {counted.top1 / n:8.2%}   {counted.top1:,} of {n:,}; 95 % interval {low:.1%} to {high:.1%}"
+        )
         console.print(f"top-5     {counted.top5 / n:8.2%}   {counted.top5:,} of {n:,}")
         if agreeing is not None:
             console.print(f"agreeing  {agreeing / n:8.2%}   {agreeing:,} of {n:,} labels")

@@ -10,9 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from scipy import stats
 
 import sdt_ref
-from sdt_ref import RecordingError, calibrate, energy, evaluate, explain, infer, trace
+from sdt_ref import RecordingError, accuracy, calibrate, energy, evaluate, explain, infer, trace
 from sdt_ref import weights as weights_file
 from sdt_ref.camera.datasets import open_recordings
 from sdt_ref.camera.frames import fit, integrate
@@ -318,6 +319,16 @@ def test_evaluate_counts_recordings(pack: Path, weights: Path, capsys: Capture) 
 
 def camera_bytes_of(seed: int) -> bytes:
     return camera_bytes.nmnist(some_events(seed=seed))
+
+
+def test_a_small_set_says_how_little_it_tells(pack: Path, weights: Path, capsys: Capture) -> None:
+    """SciPy's interval is the same."""
+    assert [round(100 * end, 1) for end in accuracy.interval(97, 100)] == [91.5, 99.0]
+    for right, total in ((0, 3), (3, 3), (97, 100), (8133, 10_000)):
+        ends = stats.binomtest(right, total).proportion_ci(method="wilson")
+        assert accuracy.interval(right, total) == pytest.approx((ends.low, ends.high), abs=1e-6)
+    assert evaluate.main([str(pack), "--weights", str(weights)]) == 1
+    assert re.search(r"top-1 +\d+\.\d\d%   \d of 3; 95 % interval \d+\.\d% to \d+\.\d%", capsys.readouterr().out)
 
 
 def test_evaluate_refuses_the_other_kind(pack: Path, weights: Path, capsys: Capture) -> None:

@@ -10,6 +10,7 @@ from .errors import ConfigError
 from .explaining import Lens, look_into, observe
 from .explaining.document import of_lens, of_walk
 from .explaining.screen import show_lens, show_walk
+from .explaining.words import many
 from .sources import describe, given_or_sample, read
 
 
@@ -35,11 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.print_json(of)
         return 0
     console = cli.Screen()
-    console.print(f"[bold]{cli.plain(name)}[/]  {kind}, seen at {how.size}x{how.size}")
-    shape = model.architecture
-    console.print(
-        f"[dim]{shape.depth} blocks of {shape.dim} channels, {run.time_steps} time steps, {model.arithmetic.name}[/]\n"
-    )
+    about = f"{kind}, seen at {how.size}x{how.size}"
+    between = "  " if len(name) + 2 + len(about) <= console.width else "\n"
+    console.print(f"[bold]{cli.plain(name)}[/]{between}{about}")
+    size = f"{many(model.architecture.depth, 'block')} of {many(model.architecture.dim, 'channel')}"
+    console.print(f"[dim]{size}, {many(run.time_steps, 'time step')}, {model.arithmetic.name}[/]\n")
     if lens is None:
         show_walk(console, run)
     else:

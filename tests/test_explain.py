@@ -275,6 +275,14 @@ def test_the_walk_of_a_recording_speaks_of_frames(capsys: Capture) -> None:
     assert passing[1] != passing[2]  # the second pool, which the text names
 
 
+def test_a_repaired_recording_says_so(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "cut.bin").write_bytes((CAT.parent / "digit.bin").read_bytes()[:4001])
+    assert explain.main([str(tmp_path / "cut.bin")]) == 0
+    assert "repaired incomplete record at the end left out: 1\n" in capsys.readouterr().out
+    assert explain.main([str(tmp_path / "cut.bin"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["repairs"] == {"incomplete record at the end left out": 1}
+
+
 def test_one_frame_is_no_picture(capsys: Capture) -> None:
     run = observed(dataclasses.replace(KINDS["dvs"], time_steps=1))
     first, second, *_ = walk(run)

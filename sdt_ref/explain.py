@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import cli
+from .camera.opening import open_recording
 from .errors import ConfigError
 from .explaining import Lens, look_into, observe
 from .explaining.document import of_lens, of_walk
 from .explaining.screen import show_lens, show_walk
+from .explaining.words import many
 from .sources import describe, given_or_sample, read
 
 
@@ -24,22 +26,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = cli.load_model(options, options.image)
     how = model.preprocessing.at(options.size)
     with given_or_sample(options.image, how) as (source, name):
-        x, kind = read(source, how, model.config.time_steps)[None], describe(source, how)
+        recording = open_recording(source) if how.frames else None
+        x, kind = read(recording or source, how, model.config.time_steps)[None], describe(source, how)
+    repairs = {} if recording is None else dict(recording.repairs)
     screen = cli.Screen(stderr=True)
     with cli.kernels_loading(screen), cli.working(screen, "computing"):
         run = observe(model, x)
         lens = None if options.stage is None else look_into(run, options.stage, options.token, options.channel)
         step = None if lens is None else _step(lens, options.step, run.time_steps)
     if options.json:
-        of = {"image": str(source), "size": how.size, **(of_walk(run) if lens is None else of_lens(run, lens))}
-        cli.print_json(of)
+        about = {"image": str(source), "size": how.size, **({"repairs": repairs} if how.frames else {})}
+        cli.print_json({**about, **(of_walk(run) if lens is None else of_lens(run, lens))})
         return 0
     console = cli.Screen()
-    console.print(f"[bold]{cli.plain(name)}[/]  {kind}, seen at {how.size}x{how.size}")
-    shape = model.architecture
-    console.print(
-        f"[dim]{shape.depth} blocks of {shape.dim} channels, {run.time_steps} time steps, {model.arithmetic.name}[/]\n"
-    )
+    seen = f"{kind}, seen at {how.size}x{how.size}"
+    between = "  " if len(name) + 2 + len(seen) <= console.width else "\n"
+    console.print(f"[bold]{cli.plain(name)}[/]{between}{seen}")
+    for what, number in repairs.items():
+        console.print(f"[yellow]repaired[/] {cli.plain(what)}: {number:,}")
+    size = f"{many(model.architecture.depth, 'block')} of {many(model.architecture.dim, 'channel')}"
+    console.print(f"[dim]{size}, {many(run.time_steps, 'time step')}, {model.arithmetic.name}[/]\n")
     if lens is None:
         show_walk(console, run)
     else:

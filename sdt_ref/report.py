@@ -7,6 +7,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from . import cli
+from .camera.opening import is_recording
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError, ImageError
 from .files import require_writable
@@ -14,6 +15,7 @@ from .image import open_picture
 from .page.write import require_jinja
 
 ENDINGS = (".html", ".htm")
+RECORDINGS = "; for recordings there are python -m sdt_ref.explain and python -m sdt_ref.infer --figure"
 
 
 @cli.guarded
@@ -24,10 +26,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     _require_output(options.output, [options.image, options.weights, options.formats])
     with as_file(files(__package__) / "data" / "cat.jpg") as sample:
         source = Path(options.image) if options.image is not None else sample
-        picture = open_picture(source)
+        try:
+            picture = open_picture(source)
+        except ImageError:
+            if is_recording(source):
+                raise ImageError(f"'{source}' is a recording; expected a picture{RECORDINGS}") from None
+            raise
     model = cli.load_model(options)
     if model.preprocessing.frames:
-        raise ImageError("these weights read event-camera frames; expected weights for pictures")
+        raise ImageError(
+            f"weights '{options.weights}' read event-camera frames; expected weights for pictures{RECORDINGS}"
+        )
     steps = _chosen(options.steps, model.config.time_steps)
     how = technology(options.technology or DEFAULTS[model.arithmetic.name])
     size = model.preprocessing.at(options.size).size

@@ -21,6 +21,7 @@ from sdt_ref.explaining.characters import Picture, side_by_side, sparkline
 from sdt_ref.explaining.document import of_lens
 from sdt_ref.explaining.membrane import membrane
 from sdt_ref.explaining.screen import show_lens, show_walk
+from sdt_ref.explaining.words import many
 from sdt_ref.folding import NeuronParameters
 from sdt_ref.image import open_picture, preprocess
 from sdt_ref.wiring import NEURON, SPIKES, counted_as
@@ -206,6 +207,8 @@ def test_the_additions_in_the_json_add_up_in_float32(capsys: Capture) -> None:
         ["--stage", "input"],
         ["--stage", "head", "--channel", "9"],
         ["--size", "64", "--arithmetic", "fixed"],
+        ["--weights", "sdt-2-64-nmnist"],
+        ["--weights", "sdt-2-64-nmnist", "--stage", "patch_embed.proj_lif"],
     ],
 )
 @pytest.mark.parametrize("columns", ["60", "80", "120"])
@@ -256,6 +259,67 @@ def test_bad_input_is_one_line_on_stderr_and_exit_code_2(arguments: list[str], m
     assert captured.err.count("\n") == 1
 
 
+def test_the_walk_of_a_recording_speaks_of_frames(capsys: Capture) -> None:
+    assert explain.main(["--weights", "sdt-2-64-nmnist"]) == 0
+    screen = capsys.readouterr().out
+    told = " ".join(screen.split())
+    assert "8 frames, one for each time step: 2 channels (OFF and ON) of 36 x 36 pixels, numbers from 0 to 9" in told
+    assert "pixels are counts, not spikes" in told
+    assert "picture" not in told
+    frames = screen[: screen.index(" 2  From pixels")].splitlines()[6:]
+    assert frames[0].strip() == frames[-2].strip(" ░") == ""  # where there are no events there is nothing
+    passing = re.search(
+        r"([\d,]+) of [\d,]+ spikes of Q stand in open channels and pass. out ([\d,]+) spikes, with those", told
+    )
+    assert passing is not None
+    assert passing[1] != passing[2]  # the second pool, which the text names
+
+
+def test_a_repaired_recording_says_so(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "cut.bin").write_bytes((CAT.parent / "digit.bin").read_bytes()[:4001])
+    assert explain.main([str(tmp_path / "cut.bin")]) == 0
+    assert "repaired incomplete record at the end left out: 1\n" in capsys.readouterr().out
+    assert explain.main([str(tmp_path / "cut.bin"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["repairs"] == {"incomplete record at the end left out": 1}
+
+
+def test_one_frame_is_no_picture(capsys: Capture) -> None:
+    run = observed(dataclasses.replace(KINDS["dvs"], time_steps=1))
+    first, second, *_ = walk(run)
+    assert first.title == "The frame"
+    assert first.paragraphs[0][1].startswith("1 frame, one for each time step: 2 channels (OFF and ON) of 8 x 8 pixels")
+    assert "pixels are counts" in second.paragraphs[1][1]
+
+
+def test_names_stand_whole_beside_many_steps(capsys: Capture) -> None:
+    run = observed(dataclasses.replace(KINDS["dvs"], time_steps=16))
+    for columns, heading in ((60, "step  q_lif  talking_heads_lif  masked"), (200, "spikes of")):
+        console = Console(file=io.StringIO(), width=columns)
+        show_lens(console, run, look_into(run, "block.0.attn.masked"), 0, False)
+        screen = console.file.getvalue()  # type: ignore[attr-defined]
+        assert heading in screen
+        assert max(map(len, screen.splitlines())) <= columns
+        assert "also beside such a place" in " ".join(screen.split())
+
+
+def test_a_stage_without_tokens_offers_none(capsys: Capture) -> None:
+    for stage, other in (("head", "--channel chooses another"), ("block.0.attn.kv", "--token and --channel choose")):
+        assert explain.main(["--stage", stage]) == 0
+        assert other in capsys.readouterr().out
+
+
+def test_one_is_not_plural(tmp_path: Path, capsys: Capture) -> None:
+    n = Network(depth=1, time_steps=1, pooling_stat="1111", height=32, width=32)
+    weights_file.save(tmp_path / "w.h5", weights_of(n))
+    assert explain.main([str(CAT), "--weights", str(tmp_path / "w.h5")]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1 block of 16 channels, 1 time step, float32" in told
+    assert not re.search(r"\b1 (blocks|channels|spikes|events|additions|frames|time steps)\b", told)
+    assert many(1, "event") == "1 event"
+    assert many(0, "event") == "0 events"
+    assert many(1234, "event") == "1,234 events"
+
+
 def test_weights_of_frames_take_no_picture(tmp_path: Path, capsys: Capture) -> None:
     weights_file.save(tmp_path / "w.h5", weights_of(Network(in_channels=2)))
     assert explain.main([str(CAT), "--weights", str(tmp_path / "w.h5")]) == 2
@@ -282,6 +346,10 @@ def test_characters() -> None:
     assert dots.lines(10, plain=True) == [" ',#", "''  "]
     tokens = Picture("", np.array([[0, 4], [1, 2]]), coarse=True)
     assert tokens.lines(10) == ["  ██", "░░▒▒"]
+    photo = Picture("", np.arange(5.0)[None].repeat(2, axis=0), least=None)
+    assert photo.lines(10) == [" ░▒▓█"]
+    assert Picture("", np.ones((6, 3)), least=None).lines(10) == ["▒▒▒"] * 3  # equal numbers have equal shades
+    assert Picture("", np.array([[0.0, 0, 0, 5]]), least=None).lines(10) == ["░░░▓"]
 
 
 def test_pictures_stand_side_by_side_where_there_is_room() -> None:

@@ -8,7 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from . import lessons
 
@@ -44,6 +46,26 @@ def test_a_lesson_runs_and_prints_what_it_stores(path: Path, seconds: dict[str, 
     fresh = lessons.executed(stored)
     seconds[path.name] = time.perf_counter() - start
     assert list(lessons.differences(stored, fresh)) == []
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("content", ["white", "noise"])
+def test_the_asserts_hold_on_any_photo(content: str, tmp_path: Path) -> None:
+    """So the overview says of lessons 1 to 7. All in one kernel, since only the photo is new."""
+    import nbformat
+
+    pixels = np.random.default_rng(0).integers(0, 2, (32, 32), np.uint8) * 255
+    Image.fromarray(pixels if content == "noise" else np.full_like(pixels, 255)).save(tmp_path / "photo.png")
+    together = nbformat.v4.new_notebook()
+    for path in lessons.NOTEBOOKS[:7]:
+        for cell in lessons.read(path).cells:
+            cell.id = f"{len(together.cells)}"
+            there = re.search(r"^PHOTO = (.*?)  #", cell.source, re.M)
+            if cell.cell_type == "code" and there:
+                cell.source = cell.source.replace(there[1], repr(str(tmp_path / "photo.png")))
+            together.cells.append(cell)
+    assert sum("photo.png" in cell.source for cell in together.cells) == 7
+    lessons.executed(together)
 
 
 def test_all_lessons_together_take_less_than_five_minutes(seconds: dict[str, float]) -> None:

@@ -39,6 +39,7 @@ from . import browser
 from .networks import Network, model_of, weights_of
 
 CAT = Path(sdt_ref.__file__).parent / "data" / "cat.jpg"
+DIGIT = CAT.parent / "digit.bin"
 Capture = pytest.CaptureFixture[str]
 Page = dict[str, Any]
 
@@ -249,6 +250,20 @@ def test_the_page_says_what_multiplies(arithmetic: str, tmp_path: Path) -> None:
     assert (len(said), len(denied)) == ((2, 0) if arithmetic == "float32" else (0, 2))
 
 
+def test_one_is_not_plural() -> None:
+    pytest.importorskip("jinja2")
+    n = Network(time_steps=1, num_classes=1)
+    data = gather(model_of(n), Photo("noise", noise(n)), "random", n.height, TECHNOLOGIES[DEFAULTS["float32"]])
+    words = " ".join(re.sub(r"<[^>]+>", "", render(data).partition("<header>")[2].partition("<script")[0]).split())
+    for said in (
+        "1 block of 16 channels",
+        "after 1 time step ",
+        "It knows 1 class, nothing",
+        "at the same photo 1 time.",
+    ):
+        assert said in words
+
+
 def test_chosen_steps_alone_are_shown(tmp_path: Path, capsys: Capture) -> None:
     pytest.importorskip("jinja2")
     path = tmp_path / "r.html"
@@ -433,7 +448,15 @@ def test_a_photo_leaves_its_place_and_camera_behind(tmp_path: Path) -> None:
         (["-o", "absent/r.html"], "cannot write 'absent/r.html'"),
         (["-o", ""], "expected a name that ends in .html"),
         (["-o", "r.html", "--weights", "absent.h5"], "weights file 'absent.h5' does not exist"),
-        (["-o", "r.html", "--weights", "events.h5"], "these weights read event-camera frames"),
+        (
+            ["-o", "r.html", "--weights", "events.h5"],
+            "weights 'events.h5' read event-camera frames; expected weights for",
+        ),
+        (["-o", "r.html", "--weights", "sdt-2-64-nmnist"], "weights 'sdt-2-64-nmnist' read event-camera frames"),
+        (
+            [str(DIGIT), "-o", "r.html"],
+            "digit.bin' is a recording; expected a picture; for recordings there are python -m",
+        ),
         (["-o", "r.html", "--size", "33"], "expected height and width divisible by 4"),
         (["-o", "r.html", "--steps", "4"], "--steps: expected numbers from 0 to 3, found '4'"),
         (["-o", "r.html", "--steps", "x"], "--steps: expected whole numbers and ranges such as 0,2-3, found 'x'"),

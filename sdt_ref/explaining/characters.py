@@ -20,7 +20,8 @@ class Picture:
     title : above it
     values : [H, W]; bool is drawn as dots, numbers as shades between `least` and their greatest
     coarse : whether it is a picture of few tokens, of which each is drawn two columns wide
-    least : number that is drawn as nothing; None gives each shade to as many places, as suits a photo
+    least : number that is drawn as nothing; None gives each shade to as many places, as suits a photo, and equal
+        numbers the same shade
     """
 
     title: str
@@ -79,9 +80,10 @@ def side_by_side(pictures: Sequence[Picture], columns: int, plain: bool = False)
 
 def _shaded(values: np.ndarray, least: float | None, plain: bool) -> list[str]:
     shades = ASCII_SHADES if plain else SHADES
-    if least is None:  # a photo: each shade for as many places
-        ranks = np.argsort(np.argsort(values, axis=None, kind="stable"), kind="stable").reshape(values.shape)
-        level = ranks * len(shades) // values.size
+    if least is None:  # a photo: each shade for as many places; equal numbers have their middle rank
+        _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+        twice_ranks = (2 * np.cumsum(counts) - counts - 1)[which].reshape(values.shape)
+        level = twice_ranks * len(shades) // (2 * values.size)
     else:
         span = float(values.max()) - least
         share = (values - least) / span if span > 0 else np.zeros_like(values)

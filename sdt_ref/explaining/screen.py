@@ -14,7 +14,8 @@ from .additions import BIAS, BIT, EVENT, PIXEL, RESIDUAL, TOKEN, Addition, Sum
 from .characters import Picture, side_by_side, sparkline
 from .lens import Lens, look_into
 from .observation import Observation
-from .walk import walk
+from .walk import POLARITIES, walk
+from .words import many
 
 WIDEST = 100  # columns of text: longer lines are hard to follow
 INDENT = 10  # of the text, behind its label
@@ -50,7 +51,8 @@ def show_lens(console: Console, run: Observation, lens: Lens, step: int, all_add
     """Take one element apart: its membrane at all steps, and the additions behind its current at one of them."""
     console.print(f"[bold]{escape(lens.stage.name)}[/]\n    {_place(lens)}")
     if lens.chosen:
-        _plain_text(console, f"{lens.chosen}; --token and --channel choose another")
+        other = "--token and --channel choose another" if _has_tokens(lens) else "--channel chooses another"
+        _plain_text(console, f"{lens.chosen}; {other}")
     if lens.pixels is not None:
         each = ", ".join(_number(pixel) for pixel in lens.pixels)
         note = " at every time step" if len(lens.pixels) < run.time_steps else ", step by step"
@@ -126,6 +128,11 @@ def _indented(console: Console, table: Table) -> None:
     console.print(Padding(table, (0, 0, 0, 4), expand=False))
 
 
+def _has_tokens(lens: Lens) -> bool:
+    """Whether --token chooses among the elements of its stage."""
+    return lens.stage.kind != HEAD and not lens.stage.over_tokens
+
+
 def _place(lens: Lens) -> str:
     """Where an element stands, in words."""
     height, width, _ = lens.size
@@ -138,13 +145,19 @@ def _place(lens: Lens) -> str:
 
 
 def _show_and(console: Console, run: Observation, lens: Lens) -> None:
-    table = _table("spikes of", *(f"step {t}" for t in range(len(next(iter(lens.spikes.values()))))))
-    for name, spikes in lens.spikes.items():
-        table.add_row(name, *("1" if fired else "0" for fired in spikes))
+    steps = [f"step {t}" for t in range(run.time_steps)]
+    if 4 + max(map(len, lens.spikes)) + sum(len(step) + 2 for step in steps) <= console.width:
+        table = _table("spikes of", *steps)
+        for name, spikes in lens.spikes.items():
+            table.add_row(name, *("1" if fired else "0" for fired in spikes))
+    else:  # names are long and steps may be many: a line for each step
+        table = _table("step", *(name.rpartition(".")[2] for name in lens.spikes))
+        for t in range(run.time_steps):
+            table.add_row(f"{t}", *("1" if spikes[t] else "0" for spikes in lens.spikes.values()))
     _indented(console, table)
-    _plain_text(console, "A spike of the last where both of the others have one.")
-    if run.model.config.dvs_mode and lens.stage.name.endswith(".masked"):
-        _plain_text(console, "In dvs mode it is then pooled over neighbouring tokens and channels: spikes from beside.")
+    also = "; in dvs mode also beside such a place, in token and channel order"
+    widened = run.model.config.dvs_mode and lens.stage.name.endswith(".masked")
+    _plain_text(console, f"A spike of the last where both of the others have one{also * widened}.")
 
 
 def _show_membrane(console: Console, run: Observation, lens: Lens) -> None:
@@ -208,8 +221,9 @@ def _show_sum(console: Console, run: Observation, lens: Lens, step: int, all_add
 
 def _summary(shown: Sum) -> str:
     counts = {kind: sum(one.kind == kind for one in shown.additions) for kind in (EVENT, BIT, PIXEL, TOKEN)}
-    names = {EVENT: "events", BIT: "bits that are set", PIXEL: "pixels times weights", TOKEN: "tokens"}
-    parts = [f"{count:,} {names[kind]}" for kind, count in counts.items() if count] or ["no event"]
+    names = {EVENT: "event", BIT: "set bit", PIXEL: "pixel", TOKEN: "token"}
+    parts = [many(count, names[kind]) + " times weights" * (kind == PIXEL) for kind, count in counts.items() if count]
+    parts = parts or ["no event"]
     if shown.additions and shown.additions[0].kind == BIAS and shown.additions[0].value != 0:
         parts.insert(0, "a bias")
     if shown.additions and shown.additions[-1].kind == RESIDUAL:
@@ -251,7 +265,8 @@ def _cause(run: Observation, one: Addition, width: int, lens: Lens) -> str:
     if one.kind in (PIXEL, BIT):
         assert one.channel is not None
         plane, channel = divmod(one.channel, run.image.shape[1])
-        colour = COLOURS[channel] if run.image.shape[1] == len(COLOURS) else f"channel {channel}"
+        names = {len(COLOURS): COLOURS, len(POLARITIES): POLARITIES}.get(run.image.shape[1])
+        colour = f"channel {channel}" if names is None else names[channel]
         return f"row {row} col {column} {colour}" if one.kind == PIXEL else f"{place}, bit {plane} of {colour}"
     return f"{place}, channel {one.channel}" if _window(run, lens) > 1 else f"channel {one.channel}"
 

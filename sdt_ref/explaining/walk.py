@@ -10,9 +10,10 @@ from ..encoder import BitPlaneEncoder
 from ..wiring import Stage
 from .characters import Picture
 from .observation import Observation
-from .words import Words, total
+from .words import Words, many, total
 
 IN, DOES, OUT = "in", "does", "out"
+POLARITIES = "OFF", "ON"  # of frames, channel by channel
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,28 +59,26 @@ def walk(run: Observation, plain: bool = False) -> Iterator[Chapter]:
 
 def _input(w: Words) -> Chapter:
     T, channels, height, width = (w.run.time_steps, *w.run.image.shape[1:])
-    if len(w.run.image) > 1:
+    if w.frames:
+        each = f"the same at {w.steps}" if len(w.run.image) < T else "one for each time step"
+        polarities = " (OFF and ON)" if channels == len(POLARITIES) else ""
         what = (
-            f"{T} frames, one for each time step: {channels} channels of {height} x {width} pixels, numbers from "
-            f"{w.run.image.min():g} to {w.run.image.max():g}"
+            f"{many(len(w.run.image), 'frame')}, {each}: {many(channels, 'channel')}{polarities} of {height} x {width} "
+            f"pixels, numbers from {w.run.image.min():g} to {w.run.image.max():g}"
         )
     else:
         what = (
             f"{channels} colours of {height} x {width} pixels, real numbers from {w.run.image.min():.2f} to "
             f"{w.run.image.max():.2f}: the same picture at {w.steps}"
         )
-    shown = Picture("", w.run.image.mean(axis=(0, 1), dtype=np.float64), least=None)
-    return Chapter(f"The {_source(w)}", ("input",), ((OUT, what),), (shown,))
-
-
-def _source(w: Words) -> str:
-    return "frames" if len(w.run.image) > 1 else "picture"
+    shown = Picture("", w.run.image.mean(axis=(0, 1), dtype=np.float64), least=0.0 if w.frames else None)
+    return Chapter(f"The {w.source}", ("input",), ((OUT, what),), (shown,))
 
 
 def _first(w: Words) -> Chapter:
     stage = w.run.stages["patch_embed.proj_lif"]
     count = w.count(stage)
-    once = "once, since the picture does not change" if len(w.run.image) < w.run.time_steps else "over all steps"
+    once = f"once, since the {w.source} does not change" if len(w.run.image) < w.run.time_steps else "over all steps"
     if isinstance(w.run.model.patch_embed.proj_conv, BitPlaneEncoder):
         bits = w.run.model.patch_embed.proj_conv.pixels.bits
         work = (
@@ -87,8 +86,9 @@ def _first(w: Words) -> Chapter:
             f"shifted to its place. {total(count.ac):,} additions, {once}, and no multiplication."
         )
     else:
+        pixels = "counts" if w.frames else "numbers"
         work = (
-            "This convolution is the only layer that multiplies, because pixels are numbers, not spikes: "
+            f"This convolution is the only layer that multiplies, because pixels are {pixels}, not spikes: "
             f"{total(count.mac):,} multiply-accumulates, {once}."
         )
     rows, (height, width, _) = w.run.spike_rows(stage), w.run.size(stage)
@@ -101,7 +101,7 @@ def _first(w: Words) -> Chapter:
         "From pixels to spikes",
         (stage.name,),
         (
-            (IN, f"the {_source(w)}"),
+            (IN, f"the {w.source}"),
             (DOES, f"3x3 convolution, then leaky neurons. {work} {w.neuron(stage)}"),
             (OUT, f"spikes, {w.shape(stage)}. {w.rates(stage)}"),
         ),
@@ -172,8 +172,8 @@ def _queries(w: Words, j: int) -> Chapter:
             (IN, f"the stream, {w.shape(first)}"),
             (
                 DOES,
-                f"{told}{additions:,} additions of a weight, for {total(w.count(three[0]).events):,} events read "
-                f"three times.{pooled}",
+                f"{told}{many(additions, 'addition')} of a weight, for "
+                f"{many(total(w.count(three[0]).events), 'event')} read three times.{pooled}",
             ),
             (OUT, f"three sets of spikes, each {w.shape(three[0])}. Firing rates: {rates}"),
         ),
@@ -195,8 +195,10 @@ def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
         if j == 0
         else ""
     )
-    if w.run.model.config.dvs_mode and j == 0:
-        told += "In dvs mode each of these spikes also reaches its neighbours in token and channel order. "
+    widened = ""
+    if w.run.model.config.dvs_mode:
+        widened = ", with those that they reach beside them in token and channel order"
+        told += "In dvs mode each of these spikes also reaches its neighbours in token and channel order. " * (j == 0)
     opened = ", ".join(map(str, open_channels)) if T <= 8 else f"{open_channels.min()} to {open_channels.max()}"
     height, width = seen.passing.shape[1:]
     pictures = tuple(
@@ -210,16 +212,16 @@ def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
         f"Block {j}, attention: mask and add",
         (kv.name, mask.name, masked.name, proj.name),
         (
-            (IN, f"{q:,} spikes of Q, {int(seen.k.sum()):,} of K, {int(seen.v.sum()):,} of V"),
+            (IN, f"{many(q, 'spike')} of Q, {int(seen.k.sum()):,} of K, {int(seen.v.sum()):,} of V"),
             (
                 DOES,
-                f"{told}{both:,} spikes of K AND V, {summed:,} additions of 1. Open at the {w.steps}: {opened} of "
-                f"{C} channels. {passed:,} of {q:,} spikes of Q stand in open channels and pass.",
+                f"{told}{many(both, 'spike')} of K AND V, {many(summed, 'addition')} of 1. Open at the {w.steps}: "
+                f"{opened} of {C} channels. {passed:,} of {q:,} spikes of Q stand in open channels and pass.",
             ),
             (
                 OUT,
-                f"{int(seen.output.sum()):,} spikes; a linear layer reads them and its sums are added to the stream: "
-                f"{w.adding(proj)}",
+                f"{many(int(seen.output.sum()), 'spike')}{widened}; a linear layer reads them and its sums are added "
+                f"to the stream: {w.adding(proj)}",
             ),
         ),
         pictures,

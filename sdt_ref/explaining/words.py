@@ -27,7 +27,17 @@ class Words:
     @property
     def steps(self) -> str:
         """How many time steps."""
-        return f"{self.run.time_steps} time steps" if self.run.time_steps > 1 else "1 time step"
+        return many(self.run.time_steps, "time step")
+
+    @property
+    def frames(self) -> bool:
+        """Whether it read frames of an event camera, not a picture."""
+        return self.run.model.preprocessing.frames or len(self.run.image) > 1
+
+    @property
+    def source(self) -> str:
+        """What it read: 'picture', or 'frames'."""
+        return ("frame" if len(self.run.image) == 1 else "frames") if self.frames else "picture"
 
     @property
     def whole(self) -> bool:
@@ -63,7 +73,7 @@ class Words:
     def adding(self, stage: Stage) -> str:
         """What a layer adds."""
         count = self.count(stage)
-        return f"{total(count.ac):,} additions of a weight, for {total(count.events):,} events."
+        return f"{many(total(count.ac), 'addition')} of a weight, for {many(total(count.events), 'event')}."
 
     def fired(self, stage: Stage) -> np.ndarray:
         """Firing rate at each step, of a stage that spikes; float64[T]."""
@@ -82,6 +92,11 @@ class Words:
         each = " ".join(f"{rate:.3f}" for rate in fired) if T <= EACH else f"{fired.min():.3f} to {fired.max():.3f}"
         by_step = f"; step by step {each} {sparkline(fired, plain=self.plain)}" if T > 1 else ""
         return f"{fired.mean():.3f} of the neurons spike{by_step}."
+
+
+def many(n: int, one: str) -> str:
+    """A number of things: '1 event', '1,234 events'."""
+    return f"{n:,} {one}{'s' * (n != 1)}"
 
 
 def total(values: np.ndarray) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .errors import ConfigError
 
+MOST_STEPS = 4096  # T at most; the published networks have 16
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "hamming", "box")
 NORMALISATIONS = ("prefetcher", "to_tensor")
 
@@ -72,7 +73,8 @@ class ModelConfig(_Settings):
     TET: bool
 
     def __post_init__(self) -> None:
-        check(is_int(self.time_steps) and 1 <= self.time_steps <= 4096, "time_steps", "1 to 4096", self.time_steps)
+        ok = is_int(self.time_steps) and 1 <= self.time_steps <= MOST_STEPS
+        check(ok, "time_steps", f"1 to {MOST_STEPS}", self.time_steps)
         stat = self.pooling_stat
         check(
             isinstance(stat, str) and len(stat) == 4 and set(stat) <= {"0", "1"},

@@ -18,7 +18,7 @@ from .camera.events import EventFile, Survey, survey
 from .camera.frames import SPLITS, prepare
 from .camera.opening import open_recording
 from .camera.trials import list_trials, only, table_beside
-from .config import Preprocessing
+from .config import MOST_STEPS, Preprocessing
 from .errors import ConfigError
 from .image import open_picture, preprocess
 from .model import SpikeDrivenTransformer
@@ -53,9 +53,11 @@ class Seen:
 def main(argv: Sequence[str] | None = None) -> int:
     """Classify one picture or recording; exit code 0, or 2 for bad input."""
     options = _parser().parse_args(argv)
-    for name in ("top", "steps", "trial"):
+    for name in ("top", "trial"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise ConfigError(f"--{name}: expected 1 or more, found {getattr(options, name)}")
+    if options.steps is not None and not 1 <= options.steps <= MOST_STEPS:
+        raise ConfigError(f"--steps: expected 1 to {MOST_STEPS}, found {options.steps}")
     if options.figure is not None:
         from .drawing import canvas
 
@@ -110,7 +112,9 @@ def _parser() -> cli.Parser:
     parser.add_argument(
         "--split", choices=SPLITS, help="cut a recording by number of events (default) or by time into frames"
     )
-    parser.add_argument("--trial", type=int, metavar="N", help="row of the table *_labels.csv beside a recording")
+    parser.add_argument(
+        "--trial", type=int, metavar="N", help="row of the table *_labels.csv beside a recording, from 1"
+    )
     parser.add_argument("--figure", metavar="F.png", help="draw a recording, its frames and the spikes of each stage")
     cli.add_model_options(parser)
     return parser
@@ -167,6 +171,8 @@ def _recording(
 
 
 def _per_frame(told: Survey, steps: int, split: str) -> str:
+    if split == "number" and told.events < steps:
+        return f"all {told.events:,} events in the last"
     if split == "number":
         return f"{told.events // steps:,} events each"
     return f"{told.duration // steps / 1000:,.1f} ms each"

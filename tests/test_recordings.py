@@ -250,6 +250,19 @@ def test_infer_says_what_it_found_and_mended(tmp_path: Path, weights: Path, caps
     assert "noticed events earlier than the one before them, taken in the order of the file: 1" in screen
 
 
+def test_fewer_events_than_frames_stand_in_the_last(tmp_path: Path, weights: Path, capsys: Capture) -> None:
+    recording = str(npz(tmp_path / "r.npz", some_events(3)))
+    assert infer.main([recording, "--weights", str(weights)]) == 0
+    assert "4 frames by number, all 3 events in the last, seen at 36x36" in capsys.readouterr().out
+
+
+def test_too_short_to_split_by_time(tmp_path: Path, weights: Path, capsys: Capture) -> None:
+    for last, code in ((4, 0), (3, 2)):
+        recording = str(npz(tmp_path / "r.npz", [(0, 1, 1, 0), (last, 2, 2, 1)]))
+        assert infer.main([recording, "--weights", str(weights), "--split", "time"]) == code
+    assert "expected at least 4 us to split by time into 4 frames, found 3 us" in capsys.readouterr().err
+
+
 def test_infer_one_trial(tmp_path: Path, capsys: Capture) -> None:
     recording = str(gesture_folder(tmp_path) / "user01_lab.aedat")
     weights = str(save(tmp_path / "w.h5", size=128, sensor=128))
@@ -270,11 +283,9 @@ def test_infer_draws_a_recording(tmp_path: Path, digit: Path, weights: Path) -> 
     [
         ([str(CAT), "--steps", "3"], "--steps: expected weights for recordings with it, found weights for pictures"),
         ([str(CAT), "--split", "time"], "--split: expected weights for recordings"),
-        (["DIGIT", "--steps", "0", "--weights", "W"], "--steps: expected 1 or more, found 0"),
-        (
-            ["DIGIT", "--steps", "400000", "--split", "time", "--weights", "W"],
-            "expected at least 400000 us to split by time",
-        ),
+        (["DIGIT", "--steps", "0", "--weights", "W"], "--steps: expected 1 to 4096, found 0"),
+        (["DIGIT", "--steps", "4097", "--weights", "W"], "--steps: expected 1 to 4096, found 4097"),
+        (["DIGIT", "--steps", f"1{'0' * 30}", "--weights", "W"], "--steps: expected 1 to 4096, found 10000"),
         ([str(CAT), "--weights", "W"], "is a picture (JPEG); expected a recording of an event camera"),
         (["DIGIT", "--trial", "1", "--weights", "W"], "digit_labels.csv' does not exist"),
         (["DIGIT", "--figure", "x.bmp", "--weights", "W"], "expected a name that ends in .png"),
@@ -323,6 +334,8 @@ def camera_bytes_of(seed: int) -> bytes:
 def test_evaluate_refuses_the_other_kind(pack: Path, weights: Path, capsys: Capture) -> None:
     assert evaluate.main([str(pack)]) == 2
     assert "expected HDF5 with jpeg, offset and label" in capsys.readouterr().err
+    assert evaluate.main([str(pack), "--weights", str(weights), "--steps", str(10**20)]) == 2
+    assert "--steps: expected 1 to 4096, found 1000" in capsys.readouterr().err
     assert evaluate.main([str(pack), "--split-by", "time"]) == 2
     assert "found weights for pictures" in capsys.readouterr().err
     with h5py.File(pack, "a") as file:

@@ -111,8 +111,8 @@ class Preprocessing(_Settings):
     normalisation : 'prefetcher', (u8 - 255 mean) / (255 std), or 'to_tensor', (u8 / 255 - mean) / std; float32 both
     large_valid : at size 288, use the official second ImageNet evaluation: shorter side 320, bilinear, 'to_tensor'
     frames : the network reads event-camera frames, unscaled counts; it takes no picture
-    sensor : of frames, the camera's height and width, pixels; None: the size. Half of it is a size, then 2x2 pixels are
-        averaged; a larger size is filled up with silent pixels, the sensor in the middle
+    sensor : of frames, the camera's height and width, pixels; None: the size. If the size is half of it, 2x2 pixels are
+        averaged; a larger size is filled up with silent pixels, the sensor in the middle; no other size is possible
     antialias : halve as torchvision from 0.17 on does, not as the 0.14 of the official code, which averages 2x2 pixels
     """
 
@@ -149,6 +149,8 @@ class Preprocessing(_Settings):
         check(isinstance(self.frames, bool), "frames", "true or false", self.frames)
         ok = self.sensor is None or (is_int(self.sensor) and 1 <= self.sensor <= 8192)
         check(ok, "sensor", "1 to 8192 pixels", self.sensor)
+        fits = self.sensor is None or self.sensor <= self.size or self.sensor == 2 * self.size
+        check(fits, "size", f"{self.sensor} pixels, as the sensor has, half of it, or more", self.size)
         check(isinstance(self.antialias, bool), "antialias", "true or false", self.antialias)
 
     @property

@@ -174,11 +174,11 @@ def test_dvs_mode_comes_from_args_or_from_the_data_set(tmp_path: Path) -> None:
         ("gesture", False),
         ("torch/cifar10", False),
     ):
-        path = saved(tmp_path, checkpoint(args=without("dvs_mode", dataset=dataset)))
+        path = saved(tmp_path, checkpoint(args=without("dvs_mode", dataset=dataset, img_size=64)))
         weights = convert_checkpoint(path).weights
         assert weights.config.dvs_mode is expected, dataset
         assert weights.preprocessing.frames is (dataset not in ("torch/cifar10",)), dataset
-    path = saved(tmp_path, checkpoint(args=without(dvs_mode=True, dataset="gesture")))
+    path = saved(tmp_path, checkpoint(args=without(dvs_mode=True, dataset="gesture", img_size=128)))
     assert convert_checkpoint(path).weights.config.dvs_mode
     with pytest.raises(ConfigError, match="setting 'dvs_mode' is missing"):
         convert_checkpoint(saved(tmp_path, checkpoint(args=without("dvs_mode", "dataset"))))

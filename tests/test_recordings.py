@@ -113,10 +113,11 @@ def test_a_larger_size_has_silent_borders(side: int, size: int, first: int) -> N
 
 
 def test_no_other_size_is_guessed() -> None:
-    with pytest.raises(
-        RecordingError, match="expected a size of 34 pixels, as the sensor has, half of it, or more, found 20"
-    ):
-        fit(np.zeros((1, 2, 34, 34)), Preprocessing(20, frames=True, sensor=34))
+    message = "34 pixels, as the sensor has, half of it, or more, found 20"
+    with pytest.raises(sdt_ref.ConfigError, match=f"setting 'size': expected {message}"):
+        Preprocessing(20, frames=True, sensor=34)
+    with pytest.raises(RecordingError, match=f"expected a size of {message}"):
+        fit(np.zeros((1, 2, 34, 34)), Preprocessing(20, frames=True))
 
 
 def test_a_recording_of_another_sensor_is_refused(tmp_path: Path) -> None:
@@ -291,7 +292,7 @@ def test_infer_draws_a_recording(tmp_path: Path, digit: Path, weights: Path) -> 
         (["DIGIT", "--figure", "x.bmp", "--weights", "W"], "expected a name that ends in .png"),
         (
             ["DIGIT", "--size", "20", "--weights", "W"],
-            "expected a size of 34 pixels, as the sensor has, half of it, or more",
+            "setting 'size': expected 34 pixels, as the sensor has, half of it, or more, found 20",
         ),
     ],
 )
@@ -336,6 +337,8 @@ def test_evaluate_refuses_the_other_kind(pack: Path, weights: Path, capsys: Capt
     assert "expected HDF5 with jpeg, offset and label" in capsys.readouterr().err
     assert evaluate.main([str(pack), "--weights", str(weights), "--steps", str(10**20)]) == 2
     assert "--steps: expected 1 to 4096, found 1000" in capsys.readouterr().err
+    assert evaluate.main([str(pack), "--weights", str(weights), "--size", "20"]) == 2  # not: no recording is readable
+    assert "expected 34 pixels, as the sensor has" in capsys.readouterr().err
     assert evaluate.main([str(pack), "--split-by", "time"]) == 2
     assert "found weights for pictures" in capsys.readouterr().err
     with h5py.File(pack, "a") as file:

@@ -18,6 +18,7 @@ from sdt_ref.camera.datasets import open_recordings
 from sdt_ref.camera.frames import fit, integrate
 from sdt_ref.camera.opening import is_recording, open_recording
 from sdt_ref.config import Preprocessing
+from sdt_ref.drawing.recording import _shortened
 from sdt_ref.presets import class_names
 from sdt_ref.sources import read
 
@@ -203,6 +204,18 @@ def test_trials_are_cut_by_the_table_beside_the_recording(tmp_path: Path, split:
     assert [integrate(recording, 1, "number", (128, 128)).sum() for _, recording, _ in trials] == [10, 11]
 
 
+def test_trials_of_classes_that_the_weights_do_not_know(tmp_path: Path) -> None:
+    gesture_folder(tmp_path)
+    with pytest.raises(RecordingError, match=r"user01_lab_labels.csv': expected classes 1 to 10, .* found 11; choose"):
+        open_recordings(tmp_path, DIGITS)
+
+
+def test_a_tenth_of_few_is_none(tmp_path: Path) -> None:
+    npz(tmp_path / "7" / "a.npz", some_events())
+    with pytest.raises(RecordingError, match="for --split test, a tenth of each class, found none"):
+        open_recordings(tmp_path, DIGITS, "test")
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -279,6 +292,19 @@ def test_infer_draws_a_recording(tmp_path: Path, digit: Path, weights: Path) -> 
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("name", ["$\\frac{b$_^{.npz", "\u540d\u524d.npz", "x" * 200 + ".npz"])
+def test_a_drawing_takes_any_name_and_a_single_event(tmp_path: Path, weights: Path, name: str, capsys: Capture) -> None:
+    recording, picture = str(npz(tmp_path / name, [(7, 1, 2, 1)])), tmp_path / "figure.png"
+    assert infer.main([recording, "--weights", str(weights), "--figure", str(picture), "--json"]) == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_long_name_keeps_its_end() -> None:
+    assert _shortened("a" * 50 + ".aedat", 20) == "a" * 8 + "..." + "aaa.aedat"
+    assert _shortened("short.bin", 20) == "short.bin"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -288,6 +314,7 @@ def test_infer_draws_a_recording(tmp_path: Path, digit: Path, weights: Path) -> 
         (["DIGIT", "--steps", "4097", "--weights", "W"], "--steps: expected 1 to 4096, found 4097"),
         (["DIGIT", "--steps", f"1{'0' * 30}", "--weights", "W"], "--steps: expected 1 to 4096, found 10000"),
         ([str(CAT), "--weights", "W"], "is a picture (JPEG); expected a recording of an event camera"),
+        (["DIGIT", "--trial", "1", "--weights", "W"], "error: trials '"),
         (["DIGIT", "--trial", "1", "--weights", "W"], "digit_labels.csv' does not exist"),
         (["DIGIT", "--figure", "x.bmp", "--weights", "W"], "expected a name that ends in .png"),
         (
@@ -334,7 +361,7 @@ def camera_bytes_of(seed: int) -> bytes:
 
 def test_evaluate_refuses_the_other_kind(pack: Path, weights: Path, capsys: Capture) -> None:
     assert evaluate.main([str(pack)]) == 2
-    assert "expected HDF5 with jpeg, offset and label" in capsys.readouterr().err
+    assert "expected HDF5 with jpeg, offset and label, found bin: recordings, which need" in capsys.readouterr().err
     assert evaluate.main([str(pack), "--weights", str(weights), "--steps", str(10**20)]) == 2
     assert "--steps: expected 1 to 4096, found 1000" in capsys.readouterr().err
     assert evaluate.main([str(pack), "--weights", str(weights), "--size", "20"]) == 2  # not: no recording is readable
@@ -345,7 +372,15 @@ def test_evaluate_refuses_the_other_kind(pack: Path, weights: Path, capsys: Capt
         file["test/jpeg"] = file["test/bin"][()]
         del file["test/bin"]
     assert evaluate.main([str(pack), "--weights", str(weights)]) == 2
-    assert "expected HDF5 with bin, offset and label" in capsys.readouterr().err
+    assert "expected HDF5 with bin, offset and label, found jpeg: pictures, which need" in capsys.readouterr().err
+
+
+def test_a_pack_s_claims_are_not_allocated(tmp_path: Path, weights: Path, capsys: Capture) -> None:
+    with h5py.File(tmp_path / "p.h5", "w") as file:
+        file.create_dataset("test/bin", (1 << 40,), np.uint8, chunks=(1 << 20,))  # no byte of it is in the file
+        file["test/offset"], file["test/label"] = [0, 1 << 39, 1 << 40], [0, 1]
+    assert evaluate.main([str(tmp_path / "p.h5"), "--weights", str(weights)]) == 2
+    assert "expected files of at most 1073741824 bytes, found one of 549755813888" in capsys.readouterr().err
 
 
 def test_the_other_commands_read_recordings_too(

@@ -147,9 +147,11 @@ def _recording(
     side = how.sensor or how.size
     width, height = recording.sensor or (side, side)
     lines = [
-        f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {told.events:,} events in "
+        f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {_counted(told.events, 'event')} in "
         f"{told.duration / 1000:,.1f} ms, {told.on / told.events:.0%} ON",
-        f"{steps} frames by {split}, " + _per_frame(told, steps, split) + f", seen at {how.size}x{how.size}",
+        f"{_counted(steps, 'frame')} by {split}, "
+        + _per_frame(told, steps, split)
+        + f", seen at {how.size}x{how.size}",
     ]
     lines += [f"[yellow]repaired[/] {cli.plain(what)}: {number:,}" for what, number in recording.repairs.items()]
     if told.backwards:
@@ -170,11 +172,15 @@ def _recording(
     return Seen(x, tuple(lines), facts, recording, told)
 
 
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 def _per_frame(told: Survey, steps: int, split: str) -> str:
     if split == "number" and told.events < steps:
-        return f"all {told.events:,} events in the last"
+        return "all events in the last"
     if split == "number":
-        return f"{told.events // steps:,} events each"
+        return f"{_counted(told.events // steps, 'event')} each"
     return f"{told.duration // steps / 1000:,.1f} ms each"
 
 

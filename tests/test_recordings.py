@@ -267,7 +267,11 @@ def test_infer_says_what_it_found_and_mended(tmp_path: Path, weights: Path, caps
 def test_fewer_events_than_frames_stand_in_the_last(tmp_path: Path, weights: Path, capsys: Capture) -> None:
     recording = str(npz(tmp_path / "r.npz", some_events(3)))
     assert infer.main([recording, "--weights", str(weights)]) == 0
-    assert "4 frames by number, all 3 events in the last, seen at 36x36" in capsys.readouterr().out
+    assert "4 frames by number, all events in the last, seen at 36x36" in capsys.readouterr().out
+    recording = str(npz(tmp_path / "r.npz", some_events(1)))
+    assert infer.main([recording, "--weights", str(weights), "--steps", "1"]) == 0
+    screen = capsys.readouterr().out
+    assert re.search(r"1 event in 0.0 ms, \d+% ON\n1 frame by number, 1 event each", screen)
 
 
 def test_too_short_to_split_by_time(tmp_path: Path, weights: Path, capsys: Capture) -> None:

@@ -178,6 +178,11 @@ def test_dvs_mode_comes_from_args_or_from_the_data_set(tmp_path: Path) -> None:
         weights = convert_checkpoint(path).weights
         assert weights.config.dvs_mode is expected, dataset
         assert weights.preprocessing.frames is (dataset not in ("torch/cifar10",)), dataset
+        assert weights.preprocessing.sensor == (128 if weights.preprocessing.frames else None), dataset
+        assert not weights.preprocessing.antialias
+    path = saved(tmp_path, checkpoint(args=without(dataset="cifar10-dvs", img_size=64)))
+    chosen = convert_checkpoint(path, settings={"antialias": True, "sensor": 64}).weights.preprocessing
+    assert (chosen.antialias, chosen.sensor) == (True, 64)
     path = saved(tmp_path, checkpoint(args=without(dvs_mode=True, dataset="gesture", img_size=128)))
     assert convert_checkpoint(path).weights.config.dvs_mode
     with pytest.raises(ConfigError, match="setting 'dvs_mode' is missing"):

@@ -15,7 +15,8 @@ import sdt_ref
 from sdt_ref import RecordingError, calibrate, energy, evaluate, explain, infer, trace
 from sdt_ref import weights as weights_file
 from sdt_ref.camera.datasets import open_recordings
-from sdt_ref.camera.frames import fit, integrate
+from sdt_ref.camera.events import CameraEvents, EventFile, survey
+from sdt_ref.camera.frames import fit, integrate, prepare
 from sdt_ref.camera.opening import is_recording, open_recording
 from sdt_ref.config import Preprocessing
 from sdt_ref.drawing.recording import _shortened
@@ -23,6 +24,7 @@ from sdt_ref.presets import class_names
 from sdt_ref.sources import read
 
 from . import camera_bytes
+from .equality import assert_same
 from .networks import Network, weights_of
 
 GESTURES = class_names("gesture") or ()
@@ -66,6 +68,33 @@ def npz(path: Path, events: Sequence[camera_bytes.Event]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, t=t, x=x, y=y, p=p)
     return path
+
+
+# --- frames -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 60])
+@pytest.mark.parametrize("steps", [1, 7, 59, 60, 61])
+def test_frames_are_counted_across_chunks(chunk: int, steps: int) -> None:
+    events = some_events()
+    t, x, y, p = np.array(events).T
+    parts = [CameraEvents(t[i : i + chunk], x[i : i + chunk], y[i : i + chunk], p[i : i + chunk]) for i in range(0, 60, chunk)]  # fmt: skip
+    recording = EventFile("r", "made", (34, 34), lambda: iter(parts))
+    told = survey(recording)
+    places = {
+        "number": [min(i // (60 // steps), steps - 1) if steps <= 60 else steps - 1 for i in range(60)],
+        "time": [min((e[0] - told.first) // (told.duration // steps), steps - 1) for e in events],
+    }
+    for split, place in places.items():
+        expected = np.zeros((steps, 2, 34, 34), np.int64)
+        for k, (_, column, row, polarity) in zip(place, events, strict=True):
+            expected[k, polarity, row, column] += 1
+        assert_same(integrate(recording, steps, split, (34, 34)), expected, split)
+        assert_same(
+            prepare(recording, Preprocessing(34, frames=True), steps, split), expected.astype(np.float32), split
+        )
+        file = camera_bytes.nmnist(events)
+        assert_same(read(file, Preprocessing(34, frames=True), steps, split=split), expected.astype(np.float32), split)
 
 
 # --- frames at the network's size ---------------------------------------------------------------------------------------
@@ -125,6 +154,9 @@ def test_a_recording_of_another_sensor_is_refused(tmp_path: Path) -> None:
     recording = camera_bytes.aedat2(some_events(side=128))
     with pytest.raises(RecordingError, match="a sensor of 34x34 pixels, which the weights read, found 128x128; choose"):
         read(recording, Preprocessing(36, frames=True, sensor=34), 4)
+    np.savez(tmp_path / "small.npz", sensor=[16, 34], **camera_bytes.columns(some_events(side=16)))
+    with pytest.raises(RecordingError, match="a sensor of 34x34 pixels, which the weights read, found 16x34; choose"):
+        read(tmp_path / "small.npz", Preprocessing(36, frames=True, sensor=34), 4)
     beyond = npz(tmp_path / "r.npz", [(5, 34, 0, 1)])  # an npz tells no sensor
     with pytest.raises(RecordingError, match="events within 34x34 pixels, found x up to 34"):
         read(beyond, Preprocessing(36, frames=True, sensor=34), 4)
@@ -204,6 +236,18 @@ def test_trials_are_cut_by_the_table_beside_the_recording(tmp_path: Path, split:
     assert [integrate(recording, 1, "number", (128, 128)).sum() for _, recording, _ in trials] == [10, 11]
 
 
+def test_the_published_list_of_test_recordings_is_taken_unasked(tmp_path: Path) -> None:
+    gesture_folder(tmp_path)
+    (tmp_path / "user01_lab.aedat").rename(tmp_path / "user02_lab.aedat")
+    (tmp_path / "user01_lab_labels.csv").rename(tmp_path / "user02_lab_labels.csv")
+    gesture_folder(tmp_path)
+    for part, name in (("test", "user02_lab"), ("train", "user01_lab")):
+        (tmp_path / f"trials_to_{part}.txt").write_text(f"{name}.aedat\n\n")
+    named = lambda split: [name for name, *_ in open_recordings(tmp_path, GESTURES, split)]  # noqa: E731
+    assert named(None) == named("test") == ["user02_lab_0", "user02_lab_900"]
+    assert named("train") == ["user01_lab_0", "user01_lab_900"]
+
+
 def test_trials_of_classes_that_the_weights_do_not_know(tmp_path: Path) -> None:
     gesture_folder(tmp_path)
     with pytest.raises(RecordingError, match=r"user01_lab_labels.csv': expected classes 1 to 10, .* found 11; choose"):
@@ -250,6 +294,7 @@ def test_infer_is_the_engine_on_the_frames(digit: Path, weights: Path, split: st
     assert (told["format"], told["sensor"], told["events"], told["split"]) == ("N-MNIST", [34, 34], 60, split)
     assert told["events_on"] == sum(p for *_, p in some_events())
     assert (told["duration_us"], told["time_steps"]) == (some_events()[-1][0] - some_events()[0][0], 5)
+    assert (told["sensor_told_by"], told["backwards"], told["repairs"]) == ("the recording", 0, {})
 
 
 def test_infer_says_what_it_found_and_mended(tmp_path: Path, weights: Path, capsys: Capture) -> None:
@@ -257,11 +302,48 @@ def test_infer_says_what_it_found_and_mended(tmp_path: Path, weights: Path, caps
     (tmp_path / "r.bin").write_bytes(camera_bytes.nmnist(events) + b"\x01\x02")
     assert infer.main([str(tmp_path / "r.bin"), "--weights", str(weights)]) == 0
     screen = capsys.readouterr().out
-    assert re.search(r"r\.bin  N-MNIST, 34x34 pixels, 61 events in \d+\.\d ms, \d+% ON", screen)
+    on = sum(p for *_, p in some_events())
+    assert re.search(rf"r\.bin  N-MNIST, 34x34 pixels, 61 events in \d+\.\d ms, {on / 61:.0%} ON", screen)
+    assert on / 61 != 0.5
     assert "4 frames by number, 15 events each, seen at 36x36" in screen
     assert "repaired events beyond the 34x34 sensor left out: 1" in screen
     assert "repaired incomplete record at the end left out: 1" in screen
     assert "noticed events earlier than the one before them, taken in the order of the file: 1" in screen
+    arguments = [str(tmp_path / "r.bin"), "--weights", str(weights), "--split", "time"]
+    assert infer.main(arguments) == 0
+    last = some_events()[-1][0]
+    assert f"4 frames by time, {(last - 5) // 4 / 1000:.1f} ms each" in (screen := capsys.readouterr().out)
+    assert "noticed events earlier than the one before them, each taken at its own time: 1" in screen
+    assert infer.main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["backwards"] == 1
+    assert told["repairs"] == {
+        "events beyond the 34x34 sensor left out": 1,
+        "incomplete record at the end left out": 1,
+    }
+
+
+def test_without_weights_the_content_chooses_them(tmp_path: Path, capsys: Capture) -> None:
+    assert infer.main([str(npz(tmp_path / "r", some_events()).with_suffix(".npz")), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["format"], told["classes_known"], told["sensor_told_by"]) == ("npz", 10, "the weights")
+    assert len(told["predictions"]) == 5
+    assert {one["label"] for one in told["predictions"]} < set(DIGITS)
+    (tmp_path / "meant").write_bytes(b"#!AER-DAT\r\n")
+    assert infer.main([str(tmp_path / "meant")]) == 2
+    assert capsys.readouterr().err.startswith("error: recording")
+
+
+def test_a_bare_name_is_what_ships_unless_there_is_such_a_file(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = weights_file.DEFAULT_OF_RECORDINGS
+    assert weights_file.load(name).provenance
+    weights.rename(name)
+    assert not weights_file.load(name).provenance
+    with pytest.raises(sdt_ref.WeightsError, match="'sdt-2-64' does not exist"):
+        weights_file.load("sdt-2-64")
 
 
 def test_fewer_events_than_frames_stand_in_the_last(tmp_path: Path, weights: Path, capsys: Capture) -> None:
@@ -357,6 +439,22 @@ def test_evaluate_counts_recordings(pack: Path, weights: Path, capsys: Capture) 
     assert told["images"] == 3
     assert told["top1_right"] == sum(name == label for name, label in zip(found, ("3", "5", "6"), strict=True))
     assert [one["name"] for one in told["unreadable"]] == ["test/1"]
+
+
+def test_evaluate_cuts_as_it_is_told(
+    pack: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    taken = set()
+
+    def spy(source: Any, how: Preprocessing, steps: int, *, split: str, as_official: bool) -> np.ndarray:
+        taken.add((how.size, steps, split, as_official))
+        return read(source, how, steps, split=split)
+
+    monkeypatch.setattr("sdt_ref.accuracy.read", spy)
+    arguments = [str(pack), "--weights", str(weights)]
+    assert evaluate.main([*arguments, "--steps", "3", "--split-by", "time", "--size", "40"]) == 1
+    assert evaluate.main(arguments) == 1
+    assert taken == {(40, 3, "time", True), (36, 4, "number", True)}
 
 
 def camera_bytes_of(seed: int) -> bytes:

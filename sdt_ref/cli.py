@@ -31,14 +31,14 @@ class Command(Protocol):
 
 
 COMMANDS = {
-    "infer": "classify a picture, and show which spikes said so",
+    "infer": "classify a picture or a recording, and show which spikes said so",
     "explain": "walk through one run, stage by stage, down to a single membrane",
-    "evaluate": "measure the accuracy on a folder or pack of pictures",
+    "evaluate": "measure the accuracy on a folder or pack of pictures or recordings",
     "energy": "count where operations and energy go, stage by stage",
     "claims": "check the paper's four claims, and show the evidence",
     "attention": "show which tokens and channels each attention lets through",
     "report": "write a page on which a run can be explored in a browser",
-    "calibrate": "choose the registers of fixed point from sample pictures",
+    "calibrate": "choose the registers of fixed point from sample pictures or recordings",
     "trace": "record every register of one run in fixed point",
     "compare": "find the first difference between a golden trace and a dump",
     "vectors": "write test vectors for RTL from a trace",
@@ -103,7 +103,7 @@ def add_model_options(to: Parser) -> None:
     to.add_argument(
         "--weights",
         metavar="W.h5",
-        help="weights file, or a name that ships (default: what ships for pictures, or recordings)",
+        help="weights file, or a name that ships (default: what ships for pictures; for a recording, what reads it)",
     )
     to.add_argument("--arithmetic", metavar="A", help="float32 (default), float64, or fixed for whole numbers")
     to.add_argument("--formats", metavar="F.toml", help="registers of --arithmetic fixed (default: built in)")

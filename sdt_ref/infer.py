@@ -141,6 +141,7 @@ def _recording(
         if options.trial > len(trials):
             raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {options.trial}")
         recording = only(recording, trials[options.trial - 1])
+        name += f", trial {options.trial} of {len(trials)}"
     told, split = survey(recording), options.split or "number"
     steps = options.steps or model.config.time_steps
     x = prepare(recording, how, steps, split, told)[None]
@@ -159,6 +160,7 @@ def _recording(
         lines.append(f"[yellow]noticed[/] events earlier than the one before them, {kept}: {told.backwards:,}")
     facts = {
         "recording": str(source),
+        "trial": options.trial,
         "format": recording.format,
         "sensor": [width, height],
         "sensor_told_by": "the recording" if recording.sensor else "the weights",

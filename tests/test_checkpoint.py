@@ -68,6 +68,8 @@ def test_a_checkpoint_becomes_the_same_network(tmp_path: Path) -> None:
 def test_what_is_ignored_is_listed(tmp_path: Path) -> None:
     conversion = convert_checkpoint(saved(tmp_path, checkpoint()))
     assert conversion.ignored_settings == ["amp", "lr"]
+    for_recordings = convert_checkpoint(saved(tmp_path, checkpoint()), settings={"sensor": 128, "num_heads": 2})
+    assert for_recordings.ignored_settings == ["amp", "lr", "sensor"]
     assert set(conversion.ignored_tensors) == {
         "patch_embed.proj_bn.num_batches_tracked", "block.0.attn.talking_heads.weight", "patch_embed.rpe_lif.w",
         "block.0.attn.attn_lif.w"}  # fmt: skip

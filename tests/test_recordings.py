@@ -19,13 +19,13 @@ from sdt_ref.camera.events import CameraEvents, EventFile, survey
 from sdt_ref.camera.frames import fit, integrate, prepare
 from sdt_ref.camera.opening import is_recording, open_recording
 from sdt_ref.config import Preprocessing
-from sdt_ref.drawing.recording import _shortened
+from sdt_ref.drawing.recording import _in_colours, _shortened, draw
 from sdt_ref.presets import class_names
 from sdt_ref.sources import read
 
 from . import camera_bytes
 from .equality import assert_same
-from .networks import Network, weights_of
+from .networks import Network, model_of, weights_of
 
 GESTURES = class_names("gesture") or ()
 DIGITS = class_names("nmnist") or ()
@@ -367,7 +367,10 @@ def test_infer_one_trial(tmp_path: Path, capsys: Capture) -> None:
     recording = str(gesture_folder(tmp_path) / "user01_lab.aedat")
     weights = str(save(tmp_path / "w.h5", size=128, sensor=128))
     assert infer.main([recording, "--weights", weights, "--trial", "2", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["events"] == 11
+    told = json.loads(capsys.readouterr().out)
+    assert (told["events"], told["trial"]) == (11, 2)
+    assert infer.main([recording, "--weights", weights, "--trial", "1"]) == 0
+    assert capsys.readouterr().out.startswith("user01_lab.aedat, trial 1 of 2  AEDAT 3.1, 128x128 pixels, 10 events")
     assert infer.main([recording, "--weights", weights, "--trial", "3"]) == 2
     assert "--trial: expected 1 to 2, found 3" in capsys.readouterr().err
 
@@ -384,6 +387,28 @@ def test_a_drawing_takes_any_name_and_a_single_event(tmp_path: Path, weights: Pa
     assert infer.main([recording, "--weights", str(weights), "--figure", str(picture), "--json"]) == 0
     assert picture.read_bytes()[:4] == b"\x89PNG"
     assert capsys.readouterr().err == ""
+
+
+def test_a_drawing_shows_each_frame_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("sdt_ref.drawing.canvas.save", lambda figure, path: drawn.append(figure))
+    frames = np.zeros((20, 2, 8, 8), np.float32)
+    frames[np.arange(20), 1, 0, 0] = np.arange(20)
+    events = CameraEvents(np.arange(300), *np.zeros((2, 300), np.int32), np.tile(np.array([0, 1, 1], np.uint8), 100))
+    recording = EventFile("r.bin", "made", (8, 8), lambda: iter([events]))
+    model = model_of(Network(in_channels=2, frames=True))
+    draw("x.png", recording, survey(recording), frames, model(frames[None], record=True))
+    over_time, *tiles = drawn[0].axes
+    steps = [round(k * 19 / 15) for k in range(16)]  # 16 of 20 are shown
+    shown = {tile.get_title(): tile.images[0].get_array() for tile in tiles if tile.get_title()}
+    assert list(shown) == [f"t = {t}" for t in steps]
+    for t, picture in zip(steps, shown.values(), strict=True):
+        assert_same(picture, _in_colours(frames[t], 19), f"t = {t}")
+    assert [picture[0, 0, 2] for picture in shown.values()] == sorted(
+        (p[0, 0, 2] for p in shown.values()), reverse=True
+    )
+    on, off = (sum(np.asarray(part.get_data().values)) for part in over_time.patches)
+    assert (on, off) == (200, -100)
 
 
 def test_a_long_name_keeps_its_end() -> None:

@@ -101,7 +101,8 @@ def _sample_set(path: Path, classes: tuple[str, ...], split: str | None, frames:
         endings = RECORDINGS if frames else ENDINGS
         found = [(str(file.relative_to(folder)), file) for file in files_below(folder, endings)]
         if not found:
-            raise ImageError(f"folder '{folder}': expected files ({', '.join(sorted(endings))}), found none")
+            what = "recordings" if frames else "pictures"
+            raise ImageError(f"folder '{folder}': expected {what} ({', '.join(sorted(endings))}), found none")
         return found
     if path.suffix.lower() in (".h5", ".hdf5"):
         require_file(path, "data set", ImageError)

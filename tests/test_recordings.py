@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 import sdt_ref
 from sdt_ref import RecordingError, calibrate, energy, evaluate, explain, infer, trace
@@ -172,6 +173,14 @@ def test_neither_kind_is_taken_for_the_other(digit: Path) -> None:
     assert is_recording(digit)
     assert not is_recording(CAT)
     assert not is_recording("absent")
+
+
+def test_a_picture_is_read_as_officially_where_that_is_asked(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    clear.save(tmp_path / "clear.png")
+    how = Preprocessing(8, mean=(0.0,) * 3, std=(1.0,) * 3)
+    assert (read(tmp_path / "clear.png", how, 4) == 1).all()  # laid on white
+    assert (read(tmp_path / "clear.png", how, 4, as_official=True) == 0).all()
 
 
 # --- labelled sets ------------------------------------------------------------------------------------------------------

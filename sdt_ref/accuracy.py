@@ -12,7 +12,9 @@ from .datasets import Labelled
 from .model import SpikeDrivenTransformer
 from .sources import UNREADABLE, read
 
-BATCH_NEURONS = 1 << 19  # pixels x channels of the first stage in one batch: 16 pictures of 32 x 32, one of 224 x 224
+# pixels x channels of the first stage in one batch, or numbers in its frames, if those are more: 16 pictures of
+# 32 x 32, one of 224 x 224
+BATCH_NEURONS = 1 << 19
 
 
 @dataclass
@@ -73,7 +75,8 @@ def measure(
     steps, split : of recordings: T, None takes the weights' own, and how they are cut; see `camera.frames.integrate`
     """
     how, steps = model.preprocessing.at(size), steps or model.config.time_steps
-    batch = max(1, BATCH_NEURONS // (how.size**2 * model.architecture.widths[0]))
+    channels = max(model.architecture.widths[0], model.architecture.in_channels * steps if how.frames else 0)
+    batch = max(1, BATCH_NEURONS // (how.size**2 * channels))
     counted = Accuracy()
 
     def readable() -> Iterator[tuple[int, np.ndarray, int]]:

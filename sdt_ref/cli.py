@@ -38,7 +38,7 @@ COMMANDS = {
     "claims": "check the paper's four claims, and show the evidence",
     "attention": "show which tokens and channels each attention lets through",
     "report": "write a page on which a run can be explored in a browser",
-    "calibrate": "choose the registers of fixed point from sample pictures",
+    "calibrate": "choose the registers of fixed point from sample pictures or recordings",
     "trace": "record every register of one run in fixed point",
     "compare": "find the first difference between a golden trace and a dump",
     "vectors": "write test vectors for RTL from a trace",
@@ -103,7 +103,7 @@ def add_model_options(to: Parser) -> None:
     to.add_argument(
         "--weights",
         metavar="W.h5",
-        help="weights file, or a name that ships (default: what ships for pictures, or recordings)",
+        help="weights file, or a name that ships (default: what ships for pictures; for a recording, what reads it)",
     )
     to.add_argument("--arithmetic", metavar="A", help="float32 (default), float64, or fixed for whole numbers")
     to.add_argument("--formats", metavar="F.toml", help="registers of --arithmetic fixed (default: built in)")

@@ -11,6 +11,7 @@ import numpy as np
 
 from .errors import ConfigError
 
+MOST_STEPS = 4096  # T at most; the published networks have 16
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "hamming", "box")
 NORMALISATIONS = ("prefetcher", "to_tensor")
 
@@ -72,7 +73,8 @@ class ModelConfig(_Settings):
     TET: bool
 
     def __post_init__(self) -> None:
-        check(is_int(self.time_steps) and 1 <= self.time_steps <= 4096, "time_steps", "1 to 4096", self.time_steps)
+        ok = is_int(self.time_steps) and 1 <= self.time_steps <= MOST_STEPS
+        check(ok, "time_steps", f"1 to {MOST_STEPS}", self.time_steps)
         stat = self.pooling_stat
         check(
             isinstance(stat, str) and len(stat) == 4 and set(stat) <= {"0", "1"},
@@ -109,8 +111,8 @@ class Preprocessing(_Settings):
     normalisation : 'prefetcher', (u8 - 255 mean) / (255 std), or 'to_tensor', (u8 / 255 - mean) / std; float32 both
     large_valid : at size 288, use the official second ImageNet evaluation: shorter side 320, bilinear, 'to_tensor'
     frames : the network reads event-camera frames, unscaled counts; it takes no picture
-    sensor : of frames, the camera's height and width, pixels; None: the size. Half of it is a size, then 2x2 pixels are
-        averaged; a larger size is filled up with silent pixels, the sensor in the middle
+    sensor : of frames, the camera's height and width, pixels; None: the size. If the size is half of it, 2x2 pixels are
+        averaged; a larger size is filled up with silent pixels, the sensor in the middle; no other size is possible
     antialias : halve as torchvision from 0.17 on does, not as the 0.14 of the official code, which averages 2x2 pixels
     """
 
@@ -147,6 +149,8 @@ class Preprocessing(_Settings):
         check(isinstance(self.frames, bool), "frames", "true or false", self.frames)
         ok = self.sensor is None or (is_int(self.sensor) and 1 <= self.sensor <= 8192)
         check(ok, "sensor", "1 to 8192 pixels", self.sensor)
+        fits = self.sensor is None or self.sensor <= self.size or self.sensor == 2 * self.size
+        check(fits, "size", f"{self.sensor} pixels, as the sensor has, half of it, or more", self.size)
         check(isinstance(self.antialias, bool), "antialias", "true or false", self.antialias)
 
     @property

@@ -18,6 +18,8 @@ from .presets import synsets
 # torchvision's list of picture endings, which the official code inherits
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin"}
+CONTENTS = {"jpeg": "pictures", "bin": "recordings"}  # of packs, by the name of the files' array
+LARGEST = 1 << 30  # bytes; a file of a pack is in memory as a whole
 SPLIT_FOLDERS = ("validation", "val", "valid", "eval", "evaluation", "test")  # the first that exists is taken
 
 
@@ -99,7 +101,8 @@ def _sample_set(path: Path, classes: tuple[str, ...], split: str | None, frames:
         endings = RECORDINGS if frames else ENDINGS
         found = [(str(file.relative_to(folder)), file) for file in files_below(folder, endings)]
         if not found:
-            raise ImageError(f"folder '{folder}': expected files ({', '.join(sorted(endings))}), found none")
+            what = "recordings" if frames else "pictures"
+            raise ImageError(f"folder '{folder}': expected {what} ({', '.join(sorted(endings))}), found none")
         return found
     if path.suffix.lower() in (".h5", ".hdf5"):
         require_file(path, "data set", ImageError)
@@ -125,6 +128,12 @@ class Pack:
             with h5py.File(path, "r") as file:
                 self.split = _pack_split(file, split)
                 group = file[self.split]
+                for other, kind in CONTENTS.items():
+                    if content not in group and other in group:
+                        raise ImageError(
+                            f"expected HDF5 with {content}, offset and label, found {other}: {kind}, which need other "
+                            "--weights"
+                        )
                 self._offsets = np.asarray(group["offset"][()])
                 labels = np.asarray(group["label"][()])
                 files = group[content]
@@ -152,6 +161,10 @@ class Pack:
         ):
             raise ImageError(
                 f"pack '{path}': offset does not fit {len(self._labels)} labels and {n_bytes} bytes of uint8 {content}"
+            )
+        if np.diff(offsets).max() > LARGEST:
+            raise ImageError(
+                f"pack '{path}': expected files of at most {LARGEST} bytes, found one of {np.diff(offsets).max()}"
             )
 
     def __len__(self) -> int:
@@ -186,7 +199,7 @@ def _pack_labels(path: Path, labels: np.ndarray, names: list[str], classes: tupl
     """Labels in the order of the weights' classes."""
     if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
         raise ImageError(
-            f"pack '{path}': expected one integer label per picture, found {labels.dtype} of shape {labels.shape}"
+            f"pack '{path}': expected one integer label per file, found {labels.dtype} of shape {labels.shape}"
         )
     if names:
         unknown = [name for name in names if name not in classes]

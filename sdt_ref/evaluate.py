@@ -12,6 +12,7 @@ from . import cli
 from .accuracy import Accuracy, interval, measure
 from .camera.datasets import open_recordings
 from .camera.frames import SPLITS
+from .config import MOST_STEPS
 from .datasets import open_pictures
 from .errors import ConfigError
 
@@ -22,9 +23,10 @@ LISTED = 20  # unreadable files named on the screen; --json names all
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate; exit code 0, 1 when files were unreadable, 2 for bad input."""
     options = _parser().parse_args(argv)
-    for name in ("limit", "steps"):
-        if getattr(options, name) is not None and getattr(options, name) < 1:
-            raise ConfigError(f"--{name}: expected 1 or more, found {getattr(options, name)}")
+    if options.limit is not None and options.limit < 1:
+        raise ConfigError(f"--limit: expected 1 or more, found {options.limit}")
+    if options.steps is not None and not 1 <= options.steps <= MOST_STEPS:
+        raise ConfigError(f"--steps: expected 1 to {MOST_STEPS}, found {options.steps}")
     model = cli.load_model(options)
     if not model.preprocessing.frames and (options.steps or options.split_by):
         raise ConfigError("--steps, --split-by: expected weights for recordings with them, found weights for pictures")

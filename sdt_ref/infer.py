@@ -18,7 +18,7 @@ from .camera.events import EventFile, Survey, survey
 from .camera.frames import SPLITS, prepare
 from .camera.opening import open_recording
 from .camera.trials import list_trials, only, table_beside
-from .config import Preprocessing
+from .config import MOST_STEPS, Preprocessing
 from .errors import ConfigError
 from .image import open_picture, preprocess
 from .model import SpikeDrivenTransformer
@@ -53,9 +53,11 @@ class Seen:
 def main(argv: Sequence[str] | None = None) -> int:
     """Classify one picture or recording; exit code 0, or 2 for bad input."""
     options = _parser().parse_args(argv)
-    for name in ("top", "steps", "trial"):
+    for name in ("top", "trial"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise ConfigError(f"--{name}: expected 1 or more, found {getattr(options, name)}")
+    if options.steps is not None and not 1 <= options.steps <= MOST_STEPS:
+        raise ConfigError(f"--steps: expected 1 to {MOST_STEPS}, found {options.steps}")
     if options.figure is not None:
         from .drawing import canvas
 
@@ -110,7 +112,9 @@ def _parser() -> cli.Parser:
     parser.add_argument(
         "--split", choices=SPLITS, help="cut a recording by number of events (default) or by time into frames"
     )
-    parser.add_argument("--trial", type=int, metavar="N", help="row of the table *_labels.csv beside a recording")
+    parser.add_argument(
+        "--trial", type=int, metavar="N", help="row of the table *_labels.csv beside a recording, from 1"
+    )
     parser.add_argument("--figure", metavar="F.png", help="draw a recording, its frames and the spikes of each stage")
     cli.add_model_options(parser)
     return parser
@@ -137,15 +141,18 @@ def _recording(
         if options.trial > len(trials):
             raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {options.trial}")
         recording = only(recording, trials[options.trial - 1])
+        name += f", trial {options.trial} of {len(trials)}"
     told, split = survey(recording), options.split or "number"
     steps = options.steps or model.config.time_steps
     x = prepare(recording, how, steps, split, told)[None]
     side = how.sensor or how.size
     width, height = recording.sensor or (side, side)
     lines = [
-        f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {told.events:,} events in "
+        f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {_counted(told.events, 'event')} in "
         f"{told.duration / 1000:,.1f} ms, {told.on / told.events:.0%} ON",
-        f"{steps} frames by {split}, " + _per_frame(told, steps, split) + f", seen at {how.size}x{how.size}",
+        f"{_counted(steps, 'frame')} by {split}, "
+        + _per_frame(told, steps, split)
+        + f", seen at {how.size}x{how.size}",
     ]
     lines += [f"[yellow]repaired[/] {cli.plain(what)}: {number:,}" for what, number in recording.repairs.items()]
     if told.backwards:
@@ -153,6 +160,7 @@ def _recording(
         lines.append(f"[yellow]noticed[/] events earlier than the one before them, {kept}: {told.backwards:,}")
     facts = {
         "recording": str(source),
+        "trial": options.trial,
         "format": recording.format,
         "sensor": [width, height],
         "sensor_told_by": "the recording" if recording.sensor else "the weights",
@@ -166,9 +174,15 @@ def _recording(
     return Seen(x, tuple(lines), facts, recording, told)
 
 
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 def _per_frame(told: Survey, steps: int, split: str) -> str:
+    if split == "number" and told.events < steps:
+        return "all events in the last"
     if split == "number":
-        return f"{told.events // steps:,} events each"
+        return f"{_counted(told.events // steps, 'event')} each"
     return f"{told.duration // steps / 1000:,.1f} ms each"
 
 

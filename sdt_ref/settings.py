@@ -84,9 +84,12 @@ class Lookup:
     def ignored(self) -> list[str]:
         """Names in the YAML file and in args that nothing here reads."""
         known = {*SETTINGS, *TOLD_BY_TENSORS}
-        return sorted(
-            {str(k) for source, values in self.layers[1:] if source != "--preset" for k in values if k not in known}
-        )
+        unknown = {
+            str(k) for source, values in self.layers[1:] if source != "--preset" for k in values if k not in known
+        }
+        # and what was set in vain, such as a sensor for a network that reads pictures; num_heads tensors may tell
+        unused = set(self.explicit) - set(self.sources) - {"num_heads"}
+        return sorted(unknown | unused)
 
 
 def _plain(args: Any) -> Mapping[str, Any]:

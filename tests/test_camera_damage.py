@@ -436,7 +436,7 @@ def large_files(folder: Path) -> Iterator[tuple[Path, int]]:
     size = MEGABYTES << 20
     header = made.aedat2([])
     yield sparse(folder / "aedat2", header, size), (size - len(header)) // 8
-    beginning = made.nmnist([(i, 1, 1, 1) for i in range(20)])
+    beginning = made.nmnist([(i, 1, 1, 1) for i in range(checking.CHUNK)])
     yield sparse(folder / "nmnist", beginning, size), size // 5
     valid = made.packet3(EVENTS)
     claims = struct.pack(

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from sdt_ref import errors
 from sdt_ref.camera.clock import Clock
 from sdt_ref.camera.events import CHUNK, EventFile, survey
 from sdt_ref.camera.frames import integrate
 from sdt_ref.camera.nmnist import looks_like_nmnist
-from sdt_ref.camera.opening import open_recording
+from sdt_ref.camera.opening import is_recording, open_recording
 from sdt_ref.camera.trials import Trial, list_trials, only
 
 from . import camera_bytes as made
@@ -47,6 +48,19 @@ def test_nmnist_literal() -> None:
 def test_nothing_is_not_nmnist() -> None:
     assert not looks_like_nmnist(b"")
     assert not looks_like_nmnist(b"\0\1\2")
+    assert not looks_like_nmnist(bytes([1, 2, 0, 0, 9]))
+    assert not looks_like_nmnist(bytes([1, 2, 0, 0, 9]) * 2)
+
+
+@pytest.mark.parametrize("ending", ["bmp", "ppm", "tif", "tga", "sgi", "dds"])
+def test_a_dark_picture_is_not_nmnist(tmp_path: Path, ending: str) -> None:
+    """Plain bytes below 34, hardly one below the one before: a night sky with a star, or at dawn."""
+    sky = np.zeros((64, 200, 4 if ending == "dds" else 3), np.uint8)
+    dawn = sky + np.linspace(0, 30, 200).astype(np.uint8)[:, None]
+    sky[5, 5] = 255
+    for picture in [sky] if ending == "tga" else [sky, dawn]:  # TGA begins with nothing that tells
+        Image.fromarray(picture).save(tmp_path / f"night.{ending}")
+        assert not is_recording(tmp_path / f"night.{ending}")
 
 
 def test_nmnist_marks_add_2_to_the_13() -> None:
@@ -59,10 +73,10 @@ def test_nmnist_marks_add_2_to_the_13() -> None:
 
 
 def test_marks_count_across_chunks() -> None:
-    one = made.nmnist([(0, 1, 1, 0)])
-    recording = open_recording(made.nmnist([(0, 0, 240, 0)]) + one * (CHUNK + 5))
+    two = made.nmnist([(0, 1, 1, 0), (0, 1, 2, 0)])
+    recording = open_recording(made.nmnist([(0, 0, 240, 0)]) + two * (CHUNK // 2 + 5))
     events = made.read(recording)
-    assert len(events) == CHUNK + 5
+    assert len(events) == CHUNK + 10
     assert (events.t == 8192).all()
 
 

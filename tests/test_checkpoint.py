@@ -68,6 +68,8 @@ def test_a_checkpoint_becomes_the_same_network(tmp_path: Path) -> None:
 def test_what_is_ignored_is_listed(tmp_path: Path) -> None:
     conversion = convert_checkpoint(saved(tmp_path, checkpoint()))
     assert conversion.ignored_settings == ["amp", "lr"]
+    for_recordings = convert_checkpoint(saved(tmp_path, checkpoint()), settings={"sensor": 128, "num_heads": 2})
+    assert for_recordings.ignored_settings == ["amp", "lr", "sensor"]
     assert set(conversion.ignored_tensors) == {
         "patch_embed.proj_bn.num_batches_tracked", "block.0.attn.talking_heads.weight", "patch_embed.rpe_lif.w",
         "block.0.attn.attn_lif.w"}  # fmt: skip
@@ -174,11 +176,16 @@ def test_dvs_mode_comes_from_args_or_from_the_data_set(tmp_path: Path) -> None:
         ("gesture", False),
         ("torch/cifar10", False),
     ):
-        path = saved(tmp_path, checkpoint(args=without("dvs_mode", dataset=dataset)))
+        path = saved(tmp_path, checkpoint(args=without("dvs_mode", dataset=dataset, img_size=64)))
         weights = convert_checkpoint(path).weights
         assert weights.config.dvs_mode is expected, dataset
         assert weights.preprocessing.frames is (dataset not in ("torch/cifar10",)), dataset
-    path = saved(tmp_path, checkpoint(args=without(dvs_mode=True, dataset="gesture")))
+        assert weights.preprocessing.sensor == (128 if weights.preprocessing.frames else None), dataset
+        assert not weights.preprocessing.antialias
+    path = saved(tmp_path, checkpoint(args=without(dataset="cifar10-dvs", img_size=64)))
+    chosen = convert_checkpoint(path, settings={"antialias": True, "sensor": 64}).weights.preprocessing
+    assert (chosen.antialias, chosen.sensor) == (True, 64)
+    path = saved(tmp_path, checkpoint(args=without(dvs_mode=True, dataset="gesture", img_size=128)))
     assert convert_checkpoint(path).weights.config.dvs_mode
     with pytest.raises(ConfigError, match="setting 'dvs_mode' is missing"):
         convert_checkpoint(saved(tmp_path, checkpoint(args=without("dvs_mode", "dataset"))))

@@ -10,20 +10,24 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import stats
 
 import sdt_ref
 from sdt_ref import RecordingError, accuracy, calibrate, energy, evaluate, explain, infer, trace
 from sdt_ref import weights as weights_file
 from sdt_ref.camera.datasets import open_recordings
-from sdt_ref.camera.frames import fit, integrate
+from sdt_ref.camera.events import CameraEvents, EventFile, survey
+from sdt_ref.camera.frames import fit, integrate, prepare
 from sdt_ref.camera.opening import is_recording, open_recording
 from sdt_ref.config import Preprocessing
+from sdt_ref.drawing.recording import _in_colours, _shortened, draw
 from sdt_ref.presets import class_names
 from sdt_ref.sources import read
 
 from . import camera_bytes
-from .networks import Network, weights_of
+from .equality import assert_same
+from .networks import Network, model_of, weights_of
 
 GESTURES = class_names("gesture") or ()
 DIGITS = class_names("nmnist") or ()
@@ -66,6 +70,33 @@ def npz(path: Path, events: Sequence[camera_bytes.Event]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, t=t, x=x, y=y, p=p)
     return path
+
+
+# --- frames -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 60])
+@pytest.mark.parametrize("steps", [1, 7, 59, 60, 61])
+def test_frames_are_counted_across_chunks(chunk: int, steps: int) -> None:
+    events = some_events()
+    t, x, y, p = np.array(events).T
+    parts = [CameraEvents(t[i : i + chunk], x[i : i + chunk], y[i : i + chunk], p[i : i + chunk]) for i in range(0, 60, chunk)]  # fmt: skip
+    recording = EventFile("r", "made", (34, 34), lambda: iter(parts))
+    told = survey(recording)
+    places = {
+        "number": [min(i // (60 // steps), steps - 1) if steps <= 60 else steps - 1 for i in range(60)],
+        "time": [min((e[0] - told.first) // (told.duration // steps), steps - 1) for e in events],
+    }
+    for split, place in places.items():
+        expected = np.zeros((steps, 2, 34, 34), np.int64)
+        for k, (_, column, row, polarity) in zip(place, events, strict=True):
+            expected[k, polarity, row, column] += 1
+        assert_same(integrate(recording, steps, split, (34, 34)), expected, split)
+        assert_same(
+            prepare(recording, Preprocessing(34, frames=True), steps, split), expected.astype(np.float32), split
+        )
+        file = camera_bytes.nmnist(events)
+        assert_same(read(file, Preprocessing(34, frames=True), steps, split=split), expected.astype(np.float32), split)
 
 
 # --- frames at the network's size ---------------------------------------------------------------------------------------
@@ -114,16 +145,20 @@ def test_a_larger_size_has_silent_borders(side: int, size: int, first: int) -> N
 
 
 def test_no_other_size_is_guessed() -> None:
-    with pytest.raises(
-        RecordingError, match="expected a size of 34 pixels, as the sensor has, half of it, or more, found 20"
-    ):
-        fit(np.zeros((1, 2, 34, 34)), Preprocessing(20, frames=True, sensor=34))
+    message = "34 pixels, as the sensor has, half of it, or more, found 20"
+    with pytest.raises(sdt_ref.ConfigError, match=f"setting 'size': expected {message}"):
+        Preprocessing(20, frames=True, sensor=34)
+    with pytest.raises(RecordingError, match=f"expected a size of {message}"):
+        fit(np.zeros((1, 2, 34, 34)), Preprocessing(20, frames=True))
 
 
 def test_a_recording_of_another_sensor_is_refused(tmp_path: Path) -> None:
     recording = camera_bytes.aedat2(some_events(side=128))
     with pytest.raises(RecordingError, match="a sensor of 34x34 pixels, which the weights read, found 128x128; choose"):
         read(recording, Preprocessing(36, frames=True, sensor=34), 4)
+    np.savez(tmp_path / "small.npz", sensor=[16, 34], **camera_bytes.columns(some_events(side=16)))
+    with pytest.raises(RecordingError, match="a sensor of 34x34 pixels, which the weights read, found 16x34; choose"):
+        read(tmp_path / "small.npz", Preprocessing(36, frames=True, sensor=34), 4)
     beyond = npz(tmp_path / "r.npz", [(5, 34, 0, 1)])  # an npz tells no sensor
     with pytest.raises(RecordingError, match="events within 34x34 pixels, found x up to 34"):
         read(beyond, Preprocessing(36, frames=True, sensor=34), 4)
@@ -139,6 +174,14 @@ def test_neither_kind_is_taken_for_the_other(digit: Path) -> None:
     assert is_recording(digit)
     assert not is_recording(CAT)
     assert not is_recording("absent")
+
+
+def test_a_picture_is_read_as_officially_where_that_is_asked(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    clear.save(tmp_path / "clear.png")
+    how = Preprocessing(8, mean=(0.0,) * 3, std=(1.0,) * 3)
+    assert (read(tmp_path / "clear.png", how, 4) == 1).all()  # laid on white
+    assert (read(tmp_path / "clear.png", how, 4, as_official=True) == 0).all()
 
 
 # --- labelled sets ------------------------------------------------------------------------------------------------------
@@ -203,6 +246,30 @@ def test_trials_are_cut_by_the_table_beside_the_recording(tmp_path: Path, split:
     assert [integrate(recording, 1, "number", (128, 128)).sum() for _, recording, _ in trials] == [10, 11]
 
 
+def test_the_published_list_of_test_recordings_is_taken_unasked(tmp_path: Path) -> None:
+    gesture_folder(tmp_path)
+    (tmp_path / "user01_lab.aedat").rename(tmp_path / "user02_lab.aedat")
+    (tmp_path / "user01_lab_labels.csv").rename(tmp_path / "user02_lab_labels.csv")
+    gesture_folder(tmp_path)
+    for part, name in (("test", "user02_lab"), ("train", "user01_lab")):
+        (tmp_path / f"trials_to_{part}.txt").write_text(f"{name}.aedat\n\n")
+    named = lambda split: [name for name, *_ in open_recordings(tmp_path, GESTURES, split)]  # noqa: E731
+    assert named(None) == named("test") == ["user02_lab_0", "user02_lab_900"]
+    assert named("train") == ["user01_lab_0", "user01_lab_900"]
+
+
+def test_trials_of_classes_that_the_weights_do_not_know(tmp_path: Path) -> None:
+    gesture_folder(tmp_path)
+    with pytest.raises(RecordingError, match=r"user01_lab_labels.csv': expected classes 1 to 10, .* found 11; choose"):
+        open_recordings(tmp_path, DIGITS)
+
+
+def test_a_tenth_of_few_is_none(tmp_path: Path) -> None:
+    npz(tmp_path / "7" / "a.npz", some_events())
+    with pytest.raises(RecordingError, match="for --split test, a tenth of each class, found none"):
+        open_recordings(tmp_path, DIGITS, "test")
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -237,6 +304,7 @@ def test_infer_is_the_engine_on_the_frames(digit: Path, weights: Path, split: st
     assert (told["format"], told["sensor"], told["events"], told["split"]) == ("N-MNIST", [34, 34], 60, split)
     assert told["events_on"] == sum(p for *_, p in some_events())
     assert (told["duration_us"], told["time_steps"]) == (some_events()[-1][0] - some_events()[0][0], 5)
+    assert (told["sensor_told_by"], told["backwards"], told["repairs"]) == ("the recording", 0, {})
 
 
 def test_infer_says_what_it_found_and_mended(tmp_path: Path, weights: Path, capsys: Capture) -> None:
@@ -244,18 +312,75 @@ def test_infer_says_what_it_found_and_mended(tmp_path: Path, weights: Path, caps
     (tmp_path / "r.bin").write_bytes(camera_bytes.nmnist(events) + b"\x01\x02")
     assert infer.main([str(tmp_path / "r.bin"), "--weights", str(weights)]) == 0
     screen = capsys.readouterr().out
-    assert re.search(r"r\.bin  N-MNIST, 34x34 pixels, 61 events in \d+\.\d ms, \d+% ON", screen)
+    on = sum(p for *_, p in some_events())
+    assert re.search(rf"r\.bin  N-MNIST, 34x34 pixels, 61 events in \d+\.\d ms, {on / 61:.0%} ON", screen)
+    assert on / 61 != 0.5
     assert "4 frames by number, 15 events each, seen at 36x36" in screen
     assert "repaired events beyond the 34x34 sensor left out: 1" in screen
     assert "repaired incomplete record at the end left out: 1" in screen
     assert "noticed events earlier than the one before them, taken in the order of the file: 1" in screen
+    arguments = [str(tmp_path / "r.bin"), "--weights", str(weights), "--split", "time"]
+    assert infer.main(arguments) == 0
+    last = some_events()[-1][0]
+    assert f"4 frames by time, {(last - 5) // 4 / 1000:.1f} ms each" in (screen := capsys.readouterr().out)
+    assert "noticed events earlier than the one before them, each taken at its own time: 1" in screen
+    assert infer.main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["backwards"] == 1
+    assert told["repairs"] == {
+        "events beyond the 34x34 sensor left out": 1,
+        "incomplete record at the end left out": 1,
+    }
+
+
+def test_without_weights_the_content_chooses_them(tmp_path: Path, capsys: Capture) -> None:
+    assert infer.main([str(npz(tmp_path / "r", some_events()).with_suffix(".npz")), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["format"], told["classes_known"], told["sensor_told_by"]) == ("npz", 10, "the weights")
+    assert len(told["predictions"]) == 5
+    assert {one["label"] for one in told["predictions"]} < set(DIGITS)
+    (tmp_path / "meant").write_bytes(b"#!AER-DAT\r\n")
+    assert infer.main([str(tmp_path / "meant")]) == 2
+    assert capsys.readouterr().err.startswith("error: recording")
+
+
+def test_a_bare_name_is_what_ships_unless_there_is_such_a_file(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = weights_file.DEFAULT_OF_RECORDINGS
+    assert weights_file.load(name).provenance
+    weights.rename(name)
+    assert not weights_file.load(name).provenance
+    with pytest.raises(sdt_ref.WeightsError, match="'sdt-2-64' does not exist"):
+        weights_file.load("sdt-2-64")
+
+
+def test_fewer_events_than_frames_stand_in_the_last(tmp_path: Path, weights: Path, capsys: Capture) -> None:
+    recording = str(npz(tmp_path / "r.npz", some_events(3)))
+    assert infer.main([recording, "--weights", str(weights)]) == 0
+    assert "4 frames by number, all events in the last, seen at 36x36" in capsys.readouterr().out
+    recording = str(npz(tmp_path / "r.npz", some_events(1)))
+    assert infer.main([recording, "--weights", str(weights), "--steps", "1"]) == 0
+    screen = capsys.readouterr().out
+    assert re.search(r"1 event in 0.0 ms, \d+% ON\n1 frame by number, 1 event each", screen)
+
+
+def test_too_short_to_split_by_time(tmp_path: Path, weights: Path, capsys: Capture) -> None:
+    for last, code in ((4, 0), (3, 2)):
+        recording = str(npz(tmp_path / "r.npz", [(0, 1, 1, 0), (last, 2, 2, 1)]))
+        assert infer.main([recording, "--weights", str(weights), "--split", "time"]) == code
+    assert "expected at least 4 us to split by time into 4 frames, found 3 us" in capsys.readouterr().err
 
 
 def test_infer_one_trial(tmp_path: Path, capsys: Capture) -> None:
     recording = str(gesture_folder(tmp_path) / "user01_lab.aedat")
     weights = str(save(tmp_path / "w.h5", size=128, sensor=128))
     assert infer.main([recording, "--weights", weights, "--trial", "2", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["events"] == 11
+    told = json.loads(capsys.readouterr().out)
+    assert (told["events"], told["trial"]) == (11, 2)
+    assert infer.main([recording, "--weights", weights, "--trial", "1"]) == 0
+    assert capsys.readouterr().out.startswith("user01_lab.aedat, trial 1 of 2  AEDAT 3.1, 128x128 pixels, 10 events")
     assert infer.main([recording, "--weights", weights, "--trial", "3"]) == 2
     assert "--trial: expected 1 to 2, found 3" in capsys.readouterr().err
 
@@ -266,22 +391,56 @@ def test_infer_draws_a_recording(tmp_path: Path, digit: Path, weights: Path) -> 
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("name", ["$\\frac{b$_^{.npz", "\u540d\u524d.npz", "x" * 200 + ".npz"])
+def test_a_drawing_takes_any_name_and_a_single_event(tmp_path: Path, weights: Path, name: str, capsys: Capture) -> None:
+    recording, picture = str(npz(tmp_path / name, [(7, 1, 2, 1)])), tmp_path / "figure.png"
+    assert infer.main([recording, "--weights", str(weights), "--figure", str(picture), "--json"]) == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_drawing_shows_each_frame_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("sdt_ref.drawing.canvas.save", lambda figure, path: drawn.append(figure))
+    frames = np.zeros((20, 2, 8, 8), np.float32)
+    frames[np.arange(20), 1, 0, 0] = np.arange(20)
+    events = CameraEvents(np.arange(300), *np.zeros((2, 300), np.int32), np.tile(np.array([0, 1, 1], np.uint8), 100))
+    recording = EventFile("r.bin", "made", (8, 8), lambda: iter([events]))
+    model = model_of(Network(in_channels=2, frames=True))
+    draw("x.png", recording, survey(recording), frames, model(frames[None], record=True))
+    over_time, *tiles = drawn[0].axes
+    steps = [round(k * 19 / 15) for k in range(16)]  # 16 of 20 are shown
+    shown = {tile.get_title(): tile.images[0].get_array() for tile in tiles if tile.get_title()}
+    assert list(shown) == [f"t = {t}" for t in steps]
+    for t, picture in zip(steps, shown.values(), strict=True):
+        assert_same(picture, _in_colours(frames[t], 19), f"t = {t}")
+    assert [picture[0, 0, 2] for picture in shown.values()] == sorted(
+        (p[0, 0, 2] for p in shown.values()), reverse=True
+    )
+    on, off = (sum(np.asarray(part.get_data().values)) for part in over_time.patches)
+    assert (on, off) == (200, -100)
+
+
+def test_a_long_name_keeps_its_end() -> None:
+    assert _shortened("a" * 50 + ".aedat", 20) == "a" * 8 + "..." + "aaa.aedat"
+    assert _shortened("short.bin", 20) == "short.bin"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([str(CAT), "--steps", "3"], "--steps: expected weights for recordings with it, found weights for pictures"),
         ([str(CAT), "--split", "time"], "--split: expected weights for recordings"),
-        (["DIGIT", "--steps", "0", "--weights", "W"], "--steps: expected 1 or more, found 0"),
-        (
-            ["DIGIT", "--steps", "400000", "--split", "time", "--weights", "W"],
-            "expected at least 400000 us to split by time",
-        ),
+        (["DIGIT", "--steps", "0", "--weights", "W"], "--steps: expected 1 to 4096, found 0"),
+        (["DIGIT", "--steps", "4097", "--weights", "W"], "--steps: expected 1 to 4096, found 4097"),
+        (["DIGIT", "--steps", f"1{'0' * 30}", "--weights", "W"], "--steps: expected 1 to 4096, found 10000"),
         ([str(CAT), "--weights", "W"], "is a picture (JPEG); expected a recording of an event camera"),
+        (["DIGIT", "--trial", "1", "--weights", "W"], "error: trials '"),
         (["DIGIT", "--trial", "1", "--weights", "W"], "digit_labels.csv' does not exist"),
         (["DIGIT", "--figure", "x.bmp", "--weights", "W"], "expected a name that ends in .png"),
         (
             ["DIGIT", "--size", "20", "--weights", "W"],
-            "expected a size of 34 pixels, as the sensor has, half of it, or more",
+            "setting 'size': expected 34 pixels, as the sensor has, half of it, or more, found 20",
         ),
     ],
 )
@@ -317,6 +476,22 @@ def test_evaluate_counts_recordings(pack: Path, weights: Path, capsys: Capture) 
     assert [one["name"] for one in told["unreadable"]] == ["test/1"]
 
 
+def test_evaluate_cuts_as_it_is_told(
+    pack: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    taken = set()
+
+    def spy(source: Any, how: Preprocessing, steps: int, *, split: str, as_official: bool) -> np.ndarray:
+        taken.add((how.size, steps, split, as_official))
+        return read(source, how, steps, split=split)
+
+    monkeypatch.setattr("sdt_ref.accuracy.read", spy)
+    arguments = [str(pack), "--weights", str(weights)]
+    assert evaluate.main([*arguments, "--steps", "3", "--split-by", "time", "--size", "40"]) == 1
+    assert evaluate.main(arguments) == 1
+    assert taken == {(40, 3, "time", True), (36, 4, "number", True)}
+
+
 def camera_bytes_of(seed: int) -> bytes:
     return camera_bytes.nmnist(some_events(seed=seed))
 
@@ -333,14 +508,26 @@ def test_a_small_set_says_how_little_it_tells(pack: Path, weights: Path, capsys:
 
 def test_evaluate_refuses_the_other_kind(pack: Path, weights: Path, capsys: Capture) -> None:
     assert evaluate.main([str(pack)]) == 2
-    assert "expected HDF5 with jpeg, offset and label" in capsys.readouterr().err
+    assert "expected HDF5 with jpeg, offset and label, found bin: recordings, which need" in capsys.readouterr().err
+    assert evaluate.main([str(pack), "--weights", str(weights), "--steps", str(10**20)]) == 2
+    assert "--steps: expected 1 to 4096, found 1000" in capsys.readouterr().err
+    assert evaluate.main([str(pack), "--weights", str(weights), "--size", "20"]) == 2  # not: no recording is readable
+    assert "expected 34 pixels, as the sensor has" in capsys.readouterr().err
     assert evaluate.main([str(pack), "--split-by", "time"]) == 2
     assert "found weights for pictures" in capsys.readouterr().err
     with h5py.File(pack, "a") as file:
         file["test/jpeg"] = file["test/bin"][()]
         del file["test/bin"]
     assert evaluate.main([str(pack), "--weights", str(weights)]) == 2
-    assert "expected HDF5 with bin, offset and label" in capsys.readouterr().err
+    assert "expected HDF5 with bin, offset and label, found jpeg: pictures, which need" in capsys.readouterr().err
+
+
+def test_a_pack_s_claims_are_not_allocated(tmp_path: Path, weights: Path, capsys: Capture) -> None:
+    with h5py.File(tmp_path / "p.h5", "w") as file:
+        file.create_dataset("test/bin", (1 << 40,), np.uint8, chunks=(1 << 20,))  # no byte of it is in the file
+        file["test/offset"], file["test/label"] = [0, 1 << 39, 1 << 40], [0, 1]
+    assert evaluate.main([str(tmp_path / "p.h5"), "--weights", str(weights)]) == 2
+    assert "expected files of at most 1073741824 bytes, found one of 549755813888" in capsys.readouterr().err
 
 
 def test_the_other_commands_read_recordings_too(

@@ -12,7 +12,7 @@ from typing import Any
 from ..datasets import RECORDINGS, Labelled, Pack, files_below
 from ..errors import ConfigError, RecordingError, require_file
 from .opening import open_recording
-from .trials import LABELS, list_trials, only, table_beside
+from .trials import LABELS, Trial, list_trials, only, table_beside
 
 TRAINED = 0.9  # of each class of CIFAR10-DVS, the first in order of their names; the official code tests on the rest
 
@@ -64,8 +64,9 @@ class RecordingFolder:
                 found = found[:n_trained] if split == "train" else found[n_trained:]
             self._items += [(file, label) for file in found]
         if not self._items:
+            where = f" for --split {split}, a tenth of each class" if self.path == path and split == "test" else ""
             raise RecordingError(
-                f"folder '{self.path}': expected recordings ({', '.join(sorted(RECORDINGS))}), found none"
+                f"folder '{self.path}': expected recordings ({', '.join(sorted(RECORDINGS))}){where}, found none"
             )
 
     def __len__(self) -> int:
@@ -96,7 +97,7 @@ class GestureTrials:
         self._items = [
             (recording, trial, _number(trial.label, classes))
             for recording in recordings
-            for trial in list_trials(table_beside(recording))
+            for trial in _known_trials(table_beside(recording), classes)
         ]
         if not self._items:
             raise RecordingError(f"folder '{path}': expected recordings (.aedat) beside the tables, found none")
@@ -115,6 +116,17 @@ class GestureTrials:
             yield f"{path.stem}_{trial.start}", recording, label
 
 
+def _known_trials(table: Path, classes: tuple[str, ...]) -> list[Trial]:
+    trials = list_trials(table)
+    largest = max(trial.label for trial in trials)
+    if largest >= len(classes):
+        raise RecordingError(
+            f"trials '{table}': expected classes 1 to {len(classes)}, as the weights know, found {largest + 1}; choose "
+            "other --weights"
+        )
+    return trials
+
+
 def _label(folder: Path, classes: tuple[str, ...]) -> int:
     name = folder.name
     if name in classes:
@@ -128,7 +140,5 @@ def _label(folder: Path, classes: tuple[str, ...]) -> int:
 
 
 def _number(of_data_set: int, classes: tuple[str, ...]) -> int:
-    """Place of the data set's class among the logits: numbers sorted as strings."""
-    if of_data_set >= len(classes):
-        raise RecordingError(f"class {of_data_set}: expected at most {len(classes) - 1}, as the weights know")
+    """Place of the data set's class, from 0, among the logits: numbers sorted as strings."""
     return sorted(map(str, range(len(classes)))).index(str(of_data_set))

@@ -8,13 +8,14 @@ masks by time too, since some trials of the published tables overlap.
 
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import RecordingError
+from ..errors import RecordingError, require_file
 from .events import CameraEvents, EventFile
 from .source import Source
 
@@ -54,6 +55,8 @@ def list_trials(source: Any, name: str | None = None) -> list[Trial]:
 
     Raises RecordingError when it is no such table, or has no trials.
     """
+    if isinstance(source, (str, os.PathLike)):
+        require_file(Path(source), "trials", RecordingError)
     table = Source(source, name)
     if table.size > LIMIT:
         raise RecordingError(f"trials '{table.name}': expected at most {LIMIT} bytes, found {table.size}")

@@ -1,6 +1,7 @@
 """What all pictures share: colours, and a file that appears whole or not at all."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,5 +37,6 @@ def require(path: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None
 
 def save(figure: "Figure", path: str | os.PathLike[str], error: type[SdtError] = ConfigError) -> None:
     """Write a figure in the form that the path's ending names; it appears when it is complete."""
-    with written_whole(path, error) as part:
+    with written_whole(path, error) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name; a box stands for such a letter
         figure.savefig(part, format=Path(path).suffix.lower().removeprefix("."), dpi=DPI)

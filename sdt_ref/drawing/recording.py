@@ -13,7 +13,8 @@ from ..events import SpikeEvents
 from ..result import Result
 from . import canvas
 
-BINS = 120  # of the time
+BINS = 120  # of the time, at most
+LETTERS = 11  # of the title in an inch, and a few to spare
 MOST_STEPS = 16  # columns; of more steps some are shown
 TILE, LEFT, RIGHT = 0.62, 1.75, 0.85  # inches
 TOP, EVENTS, FRAME, GAP = (
@@ -50,11 +51,13 @@ def draw(path: str | os.PathLike[str], recording: EventFile, told: Survey, frame
         return figure.add_axes((left / width, 1 - (top + h) / height, w / width, h / height))
 
     what = f"{recording.format}, {told.events:,} events in {told.duration / 1000:,.1f} ms"
-    figure.text(0.15 / width, 1 - 0.28 / height, f"{os.path.basename(recording.name)}: {what}", fontsize=11)
+    name = _shortened(os.path.basename(recording.name), int(width * LETTERS) - len(what))
+    figure.text(0.15 / width, 1 - 0.28 / height, f"{name}: {what}", fontsize=11, parse_math=False)  # $ is a letter
     _events(axes(LEFT, TOP, width - LEFT - RIGHT, EVENTS - 0.45), recording, told)
     top = TOP + EVENTS + FRAME
     shown = "" if len(steps) == T else f" ({len(steps)} of them)"
-    figure.text(0.15 / width, 1 - (top - 0.3) / height, f"{T} frames{shown}, and spikes per pixel", fontsize=9)
+    heading = f"{T} frame{'s' * (T > 1)}{shown}, and spikes per pixel"
+    figure.text(0.15 / width, 1 - (top - 0.3) / height, heading, fontsize=9)
     for column, t in enumerate(steps):
         left = LEFT + column * (TILE + GAP)
         tile = axes(left, top, TILE, TILE)
@@ -76,6 +79,12 @@ def draw(path: str | os.PathLike[str], recording: EventFile, told: Survey, frame
     canvas.save(figure, path)
 
 
+def _shortened(name: str, most: int) -> str:
+    """A name of at most so many letters, its end kept."""
+    half = max(most, 8) // 2
+    return name if len(name) <= 2 * half else f"{name[: half - 2]}...{name[-half + 1 :]}"
+
+
 def _events_of(result: Result) -> Iterator[tuple[str, SpikeEvents]]:
     for hook, spikes in result.spikes.items():
         assert isinstance(spikes, SpikeEvents)
@@ -92,8 +101,9 @@ def _in_words(hook: str) -> str:
 
 def _events(axes: Axes, recording: EventFile, told: Survey) -> None:
     """Events per time: ON upwards, OFF downwards."""
-    edges = np.linspace(told.first, told.last + 1, BINS + 1)
-    counts = np.zeros((2, BINS))
+    bins = min(BINS, told.duration + 1)  # no finer than microseconds
+    edges = np.linspace(told.first, told.last + 1, bins + 1)
+    counts = np.zeros((2, bins))
     for events in recording.read():
         for polarity in (0, 1):
             counts[polarity] += np.histogram(events.t[events.p == polarity], edges)[0]

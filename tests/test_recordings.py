@@ -553,6 +553,4 @@ def test_the_other_commands_read_recordings_too(
     screen = capsys.readouterr().out
     assert "digit.bin  N-MNIST, 34x34 pixels, seen at 36x36" in screen
     assert "The frames" in screen
-    assert "4 frames, one for each time step: 2 channels of 36 x 36 pixels, numbers from 0 to" in " ".join(
-        screen.split()
-    )
+    assert "4 frames, one for each time step: 2 channels (OFF and ON) of 36 x 36 pixels," in " ".join(screen.split())

@@ -1,6 +1,7 @@
 """Top-1 and top-5 over a labelled set of pictures or recordings, in batches of constant memory."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,6 +27,7 @@ class Accuracy:
     images, top1, top5 : pictures or recordings classified, and right within the first 1 and 5
     labels : predicted label of each one that could be read, with its number in the set
     unreadable : (name, reason) of those that could not be read
+    repairs : what was mended in recordings, and how often
     """
 
     images: int = 0
@@ -33,6 +35,7 @@ class Accuracy:
     top5: int = 0
     labels: list[tuple[int, int]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    repairs: Counter[str] = field(default_factory=Counter)
 
     def add(self, numbers: list[int], logits: np.ndarray, labels: np.ndarray) -> None:
         """Count one batch: logits [B, K], labels [B]. Equal logits rank in label order."""
@@ -82,7 +85,8 @@ def measure(
     def readable() -> Iterator[tuple[int, np.ndarray, int]]:
         for number, (name, source, label) in enumerate(islice(labelled, limit)):
             try:
-                yield number, read(source, how, steps, split=split, as_official=True), label
+                x = read(source, how, steps, split=split, as_official=True, repairs=counted.repairs)
+                yield number, x, label
             except UNREADABLE as error:
                 counted.unreadable.append((name, str(error)))
 

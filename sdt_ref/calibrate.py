@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -34,13 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.kernels_loading(screen),
         Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar,
     ):
+        repairs: Counter[str] = Counter()
 
         def inputs() -> Iterator[np.ndarray]:
             for _, source in bar.track(pictures, total=len(pictures), description="calibrating"):
-                yield read(source, how, network.config.time_steps, as_official=True)[None]
+                yield read(source, how, network.config.time_steps, as_official=True, repairs=repairs)[None]
 
         chosen = calibrate(network, inputs(), widths, options.threads)
     formats.save(options.output, chosen)
+    cli.show_repairs(screen, repairs)
     if options.json:
         cli.print_json({"formats": options.output, "pictures": len(pictures), **dataclasses.asdict(chosen)})
     else:

@@ -8,7 +8,7 @@ import json
 import os
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from rich.console import Console
@@ -245,6 +245,12 @@ def working(screen: Console, verb: str) -> Iterator[Callable[[str], None]]:
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
         task = progress.add_task(verb, total=None)
         yield lambda name: progress.update(task, description=f"{verb} {plain(name)}")
+
+
+def show_repairs(console: Console, repairs: Mapping[str, int]) -> None:
+    """Say what was mended in recordings, and how often."""
+    for what, number in repairs.items():
+        console.print(f"[yellow]repaired[/] {plain(what)}: {number:,}")
 
 
 def print_json(value: Any) -> None:

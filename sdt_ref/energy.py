@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -46,17 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = cli.load_model(options, *options.pictures[:1])
     how = technology(options.technology or DEFAULTS[model.arithmetic.name]).with_values(_own_values(options.pj))
     unreadable: list[tuple[str, str]] = []
+    repairs: Counter[str] = Counter()
     with given_or_sample(None, model.preprocessing) as (sample, _):
         data, frames = options.pictures or [str(sample)], model.preprocessing.frames
         pictures = Samples(data, model.classes, options.split, options.limit, frames)
         _require_outputs(options, pictures)
-        inputs = _readable(pictures, model, options.size, unreadable)
+        inputs = _readable(pictures, model, options.size, unreadable, repairs)
         if options.official_statistic:
             try:
                 statistic = _official(model, inputs, options.batch)
                 with cli.showing():
                     _show_official(statistic, options.json)
             finally:
+                cli.show_repairs(cli.Screen(stderr=True), repairs)
                 _show_unreadable(unreadable)
             return cli.CHECK_FAILED if unreadable else 0
         report = take_stock(model, inputs, model.preprocessing.at(options.size).size, how)
@@ -70,13 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     with cli.showing():
         if options.json:
             listed = [{"name": name, "reason": reason} for name, reason in unreadable]
-            cli.print_json({**({} if report is None else to_json(report, options.memory)), "unreadable": listed})
+            beside = {"repairs": dict(repairs), "unreadable": listed}
+            cli.print_json({**({} if report is None else to_json(report, options.memory)), **beside})
         elif report is not None:
             console, size = cli.Screen(), report.size
             title = _title(options.pictures, report.survey.pictures, model.preprocessing.frames)
             console.print(f"[bold]{title}[/], seen at {size}x{size}")
             screen.show(console, report, options.memory)
     if not options.json:
+        cli.show_repairs(cli.Screen(stderr=True), repairs)
         _show_unreadable(unreadable)
     return cli.CHECK_FAILED if unreadable else 0
 
@@ -136,7 +141,11 @@ def _own_values(assignments: list[str]) -> dict[str, float]:
 
 
 def _readable(
-    pictures: Samples, model: SpikeDrivenTransformer, size: int | None, unreadable: list[tuple[str, str]]
+    pictures: Samples,
+    model: SpikeDrivenTransformer,
+    size: int | None,
+    unreadable: list[tuple[str, str]],
+    repairs: Counter[str],
 ) -> Iterator[np.ndarray]:
     """Inputs, as `sources.read` makes them, of those that can be read, while a bar shows how far."""
     how = model.preprocessing.at(size)
@@ -150,9 +159,8 @@ def _readable(
     ):
         for name, source in bar.track(pictures, total=len(pictures), description="counting"):
             try:
-                x = read(
-                    source, how, model.config.time_steps, as_official=len(pictures) > 1
-                )  # one alone: as infer does
+                alone = len(pictures) == 1  # then it is read as infer does
+                x = read(source, how, model.config.time_steps, as_official=not alone, repairs=repairs)
             except UNREADABLE as error:
                 unreadable.append((name, str(error)))
                 continue

@@ -107,6 +107,7 @@ def _summary(counted: Accuracy, seconds: float, agreeing: int | None) -> dict[st
         "top1_interval": interval(counted.top1, n) if n else None,
         "top5_right": counted.top5,
         "seconds": seconds,
+        "repairs": dict(counted.repairs),
         "unreadable": [{"name": name, "reason": reason} for name, reason in counted.unreadable],
     }
     return summary if agreeing is None else {**summary, "agreeing": agreeing}
@@ -123,6 +124,7 @@ def _show(counted: Accuracy, seconds: float, agreeing: int | None, recordings: b
         if agreeing is not None:
             console.print(f"agreeing  {agreeing / n:8.2%}   {agreeing:,} of {n:,} labels")
     console.print(f"time      {seconds:7.1f} s   {n / seconds:.0f} {'recordings' if recordings else 'images'}/s")
+    cli.show_repairs(console, counted.repairs)
     for name, reason in counted.unreadable[:LISTED]:
         console.print(f"[red]unreadable[/] {cli.plain(name)}: {cli.plain(reason)}")
     if len(counted.unreadable) > LISTED:

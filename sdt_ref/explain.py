@@ -1,12 +1,12 @@
 """Command line: a walk through one run, stage by stage, down to the additions behind one membrane."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from . import cli
-from .camera.opening import open_recording
 from .errors import ConfigError
 from .explaining import Lens, look_into, observe
 from .explaining.document import of_lens, of_walk
@@ -26,9 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = cli.load_model(options, options.image)
     how = model.preprocessing.at(options.size)
     with given_or_sample(options.image, how) as (source, name):
-        recording = open_recording(source) if how.frames else None
-        x, kind = read(recording or source, how, model.config.time_steps)[None], describe(source, how)
-    repairs = {} if recording is None else dict(recording.repairs)
+        repairs: Counter[str] = Counter()
+        x, kind = read(source, how, model.config.time_steps, repairs=repairs)[None], describe(source, how)
     screen = cli.Screen(stderr=True)
     with cli.kernels_loading(screen), cli.working(screen, "computing"):
         run = observe(model, x)
@@ -42,8 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     seen = f"{kind}, seen at {how.size}x{how.size}"
     between = "  " if len(name) + 2 + len(seen) <= console.width else "\n"
     console.print(f"[bold]{cli.plain(name)}[/]{between}{seen}")
-    for what, number in repairs.items():
-        console.print(f"[yellow]repaired[/] {cli.plain(what)}: {number:,}")
+    cli.show_repairs(console, repairs)
     size = f"{many(model.architecture.depth, 'block')} of {many(model.architecture.dim, 'channel')}"
     console.print(f"[dim]{size}, {many(run.time_steps, 'time step')}, {model.arithmetic.name}[/]\n")
     if lens is None:

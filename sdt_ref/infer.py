@@ -90,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         console = cli.Screen()
         for line in seen.lines:
             console.print(line)
+        if seen.recording is not None:
+            cli.show_repairs(console, seen.recording.repairs)
         _show_classes(console, model)
         _show_ranking(console, ranking)
         _show_stages(console, result)
@@ -154,7 +156,6 @@ def _recording(
         + _per_frame(told, steps, split)
         + f", seen at {how.size}x{how.size}",
     ]
-    lines += [f"[yellow]repaired[/] {cli.plain(what)}: {number:,}" for what, number in recording.repairs.items()]
     if told.backwards:
         kept = "taken in the order of the file" if split == "number" else "each taken at its own time"
         lines.append(f"[yellow]noticed[/] events earlier than the one before them, {kept}: {told.backwards:,}")

@@ -1,5 +1,6 @@
 """A picture or a recording becomes the network's input, whichever its weights read."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
@@ -23,7 +24,13 @@ UNREADABLE = ImageError, RecordingError  # what `read` raises
 
 
 def read(
-    source: Any, how: Preprocessing, time_steps: int, *, split: str = "number", as_official: bool = False
+    source: Any,
+    how: Preprocessing,
+    time_steps: int,
+    *,
+    split: str = "number",
+    as_official: bool = False,
+    repairs: Counter[str] | None = None,
 ) -> np.ndarray:
     """Read a source as the weights want it.
 
@@ -34,6 +41,7 @@ def read(
     time_steps : T, frames to make of a recording
     split : of a recording, 'number' or 'time'; see `camera.frames.integrate`
     as_official : of a picture; see `image.open_picture`
+    repairs : takes what was mended in a recording, and how often; see `camera.events.EventFile`
 
     Returns
     -------
@@ -46,7 +54,10 @@ def read(
     """
     if how.frames:
         recording = source if isinstance(source, EventFile) else open_recording(source)
-        return prepare(recording, how, time_steps, split)
+        x = prepare(recording, how, time_steps, split)
+        if repairs is not None:
+            repairs.update(recording.repairs)
+        return x
     return preprocess(open_picture(source, as_official=as_official), how)
 
 

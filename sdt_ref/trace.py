@@ -1,6 +1,7 @@
 """Command line: what every register of one fixed-point run held, as a file."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,8 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = cli.load_model(options, options.image)
     how = model.preprocessing.at(options.size)
     with given_or_sample(options.image, how) as (source, _):
-        x = read(source, how, model.config.time_steps)[None]
+        repairs: Counter[str] = Counter()
+        x = read(source, how, model.config.time_steps, repairs=repairs)[None]
     screen = cli.Screen(stderr=True)
+    cli.show_repairs(screen, repairs)
     with cli.kernels_loading(screen), cli.working(screen, "recording") as progress:
         write_trace(options.output, model, x, options.stages.split(","), steps, progress)
     with open_trace(options.output) as trace:

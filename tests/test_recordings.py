@@ -481,9 +481,9 @@ def test_evaluate_cuts_as_it_is_told(
 ) -> None:
     taken = set()
 
-    def spy(source: Any, how: Preprocessing, steps: int, *, split: str, as_official: bool) -> np.ndarray:
+    def spy(source: Any, how: Preprocessing, steps: int, *, split: str, as_official: bool, **more: Any) -> np.ndarray:
         taken.add((how.size, steps, split, as_official))
-        return read(source, how, steps, split=split)
+        return read(source, how, steps, split=split, **more)
 
     monkeypatch.setattr("sdt_ref.accuracy.read", spy)
     arguments = [str(pack), "--weights", str(weights)]
@@ -554,3 +554,23 @@ def test_the_other_commands_read_recordings_too(
     assert "digit.bin  N-MNIST, 34x34 pixels, seen at 36x36" in screen
     assert "The frames" in screen
     assert "4 frames, one for each time step: 2 channels (OFF and ON) of 36 x 36 pixels," in " ".join(screen.split())
+
+
+def test_every_command_tells_what_it_mended(tmp_path: Path, weights: Path, capsys: Capture) -> None:
+    told = "repaired events beyond the 34x34 sensor left out: 2"
+    folder = tmp_path / "set" / "7"
+    folder.mkdir(parents=True)
+    for name in ("a", "b"):
+        (folder / f"{name}.bin").write_bytes(camera_bytes.nmnist([*some_events(), (299_999, 40, 2, 1)]))
+    with_weights = ["--weights", str(weights)]
+    assert evaluate.main([str(folder.parent), *with_weights]) == 0
+    assert told in capsys.readouterr().out
+    assert energy.main([str(folder.parent), *with_weights]) == 0
+    assert told in capsys.readouterr().err
+    assert calibrate.main([str(folder.parent), *with_weights, "-o", str(tmp_path / "f.toml")]) == 0
+    assert told in capsys.readouterr().err
+    assert trace.main([str(folder / "a.bin"), *with_weights, "-o", str(tmp_path / "t.h5")]) == 0
+    assert "repaired events beyond the 34x34 sensor left out: 1" in capsys.readouterr().err
+    for command in (evaluate, energy):
+        assert command.main([str(folder.parent), *with_weights, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["repairs"] == {"events beyond the 34x34 sensor left out": 2}

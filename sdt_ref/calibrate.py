@@ -43,13 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         chosen = calibrate(network, inputs(), widths, options.threads)
     formats.save(options.output, chosen)
-    cli.show_repairs(screen, repairs)
     if options.json:
-        cli.print_json({"formats": options.output, "pictures": len(pictures), **dataclasses.asdict(chosen)})
+        about = {"formats": options.output, "pictures": len(pictures), "repairs": dict(repairs)}
+        cli.print_json({**about, **dataclasses.asdict(chosen)})
     else:
+        cli.show_repairs(screen, repairs)
         console = cli.Screen()
-        what = ("recording" if how.frames else "picture") + "s" * (len(pictures) > 1)
-        console.print(f"{cli.plain(options.output)}: formats from {len(pictures)} {what}\n")
+        what = cli.many(len(pictures), "recording" if how.frames else "picture")
+        console.print(f"{cli.plain(options.output)}: formats from {what}\n")
         for line in chosen.to_toml().splitlines():
             console.print(cli.plain(line))
     return 0

@@ -86,6 +86,11 @@ def plain(text: object) -> str:
     return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)))
 
 
+def many(n: int, one: str) -> str:
+    """Count things in words: '1 event', '1,234 events'."""
+    return f"{n:,} {one}{'s' * (n != 1)}"
+
+
 def parser(command: str, example: str) -> Parser:
     """Make the parser of one command, with --json and an example in its --help."""
     made = Parser(

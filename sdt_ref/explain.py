@@ -11,7 +11,6 @@ from .errors import ConfigError
 from .explaining import Lens, look_into, observe
 from .explaining.document import of_lens, of_walk
 from .explaining.screen import show_lens, show_walk
-from .explaining.words import many
 from .sources import describe, given_or_sample, read
 
 
@@ -42,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     between = "  " if len(name) + 2 + len(seen) <= console.width else "\n"
     console.print(f"[bold]{cli.plain(name)}[/]{between}{seen}")
     cli.show_repairs(console, repairs)
-    size = f"{many(model.architecture.depth, 'block')} of {many(model.architecture.dim, 'channel')}"
-    console.print(f"[dim]{size}, {many(run.time_steps, 'time step')}, {model.arithmetic.name}[/]\n")
+    size = f"{cli.many(model.architecture.depth, 'block')} of {cli.many(model.architecture.dim, 'channel')}"
+    console.print(f"[dim]{size}, {cli.many(run.time_steps, 'time step')}, {model.arithmetic.name}[/]\n")
     if lens is None:
         show_walk(console, run)
     else:

@@ -75,14 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         seen = (_recording if how.frames else _picture)(source, cli.plain(name), how, model, options)
         model.warm_up()
         start = time.perf_counter()
-        result = model(seen.x)
+        result = model(seen.x, record=options.figure is not None)
         seconds = time.perf_counter() - start
         if options.figure is not None:
             from .drawing.recording import draw
 
             assert seen.recording is not None
             assert seen.told is not None
-            draw(options.figure, seen.recording, seen.told, seen.x[0], model(seen.x, record=True))
+            draw(options.figure, seen.recording, seen.told, seen.x[0], result)
     ranking = model.rank(result.logits[0])[: options.top]
     if options.json:
         cli.print_json(_summary(model, seen, how.size, ranking, result, seconds))
@@ -150,9 +150,9 @@ def _recording(
     side = how.sensor or how.size
     width, height = recording.sensor or (side, side)
     lines = [
-        f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {_counted(told.events, 'event')} in "
+        f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {cli.many(told.events, 'event')} in "
         f"{told.duration / 1000:,.1f} ms, {told.on / told.events:.0%} ON",
-        f"{_counted(steps, 'frame')} by {split}, "
+        f"{cli.many(steps, 'frame')} by {split}, "
         + _per_frame(told, steps, split)
         + f", seen at {how.size}x{how.size}",
     ]
@@ -175,15 +175,11 @@ def _recording(
     return Seen(x, tuple(lines), facts, recording, told)
 
 
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"
-
-
 def _per_frame(told: Survey, steps: int, split: str) -> str:
     if split == "number" and told.events < steps:
         return "all events in the last"
     if split == "number":
-        return f"{_counted(told.events // steps, 'event')} each"
+        return f"{cli.many(told.events // steps, 'event')} each"
     return f"{told.duration // steps / 1000:,.1f} ms each"
 
 

@@ -27,13 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         repairs: Counter[str] = Counter()
         x = read(source, how, model.config.time_steps, repairs=repairs)[None]
     screen = cli.Screen(stderr=True)
-    cli.show_repairs(screen, repairs)
     with cli.kernels_loading(screen), cli.working(screen, "recording") as progress:
         write_trace(options.output, model, x, options.stages.split(","), steps, progress)
     with open_trace(options.output) as trace:
         if options.json:
-            cli.print_json(_summary(options.output, trace))
+            cli.print_json({**_summary(options.output, trace), "repairs": dict(repairs)})
         else:
+            cli.show_repairs(screen, repairs)
             _show(options.output, trace)
     return 0
 

@@ -571,6 +571,9 @@ def test_every_command_tells_what_it_mended(tmp_path: Path, weights: Path, capsy
     assert told in capsys.readouterr().err
     assert trace.main([str(folder / "a.bin"), *with_weights, "-o", str(tmp_path / "t.h5")]) == 0
     assert "repaired events beyond the 34x34 sensor left out: 1" in capsys.readouterr().err
-    for command in (evaluate, energy):
-        assert command.main([str(folder.parent), *with_weights, "--json"]) == 0
+    formats, run = ("-o", str(tmp_path / "f.toml")), ("-o", str(tmp_path / "t.h5"))
+    for command, *more in ((evaluate,), (energy,), (calibrate, *formats)):
+        assert command.main([str(folder.parent), *with_weights, *more, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["repairs"] == {"events beyond the 34x34 sensor left out": 2}
+    assert trace.main([str(folder / "a.bin"), *with_weights, *run, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["repairs"] == {"events beyond the 34x34 sensor left out": 1}

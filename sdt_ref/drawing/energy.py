@@ -30,7 +30,7 @@ def draw(path: str | os.PathLike[str], report: Report) -> None:
         axes.set_axisbelow(True)
     n, steps = report.survey.pictures, report.account.time_steps
     figure.suptitle(
-        f"{n:,} picture{'s' * (n > 1)} at {report.size}x{report.size}, {report.arithmetic}, {steps} time steps",
+        f"{n:,} input{'s' * (n > 1)} at {report.size}x{report.size}, {report.arithmetic}, {steps} time steps",
         fontsize=10,
     )
     canvas.save(figure, path)

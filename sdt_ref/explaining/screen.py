@@ -9,13 +9,13 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from ..cli import many
 from ..wiring import HEAD, SPIKES, STREAM
 from .additions import BIAS, BIT, EVENT, PIXEL, RESIDUAL, TOKEN, Addition, Sum
 from .characters import Picture, side_by_side, sparkline
 from .lens import Lens, look_into
 from .observation import Observation
 from .walk import POLARITIES, walk
-from .words import many
 
 WIDEST = 100  # columns of text: longer lines are hard to follow
 INDENT = 10  # of the text, behind its label

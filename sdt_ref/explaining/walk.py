@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..attention_map import AttentionMap, attention_maps
+from ..cli import many
 from ..encoder import BitPlaneEncoder
 from ..wiring import Stage
 from .characters import Picture
 from .observation import Observation
-from .words import Words, many, total
+from .words import Words, total
 
 IN, DOES, OUT = "in", "does", "out"
 POLARITIES = "OFF", "ON"  # of frames, channel by channel

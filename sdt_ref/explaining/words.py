@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..cli import many
 from ..quantising import WholeNeuron
 from ..result import OperationCount
 from ..wiring import HEAD, NEURON, Stage
@@ -92,11 +93,6 @@ class Words:
         each = " ".join(f"{rate:.3f}" for rate in fired) if T <= EACH else f"{fired.min():.3f} to {fired.max():.3f}"
         by_step = f"; step by step {each} {sparkline(fired, plain=self.plain)}" if T > 1 else ""
         return f"{fired.mean():.3f} of the neurons spike{by_step}."
-
-
-def many(n: int, one: str) -> str:
-    """A number of things: '1 event', '1,234 events'."""
-    return f"{n:,} {one}{'s' * (n != 1)}"
 
 
 def total(values: np.ndarray) -> int:

@@ -391,6 +391,20 @@ def test_infer_draws_a_recording(tmp_path: Path, digit: Path, weights: Path) -> 
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+def test_what_infer_draws_is_its_run(
+    digit: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    drawn = []
+    monkeypatch.setattr("sdt_ref.drawing.recording.draw", lambda *given: drawn.append(given))
+    assert infer.main([str(digit), "--weights", str(weights), "--figure", str(tmp_path / "f.png"), "--json"]) == 0
+    _, recording, told, frames, result = drawn[0]
+    assert (recording.format, told.events) == ("N-MNIST", len(some_events()))
+    expected = sdt_ref.load(weights)(frames[None], record=True)
+    assert [float(v) for v in expected.logits[0]] == json.loads(capsys.readouterr().out)["logits"]
+    assert result.spikes == expected.spikes
+    assert len(result.spikes) > 10
+
+
 @pytest.mark.parametrize("name", ["$\\frac{b$_^{.npz", "\u540d\u524d.npz", "x" * 200 + ".npz"])
 def test_a_drawing_takes_any_name_and_a_single_event(tmp_path: Path, weights: Path, name: str, capsys: Capture) -> None:
     recording, picture = str(npz(tmp_path / name, [(7, 1, 2, 1)])), tmp_path / "figure.png"

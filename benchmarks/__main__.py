@@ -13,12 +13,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sdt_ref import cli
+from sdt_ref.engine.run import MAX_THREADS
 from sdt_ref.errors import ConfigError
-from sdt_ref.model import SpikeDrivenTransformer
-from sdt_ref.presets import PRESETS
-from sdt_ref.run import MAX_THREADS
-from sdt_ref.weights import Weights, load
+from sdt_ref.network.model import SpikeDrivenTransformer
+from sdt_ref.terminal import cli
+from sdt_ref.weights.file import Weights, load
+from sdt_ref.weights.presets import PRESETS
 
 from . import counters, fixed, growth, memory, startup, sweep
 from .ceiling import LEVELS, additions_per_second

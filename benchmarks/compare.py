@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sdt_ref.model import SpikeDrivenTransformer
-from sdt_ref.weights import Weights
+from sdt_ref.network.model import SpikeDrivenTransformer
+from sdt_ref.weights.file import Weights
 
 from .engines import OURS, Engine, MissingLibraryError, make
 

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import numpy as np
 
-from sdt_ref.model import SpikeDrivenTransformer
-from sdt_ref.weights import Weights, save
+from sdt_ref.network.model import SpikeDrivenTransformer
+from sdt_ref.weights.file import Weights, save
 from tests.copies import changed_copy
 
 # file, what counts, what stands there instead

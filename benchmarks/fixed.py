@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdt_ref.model import SpikeDrivenTransformer
-from sdt_ref.weights import Weights
+from sdt_ref.network.model import SpikeDrivenTransformer
+from sdt_ref.weights.file import Weights
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sdt_ref.events import SpikeEvents
-from sdt_ref.masking import intersect, sum_tokens
-from sdt_ref.model import SpikeDrivenTransformer
-from sdt_ref.run import Run
-from sdt_ref.weights import Weights
+from sdt_ref.engine.events import SpikeEvents
+from sdt_ref.engine.run import Run
+from sdt_ref.engine.set_operations import intersect, sum_tokens
+from sdt_ref.network.model import SpikeDrivenTransformer
+from sdt_ref.weights.file import Weights
 
 from .networks import calibrated, photo, uniform
 

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdt_ref import weights as weights_file
+from sdt_ref.weights import file as weights_file
 
 from .networks import calibrated
 

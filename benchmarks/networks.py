@@ -19,20 +19,20 @@ import numpy as np
 from PIL import Image
 
 import sdt_ref
-from sdt_ref.architecture import Architecture
-from sdt_ref.config import ModelConfig, Preprocessing
-from sdt_ref.current import Stream
-from sdt_ref.encoder import Encoder
-from sdt_ref.events import SpikeEvents
-from sdt_ref.folding import BATCH_NORM_EPSILON, Layer, NeuronParameters
-from sdt_ref.head import mean_tokens
-from sdt_ref.image import preprocess
-from sdt_ref.masking import intersect, pool, sum_tokens
-from sdt_ref.neuron import Neuron
-from sdt_ref.run import Run, available_cores
-from sdt_ref.sps import max_pool
-from sdt_ref.synapse import Synapse
-from sdt_ref.weights import Weights
+from sdt_ref.engine.current import Stream
+from sdt_ref.engine.events import SpikeEvents
+from sdt_ref.engine.neuron import Neuron
+from sdt_ref.engine.run import Run, available_cores
+from sdt_ref.engine.set_operations import intersect, pool, sum_tokens
+from sdt_ref.engine.synapse import Synapse
+from sdt_ref.inputs.image import preprocess
+from sdt_ref.network.encoder import Encoder
+from sdt_ref.network.head import mean_tokens
+from sdt_ref.network.sps import max_pool
+from sdt_ref.weights.architecture import Architecture
+from sdt_ref.weights.config import ModelConfig, Preprocessing
+from sdt_ref.weights.file import Weights
+from sdt_ref.weights.folding import BATCH_NORM_EPSILON, Layer, NeuronParameters
 
 PIXEL_STEP = 2.0**-6
 FIRST_WEIGHT_STEP = 2.0**-6  # of the layer that reads pixels

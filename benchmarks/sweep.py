@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sdt_ref.model import SpikeDrivenTransformer
+from sdt_ref.network.model import SpikeDrivenTransformer
 
 from .compare import compare
 from .networks import calibrated, photo, uniform

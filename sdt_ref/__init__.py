@@ -5,6 +5,7 @@ spikingjelly 0.0.0.0.12 (torch backend) and timm 0.6.12.
 """
 
 from . import dense
+from .engine.events import SpikeEvents
 from .errors import (
     ConfigError,
     EventsError,
@@ -16,8 +17,7 @@ from .errors import (
     TraceError,
     WeightsError,
 )
-from .events import SpikeEvents
-from .model import SpikeDrivenTransformer, load
+from .network.model import SpikeDrivenTransformer, load
 from .result import OperationCount, Result
 
 __version__ = "0.1.0"

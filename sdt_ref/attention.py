@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.table import Table
 
-from . import cli
-from .attention_map import AttentionMap, attention_maps
 from .errors import ConfigError
-from .image import crop, open_picture, preprocess
+from .inputs.image import crop, open_picture, preprocess
+from .measuring.attention_map import AttentionMap, attention_maps
+from .terminal import cli
 
 
 @cli.guarded

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import cli, formats, weights
-from .calibration import Widths, calibrate
-from .datasets import Samples
 from .errors import ConfigError, FormatError
 from .files import require_writable
-from .sources import read
+from .fixed import formats
+from .inputs.datasets import Samples
+from .inputs.reading import read
+from .measuring.calibration import Widths, calibrate
+from .terminal import cli
+from .weights import file as weights
 
 
 @cli.guarded

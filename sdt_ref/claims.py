@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from . import cli
-from .config import Preprocessing
-from .evidence import addition_only, event_driven, linear, masking
-from .image import open_picture, preprocess
-from .model import SpikeDrivenTransformer
+from .evidence import addition_only, event_driven, linear, mask_and_add
+from .inputs.image import open_picture, preprocess
+from .network.model import SpikeDrivenTransformer
+from .terminal import cli
+from .weights.config import Preprocessing
 
 SEED = 0  # of the frames that stand in for a photo
 SHOWN = 5  # violations of a kernel
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "event_driven": event_driven.event_driven(model, x, told),
             "addition_only": addition_only.addition_only(result, told=told, expected=expected),
             "linear": linear.linear_complexity(told=told),
-            "masking": masking.masks_and_adds(model, told=told, result=result),
+            "masking": mask_and_add.masks_and_adds(model, told=told, result=result),
         }
     with cli.showing():
         if options.json:
@@ -213,14 +213,14 @@ def _show_growths(console: cli.Screen, found: linear.LinearComplexity) -> None:
     )
 
 
-def _show_exhaustions(console: cli.Screen, found: masking.MaskAndAdd) -> None:
+def _show_exhaustions(console: cli.Screen, found: mask_and_add.MaskAndAdd) -> None:
     console.print("[dim]every Q, K and V of small sizes, against Boolean tensors[/]")
     table = _table("attention's neuron", "rule", "cases", "not by the rule", "unlike an OR", left=2)
     for tried in found.exhaustions:
         numbers = f"{tried.cases:,}", f"{tried.wrong:,}", f"{tried.unlike_or:,}"
         table.add_row(_named(tried.neuron, tried.holds), tried.rule, *numbers)
     console.print_whole(table)
-    for sizes, where in ((masking.SIZES, "sizes"), (masking.DVS_SIZES, "in dvs mode")):
+    for sizes, where in ((mask_and_add.SIZES, "sizes"), (mask_and_add.DVS_SIZES, "in dvs mode")):
         console.print(f"[dim]{where}: {', '.join(f'T={T} N={N} C={C}' for T, N, C in sizes)}[/]")
     for tried in found.exhaustions:
         if tried.witness is not None:

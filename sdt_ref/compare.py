@@ -7,12 +7,12 @@ from typing import Any
 
 from rich.table import Table
 
-from . import cli
 from .errors import ConfigError
-from .golden.comparing import EVENT_MODES, Cause, Comparison, Difference, cause, compare
+from .golden.differences import EVENT_MODES, Cause, Comparison, Difference, cause, compare
 from .golden.dumps import Dump, read_dump
 from .golden.replay import isolated
 from .golden.trace import Trace, open_trace
+from .terminal import cli
 
 MOST_EVENTS = 24  # in words; --json has them all
 

@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Sequence
 
-from . import cli
-from .checkpoint import Conversion, convert
 from .errors import WeightsError
 from .files import require_writable
-from .settings import parse_setting
-from .weights import save
+from .terminal import cli
+from .weights.checkpoint import Conversion, convert
+from .weights.file import save
+from .weights.settings import parse_setting
 
 
 @cli.guarded

@@ -11,17 +11,17 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from . import cli
 from .cost import screen
 from .cost.official import OfficialStatistic
 from .cost.published import energies, ratios, without_spikes
 from .cost.report import take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
-from .datasets import Samples
 from .errors import ConfigError
 from .files import require_writable, written_whole
-from .model import SpikeDrivenTransformer
-from .sources import SAMPLES, UNREADABLE, given_or_sample, read
+from .inputs.datasets import Samples
+from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read
+from .network.model import SpikeDrivenTransformer
+from .terminal import cli
 
 LISTED = 20  # unreadable pictures named on the screen; --json names all
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from . import cli
-from .accuracy import Accuracy, interval, measure
-from .camera.datasets import open_recordings
 from .camera.frames import SPLITS
-from .config import MOST_STEPS
-from .datasets import open_pictures
 from .errors import ConfigError
+from .inputs.datasets import open_pictures
+from .inputs.recordings import open_recordings
+from .measuring.accuracy import Accuracy, interval, measure
+from .terminal import cli
+from .weights.config import MOST_STEPS
 
 LISTED = 20  # unreadable files named on the screen; --json names all
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import cli
 from .errors import ConfigError
 from .explaining import Lens, look_into, observe
 from .explaining.document import of_lens, of_walk
 from .explaining.screen import show_lens, show_walk
-from .sources import describe, given_or_sample, read
+from .inputs.reading import describe, given_or_sample, read
+from .terminal import cli
 
 
 @cli.guarded

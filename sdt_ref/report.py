@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from . import cli
 from .camera.opening import is_recording
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError, ImageError
 from .files import require_writable
-from .image import open_picture
+from .inputs.image import open_picture
 from .page.write import require_jinja
+from .terminal import cli
 
 ENDINGS = (".html", ".htm")
 RECORDINGS = "; for recordings there are python -m sdt_ref.explain and python -m sdt_ref.infer --figure"

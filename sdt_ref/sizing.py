@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from . import cli
-from .golden.sizing import Lists, Sizing, sizing
+from .fixed.quantise import WholeParameters
 from .golden.trace import open_trace
-from .quantising import WholeParameters
+from .golden.widths import Lists, Sizing, sizing
+from .terminal import cli
 
 BARS = " ▁▂▃▄▅▆▇█"
 BINS = 10  # of a histogram in words

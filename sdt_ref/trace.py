@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rich.table import Table
 
-from . import cli
 from .errors import TraceError
 from .files import require_writable
 from .golden.trace import Trace, open_trace, write_trace
-from .sources import given_or_sample, read
+from .inputs.reading import given_or_sample, read
+from .terminal import cli
 
 
 @cli.guarded

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from . import cli
 from .golden.export import MANIFEST, export
 from .golden.trace import open_trace
+from .terminal import cli
 
 
 @cli.guarded

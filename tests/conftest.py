@@ -17,5 +17,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 def shared() -> Path:
     """The folder with full-size golden data; tests that need it are skipped where it is absent."""
     if not (SHARED / "golden").is_dir():
-        pytest.skip(f"the full-size golden data ({SHARED}) are not here; the small copies in tests/golden are tested")
+        pytest.skip(
+            f"the full-size golden data ({SHARED}) are not here; the small copies in tests/data/official are tested"
+        )
     return SHARED

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import sdt_ref
-
-from .networks import Network, input_of, model_of
+from tests.networks import Network, input_of, model_of
 
 
 def assert_same(actual: np.ndarray, expected: np.ndarray, name: str) -> None:
@@ -53,10 +52,10 @@ def assert_same_results(engine: Any, oracle: Any) -> None:
 def small_tiles(nbytes: int, package: ModuleType = sdt_ref) -> Any:
     """Cut even small networks into many tiles, and give each thread some."""
     with (
-        mock.patch.object(package.current, "PANELS_BYTES", nbytes),
-        mock.patch.object(package.current, "WORTH_A_THREAD", nbytes // 4),
-        mock.patch.object(package.team, "WORTH_A_MEMBER", nbytes // 4),
-        mock.patch.object(package.masking, "TILE_EVENTS", nbytes),
+        mock.patch.object(package.engine.current, "PANELS_BYTES", nbytes),
+        mock.patch.object(package.engine.current, "WORTH_A_THREAD", nbytes // 4),
+        mock.patch.object(package.engine.token_parallel, "WORTH_A_MEMBER", nbytes // 4),
+        mock.patch.object(package.engine.set_operations, "TILE_EVENTS", nbytes),
     ):
         yield
 

@@ -1,6 +1,6 @@
 """Compare with activations recorded from the official code, and print the numbers.
 
-    python -m tests.golden_cases              the small copies in tests/golden
+    python -m tests.golden_cases              the small copies in tests/data/official
     python -m tests.golden_cases FOLDER       full-size cases: NAME.h5 beside NAME.pth.tar (needs PyTorch)
     python -m tests.golden_cases FOLDER --copy    make the small copies anew
 
@@ -16,12 +16,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from sdt_ref import weights as weights_file
-from sdt_ref.checkpoint import convert
-from sdt_ref.model import SpikeDrivenTransformer
-from sdt_ref.weights import Weights
+from sdt_ref.network.model import SpikeDrivenTransformer
+from sdt_ref.weights import file as weights_file
+from sdt_ref.weights.checkpoint import convert
+from sdt_ref.weights.file import Weights
 
-SMALL = Path(__file__).parent / "golden"
+SMALL = Path(__file__).parent / "data/official"
 STRIDE = 16  # of the currents in a small copy
 SHIPPED = "cifar10_trained"  # its weights are the shipped ones
 

@@ -6,9 +6,9 @@ from types import ModuleType
 import numpy as np
 
 import sdt_ref
-import sdt_ref.architecture
-import sdt_ref.config
-import sdt_ref.weights
+import sdt_ref.weights.architecture
+import sdt_ref.weights.config
+import sdt_ref.weights.file
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Network:
 
 def random_tensors(n: Network) -> dict[str, np.ndarray]:
     """Draw every tensor that the network reads."""
-    architecture = sdt_ref.architecture.Architecture(
+    architecture = sdt_ref.weights.architecture.Architecture(
         n.dim, n.depth, n.in_channels, n.num_classes, n.hidden, n.spike_mode
     )
     rng = np.random.default_rng(n.seed)
@@ -69,8 +69,8 @@ def weights_of(n: Network) -> sdt_ref.weights.Weights:
     """Draw a weights file's content."""
     return sdt_ref.weights.Weights(
         random_tensors(n),
-        sdt_ref.config.ModelConfig(n.time_steps, n.pooling_stat, n.num_heads, n.dvs_mode, n.TET),
-        sdt_ref.config.Preprocessing(max(n.height, n.width), frames=n.in_channels != 3),
+        sdt_ref.weights.config.ModelConfig(n.time_steps, n.pooling_stat, n.num_heads, n.dvs_mode, n.TET),
+        sdt_ref.weights.config.Preprocessing(max(n.height, n.width), frames=n.in_channels != 3),
         tuple(f"class {k}" for k in range(n.num_classes)),
         {"source": "random"},
     )
@@ -87,5 +87,5 @@ def input_of(n: Network) -> np.ndarray:
 def model_of(n: Network, arithmetic: str = "float32", threads: int = 1, package: ModuleType = sdt_ref,
              formats: str | None = None) -> sdt_ref.SpikeDrivenTransformer:  # fmt: skip
     """Build the network, with this package or with a changed copy of it; `formats` is the text of a formats file."""
-    registers = None if formats is None else package.formats.Formats.from_toml(formats)
+    registers = None if formats is None else package.fixed.formats.Formats.from_toml(formats)
     return package.SpikeDrivenTransformer(weights_of(n), arithmetic, threads, registers)

@@ -3,9 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from sdt_ref.formats import OVERFLOWS, ROUNDINGS, SCALES
-
-from .networks import Network
+from sdt_ref.fixed.formats import OVERFLOWS, ROUNDINGS, SCALES
+from tests.networks import Network
 
 
 @st.composite

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sdt_ref.weights import Weights
+from sdt_ref.weights.file import Weights
 
 from .engine import Engine, MissingLibraryError
 

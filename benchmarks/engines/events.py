@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sdt_ref.model import SpikeDrivenTransformer
-from sdt_ref.weights import Weights
+from sdt_ref.network.model import SpikeDrivenTransformer
+from sdt_ref.weights.file import Weights
 
 from .engine import Engine
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import torch
 
-from sdt_ref.weights import Weights
+from sdt_ref.weights.file import Weights
 
 from .pytorch import Hooks, Network
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import onnxruntime
 
-from sdt_ref.weights import Weights
+from sdt_ref.weights.file import Weights
 
 from .engine import Engine
 from .export import INPUT, float32_model, int8_model

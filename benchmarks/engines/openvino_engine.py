@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import openvino
 
-from sdt_ref.weights import Weights
+from sdt_ref.weights.file import Weights
 
 from .engine import Engine
 from .export import float32_model, int8_model

@@ -14,9 +14,9 @@ import torch._inductor.config as inductor
 from torch import nn
 from torch.nn import functional
 
-from sdt_ref.arithmetic import arithmetic
-from sdt_ref.folding import BATCH_NORM_EPSILON, batch_norm_of, fold_layer
-from sdt_ref.weights import Weights
+from sdt_ref.weights.arithmetic import arithmetic
+from sdt_ref.weights.file import Weights
+from sdt_ref.weights.folding import BATCH_NORM_EPSILON, batch_norm_of, fold_layer
 
 from .engine import Engine, MissingLibraryError
 

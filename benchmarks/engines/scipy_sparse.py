@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy import sparse
 
-from sdt_ref.arithmetic import arithmetic
-from sdt_ref.folding import fold
-from sdt_ref.weights import Weights
+from sdt_ref.weights.arithmetic import arithmetic
+from sdt_ref.weights.file import Weights
+from sdt_ref.weights.folding import fold
 
 from .engine import Engine
 

@@ -6,8 +6,8 @@ of torchvision 0.14 averages 2x2 pixels; from 0.17 on it weighs 4x4 of them.
 
 import numpy as np
 
-from ..config import Preprocessing
 from ..errors import RecordingError
+from ..weights.config import Preprocessing
 from .events import EventFile, Survey, survey
 
 SPLITS = ("number", "time")

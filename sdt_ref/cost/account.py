@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import FIXED
-from ..encoder import BitPlaneEncoder, bit_planes
-from ..events import SpikeEvents
-from ..formats import DEFAULT
-from ..inputs import as_frames
-from ..masking import pool
-from ..model import SpikeDrivenTransformer
-from ..neuron import is_or
-from ..quantising import WholeNeuron
+from ..engine.events import SpikeEvents
+from ..engine.neuron import is_or
+from ..engine.run import Run
+from ..engine.set_operations import pool
+from ..fixed.formats import DEFAULT
+from ..fixed.quantise import WholeNeuron
+from ..inputs.arrays import as_frames
+from ..network.encoder import BitPlaneEncoder, bit_planes
+from ..network.model import SpikeDrivenTransformer
+from ..network.wiring import INPUT, Stage, counted_as, wiring
 from ..result import OPERATIONS, OperationCount, Result
-from ..run import Run
-from ..wiring import INPUT, Stage, counted_as, wiring
+from ..weights.arithmetic import FIXED
 
 SYNAPSES = "synapses"  # the kind of a weight layer's own operations; the other kinds are those of Result.stage_counts
 SYNAPTIC = ("dense", "effective_macs", "effective_acs", "weight_rows")

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..architecture import Architecture
-from ..config import ModelConfig
-from ..wiring import INPUT, NEURON, Stage
+from ..network.wiring import INPUT, NEURON, Stage
+from ..weights.architecture import Architecture
+from ..weights.config import ModelConfig
 from .account import SYNAPSES, Account
 from .technology import TECHNOLOGIES, Technology
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ..architecture import Architecture
-from ..config import ModelConfig
+from ..weights.architecture import Architecture
+from ..weights.config import ModelConfig
 from .formula import PAPER, attention_ratio, flops, n_tokens, rate_for_ratio, vanilla
 from .technology import Technology
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..model import SpikeDrivenTransformer
-from ..wiring import counted_as, in_words
+from ..network.model import SpikeDrivenTransformer
+from ..network.wiring import counted_as, in_words
 from .account import FIELDS, SYNAPSES, Account, Accountant, rate
 from .formula import Estimate, Vanilla, estimates, flops, n_tokens, vanilla
 from .survey import Survey

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from ..cli import Screen
+from ..terminal.cli import Screen
 from .account import SYNAPSES
 from .published import PUBLISHED_RATIO, READ_RATE, Row, energies, ratios, without_spikes
 from .report import Report

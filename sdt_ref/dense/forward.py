@@ -3,13 +3,13 @@
 import math
 from typing import Any
 
-from ..formats import DEFAULT
-from ..inputs import as_frames
-from ..quantising import WholeParameters, refuse_overflows, refuse_wide_sums
+from ..fixed.formats import DEFAULT
+from ..fixed.quantise import WholeParameters, refuse_overflows, refuse_wide_sums
+from ..inputs.arrays import as_frames
 from ..result import Result
+from .fixed import WholeOracle
 from .layers import sequential_sum
 from .network import Oracle
-from .whole import WholeOracle
 
 
 def forward(model: Any, x: Any) -> Result:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..folding import Layer, NeuronParameters
+from ..weights.folding import Layer, NeuronParameters
 
 
 def conv(x: np.ndarray, layer: Layer) -> np.ndarray:

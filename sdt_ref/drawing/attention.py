@@ -16,8 +16,8 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from ..attention_map import AttentionMap
 from ..errors import ConfigError
+from ..measuring.attention_map import AttentionMap
 from . import canvas
 
 # inches

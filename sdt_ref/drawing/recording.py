@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ..camera.events import EventFile, Survey
-from ..events import SpikeEvents
+from ..engine.events import SpikeEvents
 from ..result import Result
 from . import canvas
 

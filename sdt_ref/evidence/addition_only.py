@@ -16,13 +16,13 @@ import numba
 import numpy as np
 
 from .. import kernels
-from ..arithmetic import FIXED
 from ..errors import ConfigError
-from ..inputs import as_frames
+from ..inputs.arrays import as_frames
 from ..kernels.policy import config
-from ..model import SpikeDrivenTransformer
+from ..network.model import SpikeDrivenTransformer
+from ..network.wiring import NEURON, wiring
 from ..result import Result
-from ..wiring import NEURON, wiring
+from ..weights.arithmetic import FIXED
 from . import assembly, between, llvm_ir
 from .addition import Refused, interpreted, plain
 from .exercises import EXERCISES, TYPES, Arguments, Numbers

@@ -38,7 +38,7 @@ LIBRARIES = ("collections.abc", "concurrent.futures", "contextvars", "dataclasse
 # why a product, or a name, may stand there
 SIZES, COUNTS, FIELDS = "sizes of arrays and places in them", "operations that are counted", "recordings by their names"
 MODULES: dict[str, dict[str, tuple[str, ...]]] = {
-    "synapse": {
+    "engine.synapse": {
         SIZES: ("steps * size",),
         COUNTS: (
             "self.widths @ sum(rows)",
@@ -47,7 +47,7 @@ MODULES: dict[str, dict[str, tuple[str, ...]]] = {
             "self.widths @ sum(taps) * self.n_inputs",
         ),
     },
-    "current": {
+    "engine.current": {
         SIZES: (
             "1 << 19",
             "1 << 18",
@@ -64,8 +64,8 @@ MODULES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         COUNTS: ("n * current.n_channels", "positions(self._current.grid) * self._moved"),
     },
-    "sdsa": {},
-    "masking": {
+    "network.sdsa": {},
+    "engine.set_operations": {
         SIZES: (
             "1 << 18",
             "1 << 17",
@@ -87,13 +87,13 @@ MODULES: dict[str, dict[str, tuple[str, ...]]] = {
             "pooled.n_rows // pooled.grid[0] * pooled.n_channels",
         ),
     },
-    "mlp": {},
-    "sps": {
+    "network.mlp": {},
+    "network.sps": {
         SIZES: ("P * T * B", "H * W", "H // 2 * (W // 2)", "H // 2", "W // 2"),
         COUNTS: ("(3 * (H // 2) - 1) * (3 * (W // 2) - 1)", "B * current.n_channels * (places - H // 2 * (W // 2))"),
     },
-    "block": {},
-    "team": {
+    "network.block": {},
+    "engine.token_parallel": {
         SIZES: (
             "1 << 24",
             "u.grid[2] * u.grid[3]",
@@ -102,7 +102,7 @@ MODULES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         FIELDS: ("getattr",),
     },
-    "neuron": {
+    "engine.neuron": {
         SIZES: ("T * size * C", "C // self.heads", "self.threshold * current.tokens"),
         COUNTS: (
             "n * C",

@@ -13,21 +13,21 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..current import Stream
 from ..dense.layers import fan_out
-from ..encoder import BitPlaneEncoder, bit_planes
-from ..events import SpikeEvents
-from ..folding import Layer
-from ..formats import Format
-from ..inputs import as_frames
-from ..masking import pool
-from ..model import SpikeDrivenTransformer
-from ..neuron import Neuron
-from ..quantising import WholeLayer
+from ..engine.current import Stream
+from ..engine.events import SpikeEvents
+from ..engine.neuron import Neuron
+from ..engine.run import Run
+from ..engine.set_operations import pool
+from ..engine.synapse import Synapse, SynapticCurrent
+from ..fixed.formats import Format
+from ..fixed.quantise import WholeLayer
+from ..inputs.arrays import as_frames
+from ..network.encoder import BitPlaneEncoder, bit_planes
+from ..network.model import SpikeDrivenTransformer
+from ..network.wiring import counted_as, wiring
 from ..result import Result
-from ..run import Run
-from ..synapse import Synapse, SynapticCurrent
-from ..wiring import counted_as, wiring
+from ..weights.folding import Layer
 from .noticing import Reads, kernels_replaced, reading
 
 SHAPE = 2, 1, 12, 3, 3  # T, B, C, H, W of the spikes that kernels read in Python

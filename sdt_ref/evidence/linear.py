@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import FLOAT32
-from ..events import SpikeEvents
-from .attention import attention, mask_and_add
+from ..engine.events import SpikeEvents
+from ..weights.arithmetic import FLOAT32
+from .lone_attention import attention, mask_and_add
 from .noticing import Reads, kernels_replaced, noticing, reading
 
 TOKENS, CHANNELS = (16, 32, 64, 128, 256, 512, 1024), (32, 64, 128, 256, 512, 1024)

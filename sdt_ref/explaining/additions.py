@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..encoder import BitPlaneEncoder
-from ..events import SpikeEvents
-from ..folding import Layer
-from ..formats import Format
-from ..quantising import WholeLayer, WholeNeuron
-from ..registers import wider_by
-from ..wiring import HEAD, INPUT, NEURON, STREAM, Stage
+from ..engine.events import SpikeEvents
+from ..fixed.formats import Format
+from ..fixed.quantise import WholeLayer, WholeNeuron
+from ..fixed.registers import wider_by
+from ..network.encoder import BitPlaneEncoder
+from ..network.wiring import HEAD, INPUT, NEURON, STREAM, Stage
+from ..weights.folding import Layer
 from .observation import Observation
 
 BIAS, EVENT, PIXEL, BIT, RESIDUAL, TOKEN = "bias", "event", "pixel", "bit", "residual", "token"

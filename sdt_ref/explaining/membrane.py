@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..folding import NeuronParameters
-from ..quantising import WholeNeuron
-from ..registers import WIDE, Fraction, Register, leak_steps, wider_by
+from ..fixed.quantise import WholeNeuron
+from ..fixed.registers import WIDE, Fraction, Register, leak_steps, wider_by
+from ..weights.folding import NeuronParameters
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ..encoder import BitPlaneEncoder, bit_planes
+from ..engine.events import SpikeEvents
+from ..engine.run import Run
+from ..engine.set_operations import pool, pool_tokens
 from ..errors import ConfigError, InputError
-from ..events import SpikeEvents
-from ..folding import Parameters
-from ..inputs import as_frames
-from ..masking import pool, pool_tokens
-from ..model import SpikeDrivenTransformer
+from ..inputs.arrays import as_frames
+from ..network.encoder import BitPlaneEncoder, bit_planes
+from ..network.model import SpikeDrivenTransformer
+from ..network.wiring import HEAD, INPUT, NEURON, SPIKES, Stage, counted_as, wiring
 from ..result import OperationCount, Result
-from ..run import Run
-from ..wiring import HEAD, INPUT, NEURON, SPIKES, Stage, counted_as, wiring
+from ..weights.folding import Parameters
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..attention_map import AttentionMap, attention_maps
-from ..cli import many
-from ..encoder import BitPlaneEncoder
-from ..wiring import Stage
+from ..measuring.attention_map import AttentionMap, attention_maps
+from ..network.encoder import BitPlaneEncoder
+from ..network.wiring import Stage
+from ..terminal.cli import many
 from .characters import Picture
 from .observation import Observation
 from .words import Words, total

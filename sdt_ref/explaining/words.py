@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..cli import many
-from ..quantising import WholeNeuron
+from ..fixed.quantise import WholeNeuron
+from ..network.wiring import HEAD, NEURON, Stage
 from ..result import OperationCount
-from ..wiring import HEAD, NEURON, Stage
+from ..terminal.cli import many
 from .characters import sparkline
 from .observation import Observation
 

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ..config import ModelConfig
-from ..dense.whole import Numbers, WholeOracle
-from ..formats import SATURATE, Format
-from ..quantising import WholeLayer, WholeNeuron, WholeParameters, bits_for
+from ..dense.fixed import Numbers, WholeOracle
+from ..fixed.formats import SATURATE, Format
+from ..fixed.quantise import WholeLayer, WholeNeuron, WholeParameters, bits_for
+from ..weights.config import ModelConfig
 from .trace import Record, Trace, membranes
 
 NAMES = (

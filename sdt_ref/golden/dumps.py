@@ -27,7 +27,7 @@ import h5py
 import numpy as np
 
 from ..errors import TraceError, require_file
-from ..registers import WIDE
+from ..fixed.registers import WIDE
 from .packing import digits, unpacked
 from .trace import Record, Trace, open_trace
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..errors import TraceError
 from ..files import NAMED, in_words
-from ..formats import DEFAULT
-from ..model import SpikeDrivenTransformer
-from ..quantising import WholeLayer, WholeParameters, bits_for
+from ..fixed.formats import DEFAULT
+from ..fixed.quantise import WholeLayer, WholeParameters, bits_for
+from ..network.model import SpikeDrivenTransformer
 from .corners import LAYER, NAMES, STAGE, corners
 from .packing import packed
 from .trace import Record, Trace, narrowest

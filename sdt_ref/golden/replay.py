@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..dense.whole import Numbers, WholeOracle
+from ..dense.fixed import Numbers, WholeOracle
 from ..errors import TraceError
-from ..formats import Format
-from ..model import SpikeDrivenTransformer
-from ..registers import WIDE, wider_by
-from .comparing import Comparison
+from ..fixed.formats import Format
+from ..fixed.registers import WIDE, wider_by
+from ..network.model import SpikeDrivenTransformer
+from .differences import Comparison
 from .dumps import Dump
 from .trace import Trace, membranes
 

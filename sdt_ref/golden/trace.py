@@ -26,19 +26,19 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..architecture import Architecture
-from ..config import ModelConfig, is_int
+from ..engine.events import CHANNEL, OFFSET, SpikeEvents
+from ..engine.monitor import Recording
 from ..errors import ConfigError, InputError, TraceError, require_file
-from ..events import CHANNEL, OFFSET, SpikeEvents
 from ..files import written_whole
-from ..formats import DEFAULT, Formats, shifted_right
-from ..model import SpikeDrivenTransformer
-from ..quantising import WholeNeuron, WholeParameters, bits_for, digest
-from ..recording import Recording
-from ..registers import WIDE, wider_by
+from ..fixed.formats import DEFAULT, Formats, shifted_right
+from ..fixed.quantise import WholeNeuron, WholeParameters, bits_for, digest
+from ..fixed.registers import WIDE, wider_by
+from ..network.model import SpikeDrivenTransformer
+from ..network.wiring import SPIKES, Stage, counted_as, wiring
 from ..result import OperationCount, Result
-from ..weights import load
-from ..wiring import SPIKES, Stage, counted_as, wiring
+from ..weights.architecture import Architecture
+from ..weights.config import ModelConfig, is_int
+from ..weights.file import load
 
 FORMAT, SCHEMA_VERSION = "sdt_ref trace", 1
 

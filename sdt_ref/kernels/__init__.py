@@ -11,9 +11,9 @@ from .analog import conv3x3_analog, max_pool3x3
 from .attention import intersect, spread_tokens, sum_tokens
 from .bitset import SLACK
 from .fire import fire, list_events
+from .fixed import STEPS, add_rows_checked, fire_whole, settle
 from .pooling import pool3x3
 from .vector import PANEL, aligned
-from .whole import STEPS, add_rows_checked, fire_whole, settle
 
 __all__ = [
     "PANEL",

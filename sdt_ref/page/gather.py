@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..attention_map import AttentionMap, attention_maps
 from ..cost.account import Account, Accountant, rate
 from ..cost.technology import Technology
-from ..events import SpikeEvents
-from ..image import crop, preprocess
-from ..model import SpikeDrivenTransformer
+from ..engine.events import SpikeEvents
+from ..inputs.image import crop, preprocess
+from ..measuring.attention_map import AttentionMap, attention_maps
+from ..network.model import SpikeDrivenTransformer
+from ..network.wiring import Stage
 from ..result import Result
-from ..wiring import Stage
 from .membranes import FIRING, HIGHEST, LOWEST, Histograms
 from .operations import operations
 from .sampling import (

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ..folding import NeuronParameters
+from ..engine.monitor import Recording
+from ..fixed.quantise import WholeNeuron
 from ..golden.trace import membranes
-from ..model import SpikeDrivenTransformer
-from ..quantising import WholeNeuron
-from ..recording import Recording
+from ..network.model import SpikeDrivenTransformer
+from ..weights.folding import NeuronParameters
 
 LOWEST, HIGHEST = -2, 3  # in thresholds; what lies beyond is counted in the outermost bins
 PER_THRESHOLD = 8  # bins

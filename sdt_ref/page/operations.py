@@ -10,7 +10,7 @@ from ..cost.formula import estimates, flops, n_tokens, vanilla
 from ..cost.report import layers_of
 from ..cost.screen import KINDS
 from ..cost.technology import Technology, energy
-from ..model import SpikeDrivenTransformer
+from ..network.model import SpikeDrivenTransformer
 
 
 def operations(

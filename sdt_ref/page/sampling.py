@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..events import SpikeEvents
+from ..engine.events import SpikeEvents
 
 MOST_STEPS = 32  # time steps
 SPIKE_BYTES = 2_200_000  # of all spikes shown one by one, a bit each

@@ -22,8 +22,8 @@ from torch import Tensor
 from sdt_ref.camera.events import EventFile
 from sdt_ref.camera.frames import prepare
 from sdt_ref.camera.opening import open_recording
-from sdt_ref.config import Preprocessing
 from sdt_ref.errors import RecordingError
+from sdt_ref.weights.config import Preprocessing
 
 from .data import RecipeError, cut_out, read
 

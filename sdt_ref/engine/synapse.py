@@ -1,0 +1,217 @@
+"""Weight layers that read spikes: linear (1x1 convolution) and 3x3 convolution. They only ever add weight rows."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import kernels
+from ..fixed.formats import WRAP
+from ..fixed.quantise import WholeLayer
+from ..fixed.registers import Fraction, Register
+from ..weights.folding import Layer
+from .counting import Named, first_steps
+from .current import Current, Fill, in_panels, out_of_panels, positions
+from .events import SpikeEvents
+from .run import Run
+
+
+@dataclass(frozen=True)
+class LayerAccount:
+    """What a weight layer does in a run: each row that was added is one addition for each output of its panel.
+
+    An image that is the same at every step is read, and its bias added, at the first one.
+
+    Attributes
+    ----------
+    widths : [P], outputs in each panel
+    """
+
+    name: str
+    module: str
+    widths: np.ndarray
+    n_inputs: int
+
+    def of_events(self, time_steps: int, places: int, offsets: np.ndarray, rows: list[np.ndarray]) -> Iterable[Named]:
+        """Account of a layer that reads spikes.
+
+        Parameters
+        ----------
+        places : positions of one time step
+        offsets : of the steps of the spikes read, int64[1 or T, + 1]
+        rows : rows added, from each thread int64[P, 1 or T]
+        """
+        frames = len(offsets) - 1
+        done = {"ac": self.widths @ sum(rows), "events": np.diff(offsets), "neurons": places * self.n_inputs}
+        yield (self.name,), {field: first_steps(time_steps, values, frames) for field, values in done.items()}
+        yield self.of_bias(time_steps, places, frames)
+
+    def of_image(self, time_steps: int, places: int, taps: list[np.ndarray]) -> Iterable[Named]:
+        """Account of a layer that reads real numbers: each tap is C_in multiply-accumulates for each output.
+
+        Parameters
+        ----------
+        taps : inside the image, from each thread int64[P, 1 or T]
+        """
+        multiplied = self.widths @ sum(taps) * self.n_inputs
+        yield (self.name,), {"mac": first_steps(time_steps, multiplied, len(multiplied))}
+        yield self.of_bias(time_steps, places, len(multiplied))
+
+    def of_bias(self, time_steps: int, places: int, frames: int) -> Named:
+        """Every output begins at its bias."""
+        return ("bias", self.module), {"ac": first_steps(time_steps, places * int(self.widths.sum()), frames)}
+
+
+class PanelledLayer:
+    """A weight layer as the kernels read it: rows in canonical order (kernel row, kernel column, input channel).
+
+    Parameters
+    ----------
+    name : of the layer in Result.counts
+    module : official path, such as 'block.0.attn.q_conv'
+    layer : folded weights [C_out, C_in, k, k], k = 1 or 3; they are copied, and not kept
+
+    Attributes
+    ----------
+    panels : [P, k * k * C_in, PANEL]
+    bias : [P, PANEL]
+    account : of what the layer does
+    dtype : of the sums
+    fraction : of the sums, in fixed point
+    stream : register that the sums enter, in fixed point and where they do
+    """
+
+    fraction: Fraction | None = None
+    stream: Register | None = None
+
+    def __init__(self, name: str, layer: Layer, module: str = "") -> None:
+        self.name = name
+        self.module = module
+        self.n_outputs, self.n_inputs, self.window, _ = layer.weight.shape
+        rows = layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs)
+        self.dtype = layer.bias.dtype
+        self._whole: WholeLayer | None = None
+        if isinstance(layer, WholeLayer):
+            rows, self.dtype = rows.astype(layer.weight_dtype), layer.dtype
+            self.fraction = Fraction(in_panels(layer.fraction))
+            self.stream = None if layer.stream is None else Register(layer.stream, layer.stream_dtype)
+            self._whole = dataclasses.replace(layer, weight=rows[:0], bias=rows[:0])  # all but the arrays
+        self.panels = in_panels(rows)
+        self.bias = in_panels(layer.bias.astype(self.dtype))
+        widths = np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])
+        self.account = LayerAccount(name, module, widths, self.n_inputs)
+
+    def layer(self) -> Layer:
+        """The folded weights, read back."""
+        rows = out_of_panels(self.panels, self.n_outputs).reshape(self.window, self.window, self.n_inputs, -1)
+        weight, bias = np.ascontiguousarray(rows.transpose(3, 2, 0, 1)), out_of_panels(self.bias, self.n_outputs)
+        if self._whole is None:
+            return Layer(weight, bias)
+        return dataclasses.replace(self._whole, weight=weight.astype(np.int64), bias=bias.astype(np.int64))
+
+
+class Synapse(PanelledLayer):
+    """A weight layer that reads spikes, and only ever adds."""
+
+    @property
+    def checked(self) -> WholeLayer | None:
+        """The layer without its arrays, where each addition must be checked."""
+        return self._whole if self._whole is not None and self._whole.checked else None
+
+    def __call__(self, events: SpikeEvents) -> Current:
+        """The current that these events cause: [T, B, C_in, H, W] spikes -> [T, B, H, W, C_out] current."""
+        return SynapticCurrent(self, events)
+
+
+class SynapticCurrent:
+    """What a weight layer delivers to its neurons."""
+
+    static = False
+    tokens, mean = 1, False
+
+    def __init__(self, synapse: Synapse, events: SpikeEvents) -> None:
+        self.synapse = synapse
+        self.events = events
+        self.grid = events.grid
+        self.module = synapse.module
+        self.n_channels = synapse.n_outputs
+        self.dtype = synapse.dtype
+        self.fraction = synapse.fraction
+        self.stream = synapse.stream
+        self._rows_added: list[np.ndarray] = []  # one per thread
+        self._beyond: list[np.ndarray] = []
+
+    def filler(self, size: int) -> Fill:
+        """See Current."""
+        events, synapse = self.events, self.synapse
+        steps, batch, height, width = (*events.grid, 1, 1)[:4]
+        added = kernels.aligned((len(synapse.panels), steps), np.int64)
+        added[:] = 0
+        self._rows_added.append(added)
+        if synapse.checked is not None:
+            return self._checked_filler(synapse.checked, added)
+        cursors = np.empty(steps * size, np.int64)
+
+        def fill(panels: slice, first: int, count: int, out: np.ndarray, at: int) -> None:
+            kernels.add_rows(
+                events.offsets,
+                events.channels,
+                batch,
+                height,
+                width,
+                synapse.window,
+                first,
+                count,
+                synapse.panels[panels],
+                synapse.bias[panels],
+                cursors,
+                out,
+                at,
+                added[panels],
+            )
+
+        return fill
+
+    def _checked_filler(self, whole: WholeLayer, added: np.ndarray) -> Fill:
+        """As `filler`, for sums that may leave their register."""
+        events, synapse, register = self.events, self.synapse, whole.accumulator
+        _, batch, height, width = (*events.grid, 1, 1)[:4]
+        limits = register.low, register.high, register.overflow == WRAP
+        beyond = np.zeros_like(added)
+        self._beyond.append(beyond)
+
+        def fill(panels: slice, first: int, count: int, out: np.ndarray, at: int) -> None:
+            kernels.add_rows_checked(
+                events.offsets,
+                events.channels,
+                batch,
+                height,
+                width,
+                synapse.window,
+                whole.planes,
+                first,
+                count,
+                synapse.panels[panels],
+                synapse.bias[panels],
+                *limits,
+                out,
+                at,
+                added[panels],
+                beyond[panels],
+            )
+
+        return fill
+
+    def finish(self, run: Run) -> None:
+        """See Current."""
+        offsets, rows = self.events.step_offsets(), self._rows_added
+        run.tally.enter(self.synapse.account.of_events, positions(self.grid), offsets, rows)
+        if self._beyond:
+            beyond = first_steps(run.time_steps, np.sum(self._beyond, axis=(0, 1)), len(offsets) - 1)
+            run.count_overflows(f"{self.synapse.module}.accumulator", beyond)
+
+
+def synapse_maker(prefix: str, module: str, layers: Mapping[str, Layer]) -> Callable[[str], Synapse]:
+    """Make layers by their official short name: 'q_conv' of block.0.attn is counted as MS_SSA_Conv0_q_conv."""
+    return lambda name: Synapse(f"{prefix}_{name}", layers[f"{module}.{name}"], f"{module}.{name}")

@@ -1,0 +1,1 @@
+"""Fixed point: the formats file, parameters as whole numbers, registers between stages, formats chosen from data."""

@@ -1,0 +1,81 @@
+"""A picture or a recording becomes the network's input, whichever its weights read."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..camera.events import EventFile
+from ..camera.frames import prepare
+from ..camera.opening import open_recording
+from ..errors import ImageError, RecordingError
+from ..weights.config import Preprocessing
+from .image import open_picture, preprocess
+
+SAMPLES = {
+    False: ("cat.jpg", "the sample photo"),
+    True: ("digit.bin", "the sample recording"),
+}  # by Preprocessing.frames
+UNREADABLE = ImageError, RecordingError  # what `read` raises
+
+
+def read(
+    source: Any,
+    how: Preprocessing,
+    time_steps: int,
+    *,
+    split: str = "number",
+    as_official: bool = False,
+    repairs: Counter[str] | None = None,
+) -> np.ndarray:
+    """Read a source as the weights want it.
+
+    Parameters
+    ----------
+    source : of a picture, as in `image.open_picture`; of a recording, as in `camera.opening.open_recording`, or one
+        that is open
+    time_steps : T, frames to make of a recording
+    split : of a recording, 'number' or 'time'; see `camera.frames.integrate`
+    as_official : of a picture; see `image.open_picture`
+    repairs : takes what was mended in a recording, and how often; see `camera.events.EventFile`
+
+    Returns
+    -------
+    float32[3, size, size] of a picture, float32[T, 2, size, size] of a recording
+
+    Raises
+    ------
+    ImageError, RecordingError
+        it cannot be read, or is of the other kind
+    """
+    if how.frames:
+        recording = source if isinstance(source, EventFile) else open_recording(source)
+        x = prepare(recording, how, time_steps, split)
+        if repairs is not None:
+            repairs.update(recording.repairs)
+        return x
+    return preprocess(open_picture(source, as_official=as_official), how)
+
+
+@contextmanager
+def given_or_sample(path: str | None, how: Preprocessing) -> Iterator[tuple[Path, str]]:
+    """Yield the path of a source, and its name in words; None stands for the one that ships for such weights."""
+    if path is not None:
+        yield Path(path), Path(path).name
+        return
+    name, in_words = SAMPLES[how.frames]
+    with as_file(files("sdt_ref") / "data" / name) as sample:
+        yield sample, f"{name}, {in_words}"
+
+
+def describe(source: Any, how: Preprocessing) -> str:
+    """Size of a picture that can be read, '451x300'; format and sensor of a recording, 'N-MNIST, 34x34 pixels'."""
+    if not how.frames:
+        picture = open_picture(source)
+        return f"{picture.width}x{picture.height}"
+    recording = open_recording(source)
+    return recording.format + (", {}x{} pixels".format(*recording.sensor) if recording.sensor else "")

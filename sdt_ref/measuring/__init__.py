@@ -1,0 +1,1 @@
+"""What runs over data tell: accuracy, what attention lets through, formats that fit."""

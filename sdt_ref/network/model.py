@@ -1,0 +1,215 @@
+"""The Spike-driven Transformer, event by event, as the paper's figure 2 draws it.
+
+image -> patch splitting -> L x (attention, MLP) -> head -> logits
+pixels       spikes         events in, membrane out    mean over T
+"""
+
+import contextlib
+import dataclasses
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from ..engine.current import Stream
+from ..engine.monitor import Recording
+from ..engine.run import MAX_THREADS, Run, available_cores
+from ..engine.synapse import PanelledLayer
+from ..engine.token_parallel import by_tokens
+from ..errors import ConfigError, FormatError, InputError, WeightsError
+from ..fixed import formats as formats_file
+from ..fixed.formats import DEFAULT, Formats
+from ..fixed.quantise import quantise, refuse_overflows, refuse_wide_sums
+from ..inputs.arrays import as_frames
+from ..inputs.reading import read
+from ..result import Result
+from ..weights import arithmetic as number_systems
+from ..weights import file as weights_file
+from ..weights.arithmetic import FIXED
+from ..weights.config import is_int
+from ..weights.file import Weights
+from ..weights.folding import Parameters, fold
+from .block import Block
+from .head import Head, mean_steps
+from .sps import SpikingPatchSplitting
+
+
+class SpikeDrivenTransformer:
+    """The network with its weights folded, ready to run.
+
+    Parameters
+    ----------
+    weights : as read by `sdt_ref.weights.load`
+    arithmetic : 'float32', 'float64', or 'fixed' for whole numbers in registers
+    threads : cores to use; None takes all that this process may use. The result does not depend on it, bit for bit.
+    formats : of the registers, with 'fixed'; None takes `formats.DEFAULT`
+
+    Raises
+    ------
+    ConfigError
+        an unknown arithmetic or number of threads
+    WeightsError
+        folding overflows
+    FormatError
+        a register does not hold its parameters or may overflow undeclared
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        arithmetic: str = "float32",
+        threads: int | None = None,
+        formats: Formats | None = None,
+    ) -> None:
+        if threads is not None and not (is_int(threads) and 1 <= threads <= MAX_THREADS):
+            raise ConfigError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
+        self.config = weights.config
+        self.architecture = weights.architecture
+        self.preprocessing = weights.preprocessing
+        self.classes = weights.classes
+        self.threads = threads or available_cores()
+        self.arithmetic = number_systems.arithmetic(arithmetic)
+        if formats is not None and self.arithmetic is not FIXED:
+            raise ConfigError(f"formats: expected arithmetic 'fixed' with them, found {self.arithmetic.name!r}")
+        self.formats = formats
+        if self.arithmetic is FIXED:
+            parameters: Parameters = quantise(weights, formats or DEFAULT)
+        else:
+            parameters = fold(weights, self.arithmetic)
+        self.patch_embed = SpikingPatchSplitting(parameters, self.config)
+        self.blocks = [Block(j, parameters, self.config) for j in range(self.architecture.depth)]
+        self.head = Head(parameters)
+        self._parameters = dataclasses.replace(parameters, layers={})
+
+    def __call__(self, x: Any, record: bool | str | Recording = False) -> Result:
+        """Run the network.
+
+        Parameters
+        ----------
+        x : (B, C, H, W), a static image repeated over T, or (B, T, C, H, W), frames; any real type, normalised
+        record : True keeps all spikes; "currents" keeps also the input current of every neuron layer; a Recording
+            takes them as they arise
+
+        Raises
+        ------
+        InputError
+            wrong rank, channels, type or size; NaN or infinite values
+        FormatError
+            a register that declares overflow 'error' overflows; sums over so many tokens outgrow 64 bits
+        WeightsError
+            the logits overflow
+        """
+        if isinstance(record, Recording):
+            recording = record
+        elif isinstance(record, bool) or (isinstance(record, str) and record == "currents"):
+            recording = Recording(spikes=bool(record), numbers=record == "currents")
+        else:
+            raise ConfigError(f"record: expected True, False or 'currents', found {record!r}")
+        image, time_steps = as_frames(x, self.architecture, self.config, self.arithmetic.dtype)
+        if self.arithmetic is FIXED:
+            n_tokens = math.prod(image.shape[-2:]) // self.config.size_divisor**2
+            refuse_wide_sums(self._parameters, self.architecture, self.formats or DEFAULT, n_tokens)
+        run = Run(time_steps, self.threads, recording)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the logits
+            u = self.patch_embed(image, run)  # [T, B, H', W', C]
+            # the pools of dvs mode reach into neighbouring tokens
+            u = self._blocks(u, run) if self.config.dvs_mode else by_tokens(self._blocks, u, run)
+            logits = self.head(u, run)  # [T, B, K]
+        refuse_overflows(run.overflows, self.formats or DEFAULT)
+        if not np.isfinite(logits).all():
+            raise WeightsError(f"the logits overflow {self.arithmetic.name}; use arithmetic float64, or other weights")
+        mean = mean_steps(logits, run, whole=self.arithmetic is FIXED)
+        return Result(
+            mean,
+            logits,
+            recording.spikes,
+            recording.currents,
+            run.tally.counts,
+            run.tally.stage_counts,
+            streams=recording.streams,
+            sums=recording.sums,
+            overflows=run.overflows,
+        )
+
+    def _blocks(self, u: Stream, run: Run) -> Stream:
+        for block in self.blocks:
+            u = block(u, run)
+        return u
+
+    @property
+    def parameters(self) -> Parameters:
+        """The folded parameters, read back from where they are used: the network holds its weights once."""
+        stages: dict[str, object] = {"patch_embed": self.patch_embed}
+        for j, block in enumerate(self.blocks):
+            stages |= {f"block.{j}.attn": block.attn, f"block.{j}.mlp": block.mlp}
+        layers = {
+            f"{path}.{name}": part.layer()
+            for path, stage in stages.items()
+            for name, part in vars(stage).items()
+            if isinstance(part, PanelledLayer)
+        }
+        return dataclasses.replace(self._parameters, layers={**layers, "head": self.head.head.layer()})
+
+    def warm_up(self) -> None:
+        """Load or compile the kernels, by running the smallest image that the pools allow."""
+        side = self.config.size_divisor
+        with contextlib.suppress(FormatError, WeightsError):  # judged on the user's input, not on this one
+            self(np.zeros((1, self.architecture.in_channels, side, side)))
+
+    def predict(self, picture: Any, top: int = 5) -> list[tuple[str, float]]:
+        """Classify a picture; or, if the weights read an event camera, a recording.
+
+        Parameters
+        ----------
+        picture : path, PIL image, or uint8 array (H, W, 3); of a recording path or binary file
+        top : how many classes to return, at most
+
+        Returns
+        -------
+        list of (class name, softmax of the logits), best first
+
+        Raises
+        ------
+        ImageError, RecordingError
+            it cannot be read, or is not what the weights read
+        """
+        if not is_int(top) or top < 1:
+            raise InputError(f"top: expected 1 or more, found {top!r}")
+        x = read(picture, self.preprocessing, self.config.time_steps)
+        return self.rank(self(x[None]).logits[0])[:top]
+
+    def rank(self, logits: np.ndarray) -> list[tuple[str, float]]:
+        """Class names with their softmax, best first; equal logits in label order. logits : [K]."""
+        exponentials = np.exp((logits - logits.max()).astype(np.float64))
+        scores = exponentials / exponentials.sum()
+        order = np.argsort(-logits, kind="stable")
+        return [(self.classes[k], float(scores[k])) for k in order]
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    arithmetic: str = "float32",
+    threads: int | None = None,
+    formats: str | os.PathLike[str] | None = None,
+) -> SpikeDrivenTransformer:
+    """Load a network from a weights file; None loads the weights that ship with the package.
+
+    Parameters
+    ----------
+    path : of the weights file, or the name of one that ships; None takes the default that ships
+    arithmetic : 'float32', 'float64', or 'fixed' for whole numbers in registers
+    threads : cores to use; None takes all that this process may use
+    formats : a formats file, for arithmetic 'fixed'; None takes the default formats
+
+    Raises
+    ------
+    WeightsError
+        the file is not a weights file
+    ConfigError
+        an unknown arithmetic
+    FormatError
+        formats that cannot be read or do not hold the weights
+    """
+    registers = None if formats is None else formats_file.load(formats)
+    return SpikeDrivenTransformer(weights_file.load(path), arithmetic, threads, registers)

@@ -1,0 +1,75 @@
+"""Spike-driven self-attention: mask and add (official module MS_SSA_Conv)."""
+
+import numpy as np
+
+from ..engine.current import Stream
+from ..engine.events import SpikeEvents
+from ..engine.neuron import Neuron
+from ..engine.run import Run
+from ..engine.set_operations import intersect, pool, pool_tokens, sum_tokens
+from ..engine.synapse import synapse_maker
+from ..weights.config import ModelConfig
+from ..weights.folding import Parameters
+
+
+class SpikeDrivenSelfAttention:
+    """Q AND spike(sum over tokens of K AND V), between two membrane shortcuts.
+
+    The attention neuron (threshold 0.5, input a whole number) of an LIF network fires exactly when any token has a
+    spike in K AND V: it is an OR and never remembers. A PLIF with a leak below 0.5 does remember. Both run as neurons.
+    """
+
+    def __init__(self, j: int, parameters: Parameters, config: ModelConfig) -> None:
+        module, self.hook = f"block.{j}.attn", f"MS_SSA_Conv{j}"
+        self.kv, self.masked = f"{module}.kv", f"{module}.masked"  # names of K AND V, and of Q AND the mask
+        synapse = synapse_maker(self.hook, module, parameters.layers)
+        self.q_conv, self.k_conv, self.v_conv, self.proj_conv = map(
+            synapse, ("q_conv", "k_conv", "v_conv", "proj_conv")
+        )
+        self.shortcut_lif, self.q_lif, self.k_lif, self.v_lif = (
+            Neuron(f"{module}.{name}_lif", parameters.neurons[f"{module}.{name}_lif"])
+            for name in ("shortcut", "q", "k", "v")
+        )
+        attention = f"{module}.talking_heads_lif"
+        self.talking_heads_lif = Neuron(attention, parameters.neurons[attention], heads=config.num_heads)
+        self.heads = config.num_heads
+        self.dvs_mode = config.dvs_mode
+
+    def __call__(self, u: Stream, run: Run) -> Stream:
+        """[T, B, H, W, C] stream -> the same."""
+        s = run.record(f"{self.hook}_first_lif", self.shortcut_lif(u, run))  # [T, B, C, H, W] spikes
+        q = run.record(f"{self.hook}_q_lif", self.q_lif(self.q_conv(s), run))
+        k = self.k_lif(self.k_conv(s), run)
+        v = self.v_lif(self.v_conv(s), run)
+        if self.dvs_mode:
+            k, v = pool(k, 1, run, self.k_lif.module), pool(v, 1, run, self.v_lif.module)
+        run.record(f"{self.hook}_k_lif", k)
+        run.record(f"{self.hook}_v_lif", v)
+
+        return Stream.of(self.proj_conv(self.mask_and_add(q, k, v, u, run)), run, residual=u)
+
+    def mask_and_add(self, q: SpikeEvents, k: SpikeEvents, v: SpikeEvents, u: Stream, run: Run) -> SpikeEvents:
+        """Q AND spike(sum over tokens of K AND V): three times [T, B, C, H, W] spikes -> the same.
+
+        Parameters
+        ----------
+        u : a stream of the same tokens, in whose arithmetic the attention's neurons count
+        """
+        kv = intersect(k, v, run, self.kv)  # [T, B, h, N, d]
+        run.record(f"{self.hook}_kv_before", kv.in_heads(self.heads))
+        if self.dvs_mode:
+            kv = pool_tokens(kv, self.heads, run, self.kv)
+        run.count_each("attention", self.talking_heads_lif.module, kv, "ac", "events")
+        mask = run.meet(sum_tokens(kv), lambda count: self._attend(count, u, run))
+
+        z = intersect(q, mask, run, self.masked)  # [T, B, h, N, d]
+        if self.dvs_mode:
+            z = pool_tokens(z, self.heads, run, self.masked)
+        run.record(f"{self.hook}_x_after_qkv", z.in_heads(self.heads))
+        return z
+
+    def _attend(self, count: np.ndarray, u: Stream, run: Run) -> SpikeEvents:
+        """[T, B, C] spikes of each channel over all tokens, 0 to N -> [T, B, h, 1, d] spikes."""
+        mask = self.talking_heads_lif(Stream.of_counts(count, run.n_tokens or u.n_tokens, like=u), run)
+        run.record(f"{self.hook}_kv", mask.in_heads(self.heads))
+        return mask

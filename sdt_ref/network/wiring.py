@@ -1,0 +1,126 @@
+"""Which stage reads which, in the order of the data flow: the network as a list, to be checked part by part."""
+
+from dataclasses import dataclass
+
+from ..weights.architecture import Architecture
+from ..weights.config import ModelConfig
+
+INPUT, NEURON, STREAM, SPIKES, HEAD = "input", "neuron", "stream", "spikes", "head"
+
+# what is recorded of each kind of stage, in the order in which it comes about
+QUANTITIES = {
+    INPUT: ("pixel",),
+    NEURON: ("sum", "x", "h", "spikes", "v"),
+    STREAM: ("sum", "u"),
+    SPIKES: ("spikes",),
+    HEAD: ("sum",),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage, under the name of its official module.
+
+    Attributes
+    ----------
+    kind : 'input', 'neuron', 'stream', 'spikes' (an AND of two others), or 'head'
+    reads : stages whose spikes, pixels or stream it reads
+    layer : weight layer between them, if there is one
+    window : side of its kernel
+    pooled : whether what it reads is pooled on the way
+    pooled_behind : whether its spikes are pooled before anybody sees them, so that those are what is recorded
+    over_tokens : whether it reads a sum over all tokens, and so has one row in each step
+    residual : stage whose stream is added; None without
+    hook : official name of its spikes; '' without
+    """
+
+    name: str
+    kind: str
+    reads: tuple[str, ...] = ()
+    layer: str | None = None
+    window: int = 1
+    pooled: bool = False
+    pooled_behind: bool = False
+    over_tokens: bool = False
+    residual: str | None = None
+    hook: str = ""
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What is recorded of it."""
+        return QUANTITIES[self.kind]
+
+
+def wiring(architecture: Architecture, config: ModelConfig) -> dict[str, Stage]:
+    """All stages by name, each behind those that it reads."""
+    stages: dict[str, Stage] = {}
+
+    def add(name: str, kind: str, *reads: str, **more: object) -> str:
+        stages[name] = Stage(name, kind, reads, **more)  # type: ignore[arg-type]
+        return name
+
+    before = add("input", INPUT)
+    for n, number in enumerate(("", "1", "2")):
+        before = add(
+            f"patch_embed.proj_lif{number}",
+            NEURON,
+            before,
+            layer=f"patch_embed.proj_conv{number}",
+            window=3,
+            pooled=n > 0 and config.pools[n - 1],
+            hook=f"MS_SPS_lif{number}",
+        )
+    u = add("patch_embed.proj_conv3", STREAM, before, layer="patch_embed.proj_conv3", window=3, pooled=config.pools[2])
+    s = add("patch_embed.proj_lif3", NEURON, u, pooled=config.pools[3], hook="MS_SPS_lif3")
+    u = add("patch_embed.rpe_conv", STREAM, s, layer="patch_embed.rpe_conv", window=3, residual=u)
+    for j in range(architecture.depth):
+        attn, mlp, hook = f"block.{j}.attn", f"block.{j}.mlp", f"MS_SSA_Conv{j}"
+        s = add(f"{attn}.shortcut_lif", NEURON, u, hook=f"{hook}_first_lif")
+        q, k, v = (
+            add(
+                f"{attn}.{name}_lif",
+                NEURON,
+                s,
+                layer=f"{attn}.{name}_conv",
+                pooled_behind=config.dvs_mode and name != "q",
+                hook=f"{hook}_{name}_lif",
+            )
+            for name in "qkv"
+        )
+        kv = add(f"{attn}.kv", SPIKES, k, v, hook=f"{hook}_kv_before")
+        mask = add(f"{attn}.talking_heads_lif", NEURON, kv, pooled=config.dvs_mode, over_tokens=True, hook=f"{hook}_kv")
+        z = add(f"{attn}.masked", SPIKES, q, mask, pooled_behind=config.dvs_mode, hook=f"{hook}_x_after_qkv")
+        u = add(f"{attn}.proj_conv", STREAM, z, layer=f"{attn}.proj_conv", residual=u)
+        s = add(f"{mlp}.fc1_lif", NEURON, u, hook=f"MS_MLP_Conv{j}_fc1_lif")
+        fc1: dict[str, object] = {"layer": f"{mlp}.fc1_conv"}
+        if architecture.hidden == architecture.dim:  # a shortcut of its own
+            s = u = add(f"{mlp}.fc1_conv", STREAM, s, residual=u, **fc1)
+            fc1 = {}
+        s = add(f"{mlp}.fc2_lif", NEURON, s, **fc1, hook=f"MS_MLP_Conv{j}_fc2_lif")
+        u = add(f"{mlp}.fc2_conv", STREAM, s, layer=f"{mlp}.fc2_conv", residual=u)
+    s = add("head_lif", NEURON, u, over_tokens=True, hook="head_lif")
+    add("head", HEAD, s, layer="head")
+    return stages
+
+
+def counted_as(layer: str) -> str:
+    """Name of a weight layer in `Result.counts`."""
+    path, _, name = layer.rpartition(".")
+    if not path:
+        return layer
+    if path == "patch_embed":
+        return f"MS_SPS_{name}"
+    _, j, kind = path.split(".")
+    return f"{'MS_SSA' if kind == 'attn' else 'MS_MLP'}_Conv{j}_{name}"
+
+
+def in_words(counted: str) -> str:
+    """A reader's name for a weight layer of `Result.counts`: 'block 0: attention q, k, v' serves for three."""
+    module, _, conv = counted.removesuffix("_conv").rpartition("_")
+    if module.startswith("MS_SPS"):
+        return f"patch embedding: {counted.removeprefix('MS_SPS_').replace('_', ' ')}"
+    if module.startswith("MS_SSA_Conv"):
+        return f"block {module.removeprefix('MS_SSA_Conv')}: attention {'q, k, v' if conv in 'qkv' else conv}"
+    if module.startswith("MS_MLP_Conv"):
+        return f"block {module.removeprefix('MS_MLP_Conv')}: MLP {conv}"
+    return "classifier"

@@ -1,0 +1,207 @@
+"""Settings of a checkpoint that its tensors do not tell, and where each comes from.
+
+The first source that names a setting wins: explicit settings, a YAML file of the official code, the checkpoint's own
+`args`, a preset. Nothing is guessed: what is still missing is refused by name.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, WeightsError
+from .architecture import Architecture
+from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing, check
+from .presets import DATASETS, base_dataset, preset
+
+EXTRA = "pip install 'sdt_ref[convert]'"
+DVS_DATASETS = ("cifar10-dvs", "cifar10-dvs-tet")  # the only ones whose attention has the extra pools
+FRAME_DATASETS = (*DVS_DATASETS, "gesture", "nmnist")
+
+# other spellings of a setting -> the official argument's name
+ALIASES = {"T": "time_steps", "size": "img_size"}
+TOLD_BY_TENSORS = ("dim", "layer", "in_channels", "num_classes", "mlp_ratio", "spike_mode")
+SETTINGS = (
+    "time_steps",
+    "pooling_stat",
+    "num_heads",
+    "dvs_mode",
+    "TET",
+    "dataset",
+    "img_size",
+    "crop_pct",
+    "interpolation",
+    "mean",
+    "std",
+    "prefetcher",
+    "no_prefetcher",
+    "input_size",
+    "sensor",
+    "antialias",
+)
+
+
+class Lookup:
+    """Settings from their sources, the first that names one winning."""
+
+    def __init__(
+        self,
+        explicit: Mapping[str, Any],
+        config: str | Path | None,
+        args: Any,
+        preset_name: str | None,
+        architecture: Architecture,
+    ) -> None:
+        self.explicit = explicit = {ALIASES.get(k, k): v for k, v in explicit.items()}
+        for name in explicit:
+            if name in TOLD_BY_TENSORS:
+                raise ConfigError(f"setting '{name}' is told by the tensors and cannot be set; leave it out")
+            if name not in SETTINGS:
+                raise ConfigError(f"unknown setting '{name}'; known: {', '.join(SETTINGS)}")
+        self.layers: list[tuple[str, Mapping[str, Any]]] = [("--set", explicit)]
+        if config is not None:
+            self.layers.append(("--config", _read_yaml(Path(config))))
+        if args is not None:
+            self.layers.append(("args", _plain(args)))
+        if preset_name is not None:
+            self.layers.append(("--preset", _preset_settings(preset_name, architecture)))
+        self.sources: dict[str, str] = {}
+
+    def get(self, name: str, *default: Any) -> Any:
+        """Value of a setting; ConfigError if no source names it and there is no default."""
+        for source, values in self.layers:
+            if name in values:
+                self.sources[name] = source
+                return values[name]
+        if default:
+            return default[0]
+        raise ConfigError(
+            f"setting '{name}' is missing: neither --set nor --config nor the checkpoint's args nor --preset gives it; "
+            f"pass --set {name}=... or --preset NAME"
+        )
+
+    def ignored(self) -> list[str]:
+        """Names in the YAML file and in args that nothing here reads."""
+        known = {*SETTINGS, *TOLD_BY_TENSORS}
+        unknown = {
+            str(k) for source, values in self.layers[1:] if source != "--preset" for k in values if k not in known
+        }
+        # and what was set in vain, such as a sensor for a network that reads pictures; num_heads tensors may tell
+        unused = set(self.explicit) - set(self.sources) - {"num_heads"}
+        return sorted(unknown | unused)
+
+
+def _plain(args: Any) -> Mapping[str, Any]:
+    if isinstance(args, Mapping):
+        return args
+    if isinstance(args, argparse.Namespace):
+        return vars(args)
+    raise WeightsError(f"checkpoint 'args': expected a Namespace or a dictionary, found {type(args).__name__}")
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    try:
+        import yaml
+    except ImportError:
+        raise ConfigError(f"--config needs PyYAML, which is not installed: {EXTRA}") from None
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config '{path}' cannot be read: {error}") from None
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError) as error:  # PyYAML raises them all
+        raise ConfigError(f"config '{path}': expected YAML, found {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"config '{path}': expected names and values, found {type(values).__name__}")
+    return {ALIASES.get(str(k), str(k)): v for k, v in values.items()}
+
+
+def _preset_settings(name: str, architecture: Architecture) -> dict[str, Any]:
+    chosen = preset(name)
+    for size in ("dim", "depth", "in_channels", "num_classes", "hidden"):
+        expected, found = getattr(chosen.architecture, size), getattr(architecture, size)
+        if expected != found:
+            raise ConfigError(
+                f"preset '{name}': expected {size} {expected}, found {found} in the tensors; choose another preset, or "
+                "give each setting by --set"
+            )
+    values = {ALIASES.get(k, k): v for k, v in chosen.settings.items()}
+    return {"crop_pct": None, "interpolation": None, "mean": None, "std": None, **values, "dataset": chosen.dataset}
+
+
+def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None) -> tuple[ModelConfig, Preprocessing]:
+    """Settings of the network and of its input; `heads` as talking_heads.weight tells, None without it.
+
+    Raises ConfigError for a setting that is missing, out of range, or contradicted by the tensors.
+    """
+    dataset = base_dataset(str(lookup.get("dataset", "") or ""))
+    told = lookup.explicit.get("num_heads", heads)
+    if heads is not None and told != heads:
+        raise ConfigError(f"setting 'num_heads': expected {heads}, as talking_heads.weight tells, found {told!r}")
+    dvs_mode = lookup.get("dvs_mode", dataset in DVS_DATASETS if dataset else None)
+    config = ModelConfig(
+        time_steps=lookup.get("time_steps"),
+        pooling_stat=_pooling_stat(lookup.get("pooling_stat")),
+        num_heads=heads if heads is not None else lookup.get("num_heads"),
+        dvs_mode=dvs_mode if dvs_mode is not None else lookup.get("dvs_mode"),
+        TET=lookup.get("TET"),
+    )
+    if architecture.in_channels != 3 or dataset in FRAME_DATASETS:
+        sensor = lookup.get("sensor", DATASETS.get(dataset.removesuffix("-tet"), {}).get("sensor"))
+        antialias = lookup.get("antialias", False)
+        return config, Preprocessing(size=_image_size(lookup), frames=True, sensor=sensor, antialias=antialias)
+    prefetcher, no_prefetcher = lookup.get("prefetcher", True), lookup.get("no_prefetcher", False)
+    check(isinstance(prefetcher, bool), "prefetcher", "true or false", prefetcher)
+    check(isinstance(no_prefetcher, bool), "no_prefetcher", "true or false", no_prefetcher)
+    return config, Preprocessing(
+        size=_image_size(lookup),
+        crop_pct=_or(lookup.get("crop_pct"), TIMM_CROP_PCT),
+        interpolation=lookup.get("interpolation") or TIMM_INTERPOLATION,
+        mean=_three(lookup.get("mean"), TIMM_MEAN),
+        std=_three(lookup.get("std"), TIMM_STD),
+        normalisation="to_tensor" if no_prefetcher or not prefetcher else "prefetcher",
+        large_valid=dataset == "imagenet",
+    )
+
+
+def _image_size(lookup: Lookup) -> Any:
+    """`input_size`, (channels, height, width), goes before `img_size`, as in timm."""
+    input_size = lookup.get("input_size", None)
+    if input_size is None:
+        return lookup.get("img_size")
+    if not isinstance(input_size, (list, tuple)) or len(input_size) != 3 or input_size[1] != input_size[2]:
+        raise ConfigError(f"setting 'input_size': expected (channels, size, size), found {input_size!r}")
+    return input_size[1]
+
+
+def _or(value: Any, default: Any) -> Any:
+    """None means timm's default, as in the official code."""
+    return default if value is None else value
+
+
+def _three(value: Any, default: tuple[float, ...]) -> tuple[float, ...]:
+    if value is None:
+        return default
+    values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    return values * 3 if len(values) == 1 else values
+
+
+def _pooling_stat(value: Any) -> Any:
+    """YAML and JSON read an unquoted 1111 as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Read 'key=value' from the command line: JSON values, bare words as text.
+
+    Raises ConfigError without '='.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"--set '{text}': expected key=value, such as --set time_steps=4")
+    if name == "pooling_stat":
+        return name, value
+    try:
+        return name, json.loads(value.lower() if value.lower() in ("true", "false", "none") else value)
+    except (ValueError, RecursionError):
+        return name, None if value.lower() == "none" else value

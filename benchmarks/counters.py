@@ -16,12 +16,16 @@ from tests.copies import changed_copy
 UNCOUNTED = (
     ("kernels/accumulate.py", "added[p, t] += e - begin\n", "pass\n"),
     ("kernels/analog.py", "taps[p, frame] += columns\n", "pass\n"),
-    ("run.py", "self.tally.enter(as_given, kind, stage, operations)\n", "return\n"),
-    ("synapse.py", "offsets, rows = self.events.step_offsets(), self._rows_added\n", "return\n"),
-    ("encoder.py", "run.tally.enter(self.encoder.account.of_image, positions(self.grid), self._taps)\n", "return\n"),
-    ("neuron.py", "run.tally.enter(self._account, n * C, spikes.step_offsets())\n", "pass\n"),
-    ("masking.py", "np.diff(events.offsets).reshape(T, B, H, W) @ columns @ rows", "np.zeros((T, B))"),
-    ("run.py", "self.tally.enter(one_each, kind, stage, events.step_offsets(), fields)\n", "return\n"),
+    ("engine/run.py", "self.counter.add(as_given, kind, stage, operations)\n", "return\n"),
+    ("engine/synapse.py", "offsets, rows = self.events.step_offsets(), self._rows_added\n", "return\n"),
+    (
+        "network/encoder.py",
+        "run.counter.add(self.encoder.rules.of_image, positions(self.grid), self._taps)\n",
+        "return\n",
+    ),
+    ("engine/neuron.py", "run.counter.add(self._rule, n * C, spikes.step_offsets())\n", "pass\n"),
+    ("engine/set_operations.py", "np.diff(events.offsets).reshape(T, B, H, W) @ columns @ rows", "np.zeros((T, B))"),
+    ("engine/run.py", "self.counter.add(one_each, kind, stage, events.step_offsets(), fields)\n", "return\n"),
 )
 AT_ONE_PLACE = 10  # runs before the weights are loaded anew
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 import sdt_ref
-from sdt_ref.engine.current import Stream
+from sdt_ref.engine.current import StoredCurrent
 from sdt_ref.engine.events import SpikeEvents
 from sdt_ref.engine.neuron import Neuron
 from sdt_ref.engine.run import Run, available_cores
@@ -104,8 +104,8 @@ class Calibration:
                 self.tensors[name] = np.zeros_like(self.tensors[name])
         self.run = Run(config.time_steps, available_cores())
 
-    def fit(self, conv: str, source: SpikeEvents | np.ndarray, rate: float, residual: Stream | None = None,
-            pooled: bool = False, last: bool = False) -> tuple[Stream, SpikeEvents]:  # fmt: skip
+    def fit(self, conv: str, source: SpikeEvents | np.ndarray, rate: float, residual: StoredCurrent | None = None,
+            pooled: bool = False, last: bool = False) -> tuple[StoredCurrent, SpikeEvents]:  # fmt: skip
         """Fit one layer and its BatchNorm; returns its current (plus the residual) and the spikes that it causes.
 
         pooled : neurons read the pooled current; last : they are the head's, and read the mean over the tokens
@@ -118,7 +118,7 @@ class Calibration:
         if pooled:
             current = max_pool(current, self.run)
         if residual is not None:
-            current = Stream.from_array(current.grid, current.array + residual.array)
+            current = StoredCurrent.from_array(current.grid, current.array + residual.array)
         step *= PIXEL_STEP if analog else 1
         half = np.float32(step / 2 if residual is None else 0)
 
@@ -130,13 +130,13 @@ class Calibration:
         sample = current.array[:, :: max(1, current.array.shape[1] // SAMPLED)]
 
         def fired(shift: float) -> float:
-            return self.fire(Stream.from_array(sample.shape[:2], sample + bias(shift))).firing_rate
+            return self.fire(StoredCurrent.from_array(sample.shape[:2], sample + bias(shift))).firing_rate
 
         best = bias(bisect(fired, rate))
         norm = conv.replace("_conv", "_bn")
         for part, value in (("weight", 1.0), ("bias", best), ("running_mean", 0.0), ("running_var", UNIT_VARIANCE)):
             self.tensors[f"{norm}.{part}"] = np.broadcast_to(np.asarray(value, np.float32), best.shape).copy()
-        current = Stream.from_array(current.grid, current.array + best)
+        current = StoredCurrent.from_array(current.grid, current.array + best)
         return current, self.fire(current)
 
     def scale(self, conv: str, source: SpikeEvents | np.ndarray, step: float) -> None:
@@ -145,15 +145,15 @@ class Calibration:
         scale = 1 / np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))
         self.tensors[f"{conv}.weight"] = on_lattice(self.tensors[f"{conv}.weight"] * scale[:, None, None, None], step)
 
-    def current(self, conv: str, source: SpikeEvents | np.ndarray) -> Stream:
+    def current(self, conv: str, source: SpikeEvents | np.ndarray) -> StoredCurrent:
         """What a layer delivers, without its BatchNorm."""
         weight = self.tensors[f"{conv}.weight"]
         layer = Layer(weight, np.zeros(len(weight), np.float32))
         if isinstance(source, SpikeEvents):
-            return Stream.of(Synapse(conv, layer)(source), self.run)
-        return Stream.of(Encoder(conv, layer)(source, self.config.time_steps), self.run)
+            return StoredCurrent.of(Synapse(conv, layer)(source), self.run)
+        return StoredCurrent.of(Encoder(conv, layer)(source, self.config.time_steps), self.run)
 
-    def fire(self, current: Stream) -> SpikeEvents:
+    def fire(self, current: StoredCurrent) -> SpikeEvents:
         """Spikes of LIF neurons."""
         return Neuron("neuron", NeuronParameters(np.float32(0.5), np.float32(1)))(current, self.run)
 
@@ -181,7 +181,7 @@ def attend(c: Calibration, module: str, s: SpikeEvents, rates: Rates) -> SpikeEv
         c.tensors[f"{module}.v_conv.weight"] = np.float32(likeness) * alike + np.float32(1 - likeness) * own
         _, v = c.fit(f"{module}.v_conv", s, rates.v)
         count = sum_tokens(intersect(k, v, c.run)).astype(np.float32)
-        current = Stream.from_array(count.shape[:2], count)
+        current = StoredCurrent.from_array(count.shape[:2], count)
         z = intersect(q, Neuron("mask", NeuronParameters(np.float32(0.5), np.float32(0.5)))(current, c.run), c.run)
         low, high = (likeness, high) if z.firing_rate < rates.attention else (low, likeness)
     return z

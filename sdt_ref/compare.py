@@ -103,8 +103,8 @@ def _show(golden: Trace, dump: Dump, comparison: Comparison, why: Cause | None, 
     absent = len(golden.records) - len(dump.values)
     if absent:
         console.print(f"[dim]not in the dump: {absent} of the golden trace's {len(golden.records)} records[/]")
-    if dump.beyond:
-        console.print(f"[dim]not in the golden trace, so not compared: {len(dump.beyond)} records of the dump[/]")
+    if dump.extra:
+        console.print(f"[dim]not in the golden trace, so not compared: {len(dump.extra)} records of the dump[/]")
 
 
 def _place(found: Difference, alone: bool) -> str:
@@ -145,7 +145,7 @@ def _as_json(golden: Trace, dump: Dump, comparison: Comparison, why: Cause | Non
         "equal": found is None,
         "steps": dump.steps,
         "records": list(dump.values),
-        "not_compared": dump.beyond,
+        "not_compared": dump.extra,
         "first": found
         and {
             **_difference(found),

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from .fixed.quantise import WholeParameters
+from .fixed.quantise import FixedParameters
 from .golden.trace import open_trace
-from .golden.widths import Lists, Sizing, sizing
+from .golden.widths import ListLengths, Sizing, sizing
 from .terminal import cli
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as opened:
         traces = [opened.enter_context(open_trace(path)) for path in options.traces]
         parameters = traces[0].model(options.weights).parameters
-        assert isinstance(parameters, WholeParameters)
+        assert isinstance(parameters, FixedParameters)
         report = sizing(traces, parameters)
     if options.json:
         cli.print_json(_as_json(report))
@@ -95,7 +95,7 @@ def _total(report: Sizing) -> float:
     return sum(map(sum, report.rows.values()))
 
 
-def _bars(lists: Lists) -> str:
+def _bars(lists: ListLengths) -> str:
     """A histogram in characters, from empty lists to the longest."""
     counts = lists.lengths[: lists.worst + 1]
     bins = [part.sum() for part in np.array_split(counts, min(BINS, len(counts)))]

@@ -54,7 +54,7 @@ def small_tiles(nbytes: int, package: ModuleType = sdt_ref) -> Any:
     with (
         mock.patch.object(package.engine.current, "PANELS_BYTES", nbytes),
         mock.patch.object(package.engine.current, "WORTH_A_THREAD", nbytes // 4),
-        mock.patch.object(package.engine.token_parallel, "WORTH_A_MEMBER", nbytes // 4),
+        mock.patch.object(package.engine.token_parallel, "WORTH_A_RANK", nbytes // 4),
         mock.patch.object(package.engine.set_operations, "TILE_EVENTS", nbytes),
     ):
         yield

@@ -16,7 +16,7 @@ from ..engine.neuron import is_or
 from ..engine.run import Run
 from ..engine.set_operations import pool
 from ..fixed.formats import DEFAULT
-from ..fixed.quantise import WholeNeuron
+from ..fixed.quantise import FixedNeuron
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
@@ -201,7 +201,7 @@ def _width(model: SpikeDrivenTransformer, module: str | None) -> int:
     neuron = model.parameters.neurons.get(module)
     if model.arithmetic is not FIXED:
         return 8 * model.arithmetic.dtype.itemsize
-    if isinstance(neuron, WholeNeuron):
+    if isinstance(neuron, FixedNeuron):
         return neuron.membrane.bits
     bits: int = (model.formats or DEFAULT).register(module, "weight")["bits"]
     return bits

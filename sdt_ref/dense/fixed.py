@@ -29,13 +29,13 @@ class Numbers:
         return register.align(self.values, fraction[:, None, None] if fraction.ndim else fraction)
 
 
-class WholeOracle(Oracle):
+class FixedOracle(Oracle):
     """One forward pass in fixed point; also counts, register by register, the numbers that did not fit."""
 
     def fit(self, name: str, register: Format, values: np.ndarray) -> np.ndarray:
         """Write [T, ...] values to a register."""
-        beyond = np.count_nonzero(~register.holds(values), axis=tuple(range(1, values.ndim)))
-        self._count(name, beyond)
+        overflows = np.count_nonzero(~register.holds(values), axis=tuple(range(1, values.ndim)))
+        self._count(name, overflows)
         return register.fit(values)
 
     def conv(self, module: str, spikes: np.ndarray) -> Numbers:
@@ -47,17 +47,17 @@ class WholeOracle(Oracle):
         padded = np.pad(spikes.astype(np.int64), ((0, 0), (0, 0), (0, 0), (pad, pad), (pad, pad)))
         out = np.empty((T, B, outputs, H, W), np.int64)
         out[:] = layer.bias[:, None, None]
-        beyond = np.zeros(T, np.int64)
+        overflows = np.zeros(T, np.int64)
         for plane in range(layer.planes):
             for ky in range(window):
                 for kx in range(window):
                     for c in range(plane * of_plane, (plane + 1) * of_plane):
                         tap = padded[:, :, c, None, ky : ky + H, kx : kx + W]  # [T, B, 1, H, W]
                         total = out + tap * layer.weight[:, c, ky, kx, None, None]
-                        beyond += np.count_nonzero(~layer.accumulator.holds(total), axis=(1, 2, 3, 4))
+                        overflows += np.count_nonzero(~layer.accumulator.holds(total), axis=(1, 2, 3, 4))
                         out = layer.accumulator.fit(total)
         if layer.checked:
-            self._count(f"{module}.accumulator", beyond)
+            self._count(f"{module}.accumulator", overflows)
         return Numbers(out, layer.fraction)
 
     def encode(self, image: np.ndarray) -> Numbers:
@@ -112,16 +112,16 @@ class WholeOracle(Oracle):
         register = neuron.membrane.wider((tokens - 1).bit_length())
         x = self.fit(f"{module}.membrane", register, current.aligned(register))
         self.sums[module], self.currents[module] = current.values, x
-        finest = max((shift for _, shift in neuron.leak), default=0)
+        finest = max((shift for _, shift in neuron.leak_terms), default=0)
         v, spikes = np.zeros_like(x[0]), np.empty(x.shape, np.uint8)
         for t in range(len(x)):
-            leak = sum((sign * ((x[t] - v) << (finest - shift)) for sign, shift in neuron.leak), np.zeros_like(v))
+            leak = sum((sign * ((x[t] - v) << (finest - shift)) for sign, shift in neuron.leak_terms), np.zeros_like(v))
             h = v + shifted_right(leak, finest, neuron.leak_rounding)
             spikes[t] = h >= int(neuron.threshold) * scale
             v = np.where(spikes[t], 0, h)
         return spikes
 
-    def _count(self, name: str, beyond: np.ndarray) -> None:
+    def _count(self, name: str, overflows: np.ndarray) -> None:
         steps = np.zeros(self.time_steps, np.int64)
-        steps[: len(beyond)] = beyond
+        steps[: len(overflows)] = overflows
         self.overflows[name] = self.overflows.get(name, 0) + steps

@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 from ..fixed.formats import DEFAULT
-from ..fixed.quantise import WholeParameters, refuse_overflows, refuse_wide_sums
+from ..fixed.quantise import FixedParameters, refuse_overflows, refuse_wide_sums
 from ..inputs.arrays import as_frames
 from ..result import Result
-from .fixed import WholeOracle
+from .fixed import FixedOracle
 from .layers import sequential_sum
 from .network import Oracle
 
@@ -26,11 +26,11 @@ def forward(model: Any, x: Any) -> Result:
         every hook and current recorded; stage_counts empty
     """
     image, time_steps = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
-    whole, formats = isinstance(model.parameters, WholeParameters), model.formats or DEFAULT
+    whole, formats = isinstance(model.parameters, FixedParameters), model.formats or DEFAULT
     if whole:
         n_tokens = math.prod(image.shape[-2:]) // model.config.size_divisor**2
         refuse_wide_sums(model.parameters, model.architecture, formats, n_tokens)
-    oracle = WholeOracle(model, time_steps) if whole else Oracle(model, time_steps)
+    oracle = FixedOracle(model, time_steps) if whole else Oracle(model, time_steps)
     u = oracle.patch_embed(image)
     for j in range(model.architecture.depth):
         u = oracle.mlp(j, oracle.attention(j, u))

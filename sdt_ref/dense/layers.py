@@ -29,7 +29,7 @@ def neurons(x: np.ndarray, parameters: NeuronParameters) -> np.ndarray:
     v = np.zeros_like(x[0])
     spikes = np.empty(x.shape, np.uint8)
     for t in range(len(x)):
-        h = v + (x[t] - v) * parameters.decay
+        h = v + (x[t] - v) * parameters.leak
         spikes[t] = h >= parameters.threshold
         v = np.where(spikes[t], x.dtype.type(0), h)
     return spikes

@@ -1,4 +1,4 @@
-"""Operations that are entered during a run, and added up when somebody looks: meanwhile they cost next to nothing."""
+"""Operations that are entered during a run, and added up when they are read: until then they cost next to nothing."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,11 +12,11 @@ from ..result import OperationCount
 Value = TypeVar("Value")
 Operations = Mapping[str, np.ndarray | int]  # fields of OperationCount; a number is the same at every time step
 Named = tuple[tuple[str, ...], Operations]  # of a weight layer (name,), of anything else (kind, stage); and what
-Account = Callable[..., Iterable[Named]]  # account(T, *facts): what these facts of a run amount to
-Entry = tuple[Account, tuple[Any, ...]]
+Rule = Callable[..., Iterable[Named]]  # rule(T, *facts): what these facts of a run amount to
+Entry = tuple[Rule, tuple[Any, ...]]
 
 
-class Tally:
+class OperationCounter:
     """What one run has done.
 
     Parameters
@@ -28,16 +28,16 @@ class Tally:
         self._time_steps = time_steps
         self._entries: list[Entry] = []
 
-    def enter(self, account: Account, *facts: Any) -> None:
-        """Enter the facts of one stage; its account of them is asked when somebody looks, and both should hold little.
+    def add(self, rule: Rule, *facts: Any) -> None:
+        """Enter the facts of one stage; the rule is applied when the counts are read; rule and facts should be small.
 
         Kinds and stages as in Result.
         """
-        self._entries.append((account, facts))
+        self._entries.append((rule, facts))
 
-    def take(self, tally: "Tally") -> None:
+    def merge(self, other: "OperationCounter") -> None:
         """Enter all that another one holds."""
-        self._entries += tally._entries
+        self._entries += other._entries
 
     @property
     def counts(self) -> "Later[OperationCount]":
@@ -51,22 +51,22 @@ class Tally:
 
 
 def as_given(time_steps: int, kind: str, stage: str, operations: Operations) -> Iterable[Named]:
-    """Account of operations that are known at once."""
+    """Rule of operations that are known at once."""
     yield (kind, stage), operations
 
 
 def one_each(time_steps: int, kind: str, stage: str, offsets: np.ndarray, fields: Sequence[str]) -> Iterable[Named]:
-    """Account of one operation for each event, in these fields; offsets : of the steps, int64[T + 1]."""
+    """Rule of one operation for each event, in these fields; offsets : of the steps, int64[T + 1]."""
     yield (kind, stage), dict.fromkeys(fields, np.diff(offsets))
 
 
 class Later(Mapping[str, Value]):
-    """A table that is made when somebody looks into it for the first time."""
+    """A table that is made when it is first read."""
 
     def __init__(self, make: Callable[[], Mapping[str, Value]]) -> None:
         self._make: Callable[[], Mapping[str, Value]] | None = make
         self._made: Mapping[str, Value] = {}
-        self._lock = threading.Lock()  # of several threads that look first, one makes it
+        self._lock = threading.Lock()  # of several threads that read it first, one makes it
 
     @property
     def _table(self) -> Mapping[str, Value]:
@@ -107,8 +107,8 @@ def _by_kind(entries: Iterable[Entry], time_steps: int) -> dict[str, Mapping[str
 
 def _added_up(entries: Iterable[Entry], time_steps: int) -> dict[tuple[str, ...], OperationCount]:
     table: dict[tuple[str, ...], OperationCount] = {}
-    for account, facts in entries:
-        for names, operations in account(time_steps, *facts):
+    for rule, facts in entries:
+        for names, operations in rule(time_steps, *facts):
             if names not in table:
                 table[names] = OperationCount.none(time_steps)
             for field, value in operations.items():

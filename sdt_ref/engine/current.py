@@ -110,7 +110,7 @@ def out_of_panels(panels: np.ndarray, n_channels: int) -> np.ndarray:
     return rows.reshape(*rows.shape[:-2], -1)[..., :n_channels]
 
 
-class Stream:
+class StoredCurrent:
     """Currents held in memory: the residual (membrane) stream between blocks, and pooled currents.
 
     Attributes
@@ -140,19 +140,19 @@ class Stream:
         self.mean = mean
 
     @classmethod
-    def of(cls, current: Current, run: Run, residual: "Stream | None" = None) -> Self:
+    def of(cls, current: Current, run: Run, residual: "StoredCurrent | None" = None) -> Self:
         """Compute all of a current, and add a residual: after all inputs, as the canonical order demands."""
         n, size, register = positions(current.grid), tile_size(current, run), current.stream
         frames = 1 if current.static else current.grid[0]
         out = kernels.aligned(
             (n_panels(current.n_channels), frames, n, kernels.PANEL), register.dtype if register else current.dtype
         )
-        settling = Settling(register, current, residual, out, run) if register else None
+        requantising = Requantising(register, current, residual, out, run) if register else None
 
         def worker() -> Callable[[int, int], None]:
             fill = current.filler(size)
-            if settling is not None:
-                return settling.worker(fill, size)
+            if requantising is not None:
+                return requantising.worker(fill, size)
 
             def piece(first: int, count: int) -> None:
                 fill(slice(None), first, count, out, first)
@@ -167,9 +167,11 @@ class Stream:
             run.count_other("residual", current.module, ac=n * current.n_channels)
         if current.static:
             out = np.repeat(out, current.grid[0], axis=1)
-        stream = cls(current.grid, current.n_channels, out, current.fraction if settling is None else settling.finish())
-        if run.recording.wants_numbers and len(current.grid) == 4:
-            run.recording.add_stream(current.module, stream.official, settling.sums if settling else None)
+        stream = cls(
+            current.grid, current.n_channels, out, current.fraction if requantising is None else requantising.finish()
+        )
+        if run.monitor.wants_numbers and len(current.grid) == 4:
+            run.monitor.add_stream(current.module, stream.official, requantising.sums if requantising else None)
         return stream
 
     @classmethod
@@ -178,14 +180,14 @@ class Stream:
         return cls(grid, array.shape[-1], in_panels(array))
 
     @classmethod
-    def of_counts(cls, counts: np.ndarray, tokens: int, like: "Stream") -> Self:
+    def of_counts(cls, counts: np.ndarray, tokens: int, like: "StoredCurrent") -> Self:
         """Take int64[T, B, C], each the number of spikes over so many tokens, into the arithmetic of another stream."""
         grid, n_channels = counts.shape[:2], counts.shape[2]
         if like.fraction is None:
             return cls(grid, n_channels, in_panels(counts.astype(like.dtype)))
         return cls(grid, n_channels, in_panels(counts), Fraction.uniform(0, n_panels(n_channels)), tokens)
 
-    def split(self, n: int) -> "list[Stream]":
+    def split(self, n: int) -> "list[StoredCurrent]":
         """Cut the tokens of each sample into n shares: [T, B, H, W, C] -> n times [T, B, 1, tokens, C]."""
         T, B, H, W = self.grid
         tokens = self.panels.reshape(len(self.panels), T, B, H * W, -1)
@@ -195,7 +197,7 @@ class Stream:
             panels = kernels.aligned((*tokens.shape[:3], stop - start, kernels.PANEL), self.dtype)
             panels[:] = tokens[:, :, :, start:stop]
             shares.append(
-                Stream(
+                StoredCurrent(
                     (T, B, 1, stop - start),
                     self.n_channels,
                     panels.reshape(len(panels), T, -1, kernels.PANEL),
@@ -205,7 +207,7 @@ class Stream:
         return shares
 
     @classmethod
-    def join(cls, shares: "Sequence[Stream]", grid: tuple[int, ...]) -> Self:
+    def join(cls, shares: "Sequence[StoredCurrent]", grid: tuple[int, ...]) -> Self:
         """The inverse of `split`: n times [T, B, 1, tokens, C] -> [T, B, H, W, C]."""
         T, B = grid[:2]
         first = shares[0].panels
@@ -245,11 +247,11 @@ class Stream:
         """Nothing was computed."""
 
 
-class Settling:
+class Requantising:
     """Brings the sums of a layer, and a residual, into the registers of a stream."""
 
     def __init__(
-        self, register: Register, current: Current, residual: Stream | None, out: np.ndarray, run: Run
+        self, register: Register, current: Current, residual: StoredCurrent | None, out: np.ndarray, run: Run
     ) -> None:
         assert current.fraction is not None
         self._register, self._current, self._out, self._run = register, current, out, run
@@ -262,19 +264,19 @@ class Settling:
         self._own = register.conversion(of_residual, self._residual.dtype)
         if residual is not None:
             self._moved += register.moved(of_residual, current.n_channels)
-        self._beyond: list[np.ndarray] = []  # one per thread: numbers that did not fit, int64[T]
+        self._overflows: list[np.ndarray] = []  # one per thread: numbers that did not fit, int64[T]
         self._kept = None
-        if run.recording.wants_numbers:
+        if run.monitor.wants_numbers:
             self._kept = np.empty((*out.shape[:2], positions(current.grid), kernels.PANEL), current.dtype)
 
     def worker(self, fill: Fill, size: int) -> Callable[[int, int], None]:
-        """Make settle(first, count), with scratch of its own; `fill` computes the sums, at most `size` of them."""
+        """Make requantise(first, count), with scratch of its own; `fill` computes the sums, at most `size` of them."""
         P, out, (plain, limits) = len(self._out), self._out, (self._sums.plain, self._sums.limits)
         scratch = kernels.aligned(scratch_shape(self._current, size), self._current.dtype)
-        one, beyond = kernels.aligned(kernels.PANEL, out.dtype), np.zeros(out.shape[1], np.int64)
-        self._beyond.append(beyond)
+        one, overflows = kernels.aligned(kernels.PANEL, out.dtype), np.zeros(out.shape[1], np.int64)
+        self._overflows.append(overflows)
 
-        def settle(first: int, count: int) -> None:
+        def requantise(first: int, count: int) -> None:
             for p in range(0, P, len(scratch)):
                 panels = slice(p, min(p + len(scratch), P))
                 sums = scratch[: panels.stop - p]
@@ -282,15 +284,15 @@ class Settling:
                 if self._kept is not None:
                     self._kept[panels, :, first : first + count] = sums[:, :, :count]
                 own, shifts = self._own.shifts[panels], self._sums.shifts[panels]
-                kernels.settle(
-                    sums, count, shifts, plain, self._residual[panels], own, *limits, one, out[panels], first, beyond
+                kernels.requantise(
+                    sums, count, shifts, plain, self._residual[panels], own, *limits, one, out[panels], first, overflows
                 )
 
-        return settle
+        return requantise
 
     def finish(self) -> Fraction:
         """Enter what did not fit; return the fraction bits of the stream."""
-        self._run.count_overflows(f"{self._current.module}.stream", np.sum(self._beyond, axis=0))
+        self._run.count_overflows(f"{self._current.module}.stream", np.sum(self._overflows, axis=0))
         self._run.count_other("register", self._current.module, shifts=positions(self._current.grid) * self._moved)
         return self._fraction
 
@@ -299,4 +301,4 @@ class Settling:
         """The sums before they entered the register, [T, B, C, H, W], if the run records them."""
         if self._kept is None:
             return None
-        return Stream(self._current.grid, self._current.n_channels, self._kept, self._current.fraction).official
+        return StoredCurrent(self._current.grid, self._current.n_channels, self._kept, self._current.fraction).official

@@ -5,7 +5,7 @@ import numpy as np
 from .events import SpikeEvents
 
 
-class Recording:
+class Monitor:
     """Keeps recordings in memory, under official names; each dict is as in Result.
 
     Parameters

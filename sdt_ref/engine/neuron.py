@@ -6,11 +6,11 @@ from types import MappingProxyType
 import numpy as np
 
 from .. import kernels
-from ..fixed.quantise import WholeNeuron
+from ..fixed.quantise import FixedNeuron
 from ..fixed.registers import WIDE, Fraction, Register, leak_steps, wider_by
 from ..weights.folding import NeuronParameters
 from .counting import Named
-from .current import Current, Stream, n_panels, out_of_panels, positions, scratch_shape, tile_size
+from .current import Current, StoredCurrent, n_panels, out_of_panels, positions, scratch_shape, tile_size
 from .events import CHANNEL, OFFSET, SpikeEvents, Tile
 from .run import Run
 
@@ -32,7 +32,7 @@ class Neuron:
         self.parameters = parameters
         self.heads = heads
         self._dynamics: FloatingPoint | FixedPoint = (
-            FixedPoint(parameters) if isinstance(parameters, WholeNeuron) else FloatingPoint(parameters)
+            FixedPoint(parameters) if isinstance(parameters, FixedNeuron) else FloatingPoint(parameters)
         )
 
     def __call__(self, current: Current, run: Run) -> SpikeEvents:
@@ -43,15 +43,15 @@ class Neuron:
         T, n, C = current.grid[0], positions(current.grid), current.n_channels
         size = tile_size(current, run)
         P, kept = n_panels(C), None
-        beyond: list[np.ndarray] = []  # one per thread
-        if run.recording.wants_numbers:
+        overflows: list[np.ndarray] = []  # one per thread
+        if run.monitor.wants_numbers:
             kept = np.empty((P, T, n, kernels.PANEL), current.dtype)
 
         def worker() -> Callable[[int, int], Tile]:
             fill = current.filler(size)
             scratch = kernels.aligned(scratch_shape(current, size), current.dtype)
-            beyond.append(np.zeros(T, np.int64))
-            step = self._dynamics.stepper(current, beyond[-1])
+            overflows.append(np.zeros(T, np.int64))
+            step = self._dynamics.stepper(current, overflows[-1])
             fired = kernels.aligned((P, T, size), np.uint64)
             channels = np.empty(T * size * C + kernels.SLACK, CHANNEL)
             per_row = np.empty((T, size), OFFSET)
@@ -76,13 +76,13 @@ class Neuron:
             sums = None
             if current.fraction is not None:
                 sums = self._official_axes(out_of_panels(kept, C).astype(WIDE).reshape(*current.grid, C))
-            run.recording.add_neurons(self.module, inputs, sums)
+            run.monitor.add_neurons(self.module, inputs, sums)
         spikes = SpikeEvents.from_kernel(current.grid, C, tiles)
-        run.tally.enter(self._account, n * C, spikes.step_offsets())
-        self._dynamics.finish(self.module, current, beyond, run)
+        run.counter.add(self._rule, n * C, spikes.step_offsets())
+        self._dynamics.finish(self.module, current, overflows, run)
         return spikes
 
-    def _account(self, time_steps: int, neurons: int, offsets: np.ndarray) -> Iterable[Named]:
+    def _rule(self, time_steps: int, neurons: int, offsets: np.ndarray) -> Iterable[Named]:
         """Each neuron is compared with its threshold once a time step, and leaks; offsets : of the steps of spikes."""
         yield ("threshold", self.module), {"comparisons": neurons, "events": np.diff(offsets), "neurons": neurons}
         yield ("leak", self.module), {field: neurons * n for field, n in self._dynamics.leak_operations.items()}
@@ -95,20 +95,20 @@ class Neuron:
 
 
 class FloatingPoint:
-    """Membranes in floating point: h = v + (x - v) * decay."""
+    """Membranes in floating point: h = v + (x - v) * leak."""
 
     leak_operations: Mapping[str, int] = MappingProxyType({"ac": 1, "mac": 1})  # a subtraction; a product that is added
 
     def __init__(self, parameters: NeuronParameters) -> None:
-        self.decay = parameters.decay
+        self.leak = parameters.leak
         self.threshold = parameters.threshold
 
-    def stepper(self, current: Current, beyond: np.ndarray) -> Step:
-        """Make step(x, count, panels, fired), with scratch of its own; see `kernels.fire`."""
+    def stepper(self, current: Current, overflows: np.ndarray) -> Step:
+        """Make step(x, count, panels, fired), with scratch of its own; see `kernels.lif_steps`."""
         membrane = kernels.aligned(kernels.PANEL, current.dtype)
 
         def step(x: np.ndarray, count: int, panels: slice, fired: np.ndarray) -> None:
-            kernels.fire(x, count, self.decay, self.threshold, membrane, fired)
+            kernels.lif_steps(x, count, self.leak, self.threshold, membrane, fired)
 
         return step
 
@@ -116,20 +116,20 @@ class FloatingPoint:
         """[P, T, n, PANEL] currents as the neurons see them, [T, n, C]."""
         return out_of_panels(panels, current.n_channels)
 
-    def finish(self, module: str, current: Current, beyond: Sequence[np.ndarray], run: Run) -> None:
+    def finish(self, module: str, current: Current, overflows: Sequence[np.ndarray], run: Run) -> None:
         """No register is entered."""
 
 
 class FixedPoint:
     """Membranes in registers: h = v + (x - v) shifted and rounded."""
 
-    def __init__(self, parameters: WholeNeuron) -> None:
+    def __init__(self, parameters: FixedNeuron) -> None:
         self.threshold = int(parameters.threshold)
         self.register = Register(parameters.membrane, parameters.dtype)
-        self._leak = parameters.leak, parameters.leak_rounding
+        self._leak = parameters.leak_terms, parameters.leak_rounding
 
-    def stepper(self, current: Current, beyond: np.ndarray) -> Step:
-        """Make step(x, count, panels, fired), with scratch of its own; see `kernels.fire_whole`."""
+    def stepper(self, current: Current, overflows: np.ndarray) -> Step:
+        """Make step(x, count, panels, fired), with scratch of its own; see `kernels.lif_steps_fixed`."""
         assert current.fraction is not None
         dtype = WIDE if current.tokens > 1 else self.register.dtype
         conversion = self.register.conversion(current.fraction, current.dtype, wider_by(current.tokens))
@@ -139,7 +139,7 @@ class FixedPoint:
 
         def step(x: np.ndarray, count: int, panels: slice, fired: np.ndarray) -> None:
             shifts = conversion.shifts[panels]
-            kernels.fire_whole(
+            kernels.lif_steps_fixed(
                 x,
                 count,
                 shifts,
@@ -150,7 +150,7 @@ class FixedPoint:
                 input_,
                 membrane,
                 fired,
-                beyond,
+                overflows,
             )
 
         return step
@@ -161,8 +161,8 @@ class FixedPoint:
         conversion = self.register.conversion(current.fraction, current.dtype, wider_by(current.tokens))
         x, scratch = kernels.aligned(panels.shape, WIDE), kernels.aligned(kernels.PANEL, WIDE)
         no_residual, none = x[:, :, :0], np.zeros((len(x), kernels.STEPS, kernels.PANEL), WIDE)
-        beyond = np.zeros(x.shape[1], np.int64)
-        kernels.settle(
+        overflows = np.zeros(x.shape[1], np.int64)
+        kernels.requantise(
             panels,
             x.shape[2],
             conversion.shifts,
@@ -173,7 +173,7 @@ class FixedPoint:
             scratch,
             x,
             0,
-            beyond,
+            overflows,
         )
         return out_of_panels(x, current.n_channels)
 
@@ -183,12 +183,12 @@ class FixedPoint:
         terms, _ = self._leak
         return {"ac": 1 + len(terms), "shifts": sum(k > 0 for _, k in terms)}
 
-    def finish(self, module: str, current: Current, beyond: Sequence[np.ndarray], run: Run) -> None:
+    def finish(self, module: str, current: Current, overflows: Sequence[np.ndarray], run: Run) -> None:
         """Enter the currents that were brought to the membrane's fraction bits, and what did not fit."""
         assert current.fraction is not None
         moved = self.register.moved(current.fraction, current.n_channels)
         run.count_other("register", module, shifts=positions(current.grid) * moved)
-        run.count_overflows(f"{module}.membrane", np.sum(beyond, axis=0))
+        run.count_overflows(f"{module}.membrane", np.sum(overflows, axis=0))
 
 
 def is_or(parameters: NeuronParameters, tokens: int = 1) -> bool:
@@ -197,8 +197,8 @@ def is_or(parameters: NeuronParameters, tokens: int = 1) -> bool:
     They are stepped once on every count, in their own arithmetic: with its registers and its rounding.
     """
     counts = np.arange(tokens + 1)[None, :, None]  # [T, B, C]
-    whole = Fraction.uniform(0, 1) if isinstance(parameters, WholeNeuron) else None
+    whole = Fraction.uniform(0, 1) if isinstance(parameters, FixedNeuron) else None
     nothing = np.zeros(0, np.result_type(parameters.threshold))  # only the type of a stream is asked for
-    like = Stream(counts.shape[:2], 1, nothing, whole)
-    fired = Neuron("", parameters)(Stream.of_counts(counts, tokens, like), Run(1, 1))
+    like = StoredCurrent(counts.shape[:2], 1, nothing, whole)
+    fired = Neuron("", parameters)(StoredCurrent.of_counts(counts, tokens, like), Run(1, 1))
     return np.array_equal(np.diff(fired.offsets), counts.ravel() > 0)

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .counting import Tally, as_given, one_each
+from .counting import OperationCounter, as_given, one_each
 from .events import SpikeEvents
-from .monitor import Recording
+from .monitor import Monitor
 
 MAX_THREADS = 256
 
@@ -42,12 +42,12 @@ class Run:
     Attributes
     ----------
     time_steps : T
-    threads : that `tiles` and a team (`team.by_tokens`) may use
-    recording : takes what is recorded
-    meet : meet(part, act) adds the parts of all threads that run the same stages on different tokens, lets one of them
-        act on the sum, and returns what act returned to all of them; one that runs alone acts on its part
+    threads : that `tiles` and `token_parallel` may use
+    monitor : takes what is recorded
+    all_reduce : all_reduce(part, act) adds the parts of all threads that run the same stages on different tokens,
+        lets one of them act on the sum, and returns to all what act returned; a thread that runs alone acts on its part
     n_tokens : of each sample, where a thread has but a share of them; or None
-    tally : takes the operations
+    counter : takes the operations
     overflows : see Result
     """
 
@@ -55,16 +55,16 @@ class Run:
         self,
         time_steps: int,
         threads: int,
-        recording: Recording | None = None,
-        meet: Callable[..., Any] | None = None,
+        monitor: Monitor | None = None,
+        all_reduce: Callable[..., Any] | None = None,
         n_tokens: int | None = None,
     ) -> None:
         self.time_steps = time_steps
         self.threads = threads
-        self.recording = recording or Recording()
-        self.meet = meet or (lambda part, act: act(part))
+        self.monitor = monitor or Monitor()
+        self.all_reduce = all_reduce or (lambda part, act: act(part))
         self.n_tokens = n_tokens
-        self.tally = Tally(time_steps)
+        self.counter = OperationCounter(time_steps)
         self.overflows: dict[str, np.ndarray] = {}
 
     def tile_size(self, total: int, most: int, least: int) -> int:
@@ -111,17 +111,17 @@ class Run:
 
     def record(self, hook: str, events: SpikeEvents) -> SpikeEvents:
         """Keep the events under their official hook name, if this run records; hand them on."""
-        if self.recording.wants_spikes:
-            self.recording.add_spikes(hook, events)
+        if self.monitor.wants_spikes:
+            self.monitor.add_spikes(hook, events)
         return events
 
     def count_other(self, kind: str, stage: str, **operations: np.ndarray | int) -> None:
         """Enter operations outside the weight layers: fields of OperationCount, per time step; see Result."""
-        self.tally.enter(as_given, kind, stage, operations)
+        self.counter.add(as_given, kind, stage, operations)
 
     def count_each(self, kind: str, stage: str, events: SpikeEvents, *fields: str) -> None:
         """Enter one operation for each event, outside the weight layers, in these fields of OperationCount."""
-        self.tally.enter(one_each, kind, stage, events.step_offsets(), fields)
+        self.counter.add(one_each, kind, stage, events.step_offsets(), fields)
 
     def count_overflows(self, register: str, per_step: np.ndarray) -> None:
         """Add the numbers that did not fit into a register, int64[T]."""

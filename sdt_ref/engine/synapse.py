@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import kernels
 from ..fixed.formats import WRAP
-from ..fixed.quantise import WholeLayer
+from ..fixed.quantise import FixedLayer
 from ..fixed.registers import Fraction, Register
 from ..weights.folding import Layer
 from .counting import Named, first_steps
@@ -18,7 +18,7 @@ from .run import Run
 
 
 @dataclass(frozen=True)
-class LayerAccount:
+class LayerRules:
     """What a weight layer does in a run: each row that was added is one addition for each output of its panel.
 
     An image that is the same at every step is read, and its bias added, at the first one.
@@ -34,7 +34,7 @@ class LayerAccount:
     n_inputs: int
 
     def of_events(self, time_steps: int, places: int, offsets: np.ndarray, rows: list[np.ndarray]) -> Iterable[Named]:
-        """Account of a layer that reads spikes.
+        """Rule for a layer that reads spikes.
 
         Parameters
         ----------
@@ -48,7 +48,7 @@ class LayerAccount:
         yield self.of_bias(time_steps, places, frames)
 
     def of_image(self, time_steps: int, places: int, taps: list[np.ndarray]) -> Iterable[Named]:
-        """Account of a layer that reads real numbers: each tap is C_in multiply-accumulates for each output.
+        """Rule for a layer that reads real numbers: each tap is C_in multiply-accumulates for each output.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ class PanelledLayer:
     ----------
     panels : [P, k * k * C_in, PANEL]
     bias : [P, PANEL]
-    account : of what the layer does
+    rules : of what the layer does
     dtype : of the sums
     fraction : of the sums, in fixed point
     stream : register that the sums enter, in fixed point and where they do
@@ -91,8 +91,8 @@ class PanelledLayer:
         self.n_outputs, self.n_inputs, self.window, _ = layer.weight.shape
         rows = layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs)
         self.dtype = layer.bias.dtype
-        self._whole: WholeLayer | None = None
-        if isinstance(layer, WholeLayer):
+        self._whole: FixedLayer | None = None
+        if isinstance(layer, FixedLayer):
             rows, self.dtype = rows.astype(layer.weight_dtype), layer.dtype
             self.fraction = Fraction(in_panels(layer.fraction))
             self.stream = None if layer.stream is None else Register(layer.stream, layer.stream_dtype)
@@ -100,7 +100,7 @@ class PanelledLayer:
         self.panels = in_panels(rows)
         self.bias = in_panels(layer.bias.astype(self.dtype))
         widths = np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])
-        self.account = LayerAccount(name, module, widths, self.n_inputs)
+        self.rules = LayerRules(name, module, widths, self.n_inputs)
 
     def layer(self) -> Layer:
         """The folded weights, read back."""
@@ -115,7 +115,7 @@ class Synapse(PanelledLayer):
     """A weight layer that reads spikes, and only ever adds."""
 
     @property
-    def checked(self) -> WholeLayer | None:
+    def checked(self) -> FixedLayer | None:
         """The layer without its arrays, where each addition must be checked."""
         return self._whole if self._whole is not None and self._whole.checked else None
 
@@ -140,7 +140,7 @@ class SynapticCurrent:
         self.fraction = synapse.fraction
         self.stream = synapse.stream
         self._rows_added: list[np.ndarray] = []  # one per thread
-        self._beyond: list[np.ndarray] = []
+        self._overflows: list[np.ndarray] = []
 
     def filler(self, size: int) -> Fill:
         """See Current."""
@@ -173,13 +173,13 @@ class SynapticCurrent:
 
         return fill
 
-    def _checked_filler(self, whole: WholeLayer, added: np.ndarray) -> Fill:
+    def _checked_filler(self, whole: FixedLayer, added: np.ndarray) -> Fill:
         """As `filler`, for sums that may leave their register."""
         events, synapse, register = self.events, self.synapse, whole.accumulator
         _, batch, height, width = (*events.grid, 1, 1)[:4]
         limits = register.low, register.high, register.overflow == WRAP
-        beyond = np.zeros_like(added)
-        self._beyond.append(beyond)
+        overflows = np.zeros_like(added)
+        self._overflows.append(overflows)
 
         def fill(panels: slice, first: int, count: int, out: np.ndarray, at: int) -> None:
             kernels.add_rows_checked(
@@ -198,7 +198,7 @@ class SynapticCurrent:
                 out,
                 at,
                 added[panels],
-                beyond[panels],
+                overflows[panels],
             )
 
         return fill
@@ -206,10 +206,10 @@ class SynapticCurrent:
     def finish(self, run: Run) -> None:
         """See Current."""
         offsets, rows = self.events.step_offsets(), self._rows_added
-        run.tally.enter(self.synapse.account.of_events, positions(self.grid), offsets, rows)
-        if self._beyond:
-            beyond = first_steps(run.time_steps, np.sum(self._beyond, axis=(0, 1)), len(offsets) - 1)
-            run.count_overflows(f"{self.synapse.module}.accumulator", beyond)
+        run.counter.add(self.synapse.rules.of_events, positions(self.grid), offsets, rows)
+        if self._overflows:
+            overflows = first_steps(run.time_steps, np.sum(self._overflows, axis=(0, 1)), len(offsets) - 1)
+            run.count_overflows(f"{self.synapse.module}.accumulator", overflows)
 
 
 def synapse_maker(prefix: str, module: str, layers: Mapping[str, Layer]) -> Callable[[str], Synapse]:

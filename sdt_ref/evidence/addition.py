@@ -1,7 +1,7 @@
 """Numbers that can be added and compared, and nothing else: what a kernel may do with spikes, weights and currents.
 
 A kernel's Python body that runs on them has added; a multiplication raises Refused. Numba compiles the same body,
-except for the operations of `kernels.vector`, `kernels.whole` and `bitset.append`, which stand there twice: as Python,
+except for the operations of `kernels.vector`, `kernels.fixed` and `bitset.append`, which stand there twice: as Python,
 which runs here, and as LLVM instructions, which `llvm_ir` reads.
 """
 

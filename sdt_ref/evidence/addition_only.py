@@ -39,9 +39,9 @@ class Exemption:
 
 EXEMPT = {
     "conv3x3_analog": Exemption("pixels x weights", ("fmul",), "*"),
-    "fire": Exemption("the leak, x 1/tau", ("fmul", "shl"), "*"),  # a shift puts a spike into its word
-    "fire_whole": Exemption("leak, units: shifts", ("shl", "ashr"), "<<"),
-    "settle": Exemption("units: shifts", ("shl", "ashr"), "<<"),
+    "lif_steps": Exemption("the leak, x 1/tau", ("fmul", "shl"), "*"),  # a shift puts a spike into its word
+    "lif_steps_fixed": Exemption("leak, units: shifts", ("shl", "ashr"), "<<"),
+    "requantise": Exemption("units: shifts", ("shl", "ashr"), "<<"),
 }
 # what the engine may count as multiplications or divisions: entries of Result.counts and Result.other_counts
 COUNTED = {

@@ -97,7 +97,7 @@ MODULES: dict[str, dict[str, tuple[str, ...]]] = {
         SIZES: (
             "1 << 24",
             "u.grid[2] * u.grid[3]",
-            "u.panels.size * u.n_channels // WORTH_A_MEMBER",
+            "u.panels.size * u.n_channels // WORTH_A_RANK",
             "[np.zeros(0)] * size",
         ),
         FIELDS: ("getattr",),

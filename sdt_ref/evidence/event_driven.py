@@ -14,14 +14,14 @@ import numpy as np
 
 from .. import kernels
 from ..dense.layers import fan_out
-from ..engine.current import Stream
+from ..engine.current import StoredCurrent
 from ..engine.events import SpikeEvents
 from ..engine.neuron import Neuron
 from ..engine.run import Run
 from ..engine.set_operations import pool
 from ..engine.synapse import Synapse, SynapticCurrent
 from ..fixed.formats import Format
-from ..fixed.quantise import WholeLayer
+from ..fixed.quantise import FixedLayer
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
@@ -146,7 +146,7 @@ def _kernel_reads(told: Callable[[str], None], seed: int) -> Iterator[KernelRead
                 return of[place]
 
             with kernels_replaced({name: reading(name, places, reads_of)}):
-                Stream.of(Synapse(name, layer)(events), Run(T, 1))
+                StoredCurrent.of(Synapse(name, layer)(events), Run(T, 1))
             reached = int(fan_out(events.to_dense(), layer).sum())
             weights, outputs, biases = (reads.count for reads in of.values())
             expected = reached, reached, T * B * H * W * kernels.PANEL
@@ -159,7 +159,7 @@ def _layer(kernel: str, weight: np.ndarray) -> Layer:
     if kernel == "add_rows":
         return Layer(weight.astype(np.float32), np.zeros(n_outputs, np.float32))
     none, narrow = np.zeros(n_outputs, np.int64), np.dtype(np.int32)
-    return WholeLayer(weight, none, none, Format(24, 0), True, 1, None, narrow, narrow)
+    return FixedLayer(weight, none, none, Format(24, 0), True, 1, None, narrow, narrow)
 
 
 def subset(events: SpikeEvents, kept: np.ndarray) -> SpikeEvents:
@@ -218,8 +218,8 @@ def _inputs(model: SpikeDrivenTransformer, x: np.ndarray, result: Result) -> Ite
 
 def _additions(synapse: Synapse, events: SpikeEvents, threads: int) -> int:
     run = Run(events.grid[0], threads)
-    Stream.of(SynapticCurrent(synapse, events), run)
-    return int(run.tally.counts[synapse.name].ac.sum())
+    StoredCurrent.of(SynapticCurrent(synapse, events), run)
+    return int(run.counter.counts[synapse.name].ac.sum())
 
 
 def _reached(synapse: Synapse, events: SpikeEvents) -> int:

@@ -93,7 +93,7 @@ def _add_rows_checked(n: Numbers) -> list[Arguments]:
     return [of(SATURATES), of(WRAPS)]
 
 
-def _fire(n: Numbers) -> list[Arguments]:
+def _lif_steps(n: Numbers) -> list[Arguments]:
     current, membrane = n.of_sums(1, STEPS, TOKENS, kernels.PANEL), n.of_sums(kernels.PANEL)
     fired = np.zeros((1, STEPS, TOKENS), np.uint64)
     return [(current, TOKENS, n.scalar(0.5), n.scalar(1), membrane, fired)]
@@ -105,18 +105,18 @@ def _shifts(dtype: Any) -> np.ndarray:
     return steps
 
 
-def _fire_whole(n: Numbers) -> list[Arguments]:
+def _lif_steps_fixed(n: Numbers) -> list[Arguments]:
     current, (x, membrane) = n.of_weights(1, STEPS, TOKENS, kernels.PANEL), n.of_sums(2, kernels.PANEL)
     leak = np.array([[1, 0]]), _shifts(n.sums), True
-    fired, beyond = np.zeros((1, STEPS, TOKENS), np.uint64), np.zeros(STEPS, np.int64)
-    return [(current, TOKENS, _shifts(n.weights), True, *SATURATES, *leak, 2, x, membrane, fired, beyond)]
+    fired, overflows = np.zeros((1, STEPS, TOKENS), np.uint64), np.zeros(STEPS, np.int64)
+    return [(current, TOKENS, _shifts(n.weights), True, *SATURATES, *leak, 2, x, membrane, fired, overflows)]
 
 
-def _settle(n: Numbers) -> list[Arguments]:
+def _requantise(n: Numbers) -> list[Arguments]:
     shape = 1, STEPS, TOKENS, kernels.PANEL
     source, residual, target, scratch = n.of_weights(*shape), n.of_sums(*shape), n.of_sums(*shape), n.of_sums(64)
-    shifts, beyond = (_shifts(n.weights), True, residual, _shifts(n.sums)), np.zeros(STEPS, np.int64)
-    return [(source, TOKENS, *shifts, *SATURATES, scratch, target, 0, beyond)]
+    shifts, overflows = (_shifts(n.weights), True, residual, _shifts(n.sums)), np.zeros(STEPS, np.int64)
+    return [(source, TOKENS, *shifts, *SATURATES, scratch, target, 0, overflows)]
 
 
 def _conv3x3_analog(n: Numbers) -> list[Arguments]:
@@ -181,9 +181,9 @@ EXERCISES: dict[str, Exercise] = {
     "drain": _drain,
     "max_pool3x3": _max_pool3x3,
     "conv3x3_analog": _conv3x3_analog,
-    "fire": _fire,
-    "fire_whole": _fire_whole,
-    "settle": _settle,
+    "lif_steps": _lif_steps,
+    "lif_steps_fixed": _lif_steps_fixed,
+    "requantise": _requantise,
 }
 
 FLOATING = (Numbers(np.float32, np.float32), Numbers(np.float64, np.float64))
@@ -201,7 +201,7 @@ TYPES = {
     "add_rows_checked": (*NARROW, *WHOLE),
     "max_pool3x3": (*FLOATING, *WHOLE),
     "conv3x3_analog": FLOATING,
-    "fire": FLOATING,
-    "fire_whole": CONVERTED,
-    "settle": CONVERTED,
+    "lif_steps": FLOATING,
+    "lif_steps_fixed": CONVERTED,
+    "requantise": CONVERTED,
 }

@@ -126,8 +126,8 @@ def _cost(tokens: int, channels: int) -> Cost:
         object.__setattr__(events, "channels", noticing(events.channels, reads))
     with kernels_replaced({name: reading(name, places, reads_of) for name, places in LISTS.items()}):
         _, run = mask_and_add(attn, q, k, v, FLOAT32)
-    additions = int(run.tally.stage_counts["attention"][attn.talking_heads_lif.module].ac.sum())
-    passing = int(run.tally.stage_counts["threshold"][attn.talking_heads_lif.module].events.sum())
+    additions = int(run.counter.stage_counts["attention"][attn.talking_heads_lif.module].ac.sum())
+    passing = int(run.counter.stage_counts["threshold"][attn.talking_heads_lif.module].events.sum())
     spikes = q.n_events + k.n_events + v.n_events
     return Cost(tokens, channels, spikes, additions, reads.count, 2 * tokens**2 * channels, passing, of_mask.count)
 

@@ -4,21 +4,21 @@ import copy
 
 import numpy as np
 
-from ..engine.current import Stream
+from ..engine.current import StoredCurrent
 from ..engine.events import SpikeEvents
 from ..engine.run import Run
 from ..fixed.registers import Fraction
 from ..network.sdsa import SpikeDrivenSelfAttention
 from ..weights.arithmetic import Arithmetic
 from ..weights.config import ModelConfig
-from ..weights.folding import ATTENTION_THRESHOLD, LIF_DECAY, Layer, NeuronParameters, Parameters
+from ..weights.folding import ATTENTION_THRESHOLD, LIF_LEAK, Layer, NeuronParameters, Parameters
 
 
 def attention(arithmetic: Arithmetic, w: float | None = None, dvs_mode: bool = False) -> SpikeDrivenSelfAttention:
     """Attention in floating point. w : of a PLIF as its attention's neuron; None for an LIF."""
     number = arithmetic.dtype.type
-    decay = number(LIF_DECAY) if w is None else arithmetic.sigmoid(np.asarray(w, arithmetic.dtype))
-    neuron = NeuronParameters(decay, number(ATTENTION_THRESHOLD))
+    leak = number(LIF_LEAK) if w is None else arithmetic.sigmoid(np.asarray(w, arithmetic.dtype))
+    neuron = NeuronParameters(leak, number(ATTENTION_THRESHOLD))
     unused = Layer(np.zeros((1, 1, 1, 1), arithmetic.dtype), np.zeros(1, arithmetic.dtype))
     layers = {f"block.0.attn.{name}_conv": unused for name in ("q", "k", "v", "proj")}
     neurons = {f"block.0.attn.{name}_lif": neuron for name in ("shortcut", "q", "k", "v", "talking_heads")}
@@ -38,6 +38,6 @@ def mask_and_add(
     """What attention makes of spikes [T, B, C, H, W], and the run that counted."""
     fixed = arithmetic.name == "fixed"
     nothing = np.zeros(0, np.int64 if fixed else arithmetic.dtype)  # only the type of a stream is asked for
-    u = Stream(q.grid, q.n_channels, nothing, Fraction.uniform(0, 1) if fixed else None)
+    u = StoredCurrent(q.grid, q.n_channels, nothing, Fraction.uniform(0, 1) if fixed else None)
     run = Run(q.grid[0], 1)
     return attn.mask_and_add(q, k, v, u, run), run

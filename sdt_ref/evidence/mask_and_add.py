@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dense.fixed import Numbers, WholeOracle
+from ..dense.fixed import FixedOracle, Numbers
 from ..dense.layers import neurons
 from ..engine.events import SpikeEvents
 from ..engine.neuron import is_or
@@ -189,7 +189,7 @@ def _stepped(attn: SpikeDrivenSelfAttention, model: SpikeDrivenTransformer | Non
     def attend(kv: np.ndarray) -> np.ndarray:
         T, B, h, N, d = kv.shape
         tokens = Numbers(np.broadcast_to(np.int64(0), (T, B, h * d, 1, N)), 0)
-        return WholeOracle(model, T).attend(name, _sum(kv), tokens).astype(bool)
+        return FixedOracle(model, T).attend(name, _sum(kv), tokens).astype(bool)
 
     return attend
 

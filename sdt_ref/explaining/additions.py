@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine.events import SpikeEvents
 from ..fixed.formats import Format
-from ..fixed.quantise import WholeLayer, WholeNeuron
+from ..fixed.quantise import FixedLayer, FixedNeuron
 from ..fixed.registers import wider_by
 from ..network.encoder import BitPlaneEncoder
 from ..network.wiring import HEAD, INPUT, NEURON, STREAM, Stage
@@ -123,7 +123,7 @@ class Adder:
 
     @property
     def _whole(self) -> bool:
-        return isinstance(next(iter(self._run.parameters.neurons.values())), WholeNeuron)
+        return isinstance(next(iter(self._run.parameters.neurons.values())), FixedNeuron)
 
     def _tokens(self, stage: Stage) -> int:
         height, width, _ = self._run.size(stage)
@@ -136,7 +136,7 @@ class Adder:
         recorded = self._run.stream(stage.name)[t, token, channel]
         layer = self._run.parameters.layers[stage.layer]
         residual, where = (None, token) if stage.residual is None else self._residual(stage, t, token, channel)
-        if not isinstance(layer, WholeLayer):
+        if not isinstance(layer, FixedLayer):
             if residual is not None:
                 total = additions[-1].total + residual
                 additions = (*additions, Addition(RESIDUAL, residual, total, where, channel))
@@ -182,10 +182,10 @@ class Adder:
             for at, ky, kx in _taps(token, height, width, layer.weight.shape[-1])
             for channel in _row(events, step * height * width + at)
         ]
-        planes = layer.planes if isinstance(layer, WholeLayer) else 1
+        planes = layer.planes if isinstance(layer, FixedLayer) else 1
         if planes > 1:  # the specification names the planes first
             caused.sort(key=lambda one: one[3] // (layer.weight.shape[1] // planes))
-        fit = layer.accumulator.fit if isinstance(layer, WholeLayer) and layer.checked else None
+        fit = layer.accumulator.fit if isinstance(layer, FixedLayer) and layer.checked else None
         total = layer.bias[output]
         additions = [Addition(BIAS, total, total)]
         for at, ky, kx, channel in caused:
@@ -238,7 +238,7 @@ class Adder:
     def _entering(self, stage: Stage, total: Any, fraction: Any, tokens: int = 1) -> tuple[Conversion, ...]:
         """In fixed point a sum enters the register of the membrane; otherwise it is the current."""
         neuron = self._run.parameters.neurons[stage.name]
-        if not isinstance(neuron, WholeNeuron):
+        if not isinstance(neuron, FixedNeuron):
             return ()
         register = neuron.membrane.wider(wider_by(tokens))
         return (Conversion("in the register of the membrane", _entered(register, total, fraction)),)
@@ -246,11 +246,11 @@ class Adder:
     def _fraction(self, module: str, channel: int) -> Any:
         """Fraction bits of a layer's sums; None in floating point."""
         layer = self._run.parameters.layers[module]
-        return layer.fraction[channel] if isinstance(layer, WholeLayer) else None
+        return layer.fraction[channel] if isinstance(layer, FixedLayer) else None
 
     def _stream_fraction(self, module: str | None) -> Any:
         layer = self._run.parameters.layers[module or ""]
-        return layer.stream.fraction if isinstance(layer, WholeLayer) and layer.stream is not None else None
+        return layer.stream.fraction if isinstance(layer, FixedLayer) and layer.stream is not None else None
 
 
 def _entered(register: Format, total: Any, fraction: Any) -> Any:

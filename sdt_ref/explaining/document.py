@@ -44,7 +44,7 @@ def of_lens(run: Observation, lens: Lens) -> dict[str, Any]:
             "after_reset": own.v.tolist(),
             "spikes": own.spikes.tolist(),
             "threshold": _plain(own.threshold),
-            "decay": _plain(own.decay),
+            "decay": _plain(own.leak),
             "unit": own.unit,
         },
         "spikes": {name: spikes.tolist() for name, spikes in lens.spikes.items()},

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..fixed.quantise import WholeNeuron
+from ..fixed.quantise import FixedNeuron
 from ..fixed.registers import WIDE, Fraction, Register, leak_steps, wider_by
 from ..weights.folding import NeuronParameters
 
@@ -22,7 +22,7 @@ class Membrane:
     v : [T], membrane after it
     spikes : bool[T]
     threshold : h at or above it is a spike
-    decay : share of x - v by which v moves
+    leak : share of x - v by which v moves
     unit : what 1.0 is in these numbers
     """
 
@@ -31,7 +31,7 @@ class Membrane:
     v: np.ndarray
     spikes: np.ndarray
     threshold: Any
-    decay: Any
+    leak: Any
     unit: float
 
 
@@ -47,7 +47,7 @@ def membrane(parameters: NeuronParameters, x: np.ndarray, tokens: int = 1, mean:
     tokens : over so many tokens each of them is a sum, in fixed point
     mean : whether that sum stands for the mean, in fixed point: then the threshold grows with the tokens
     """
-    if isinstance(parameters, WholeNeuron):
+    if isinstance(parameters, FixedNeuron):
         step: _Whole | _Floating = _Whole(parameters, tokens)
         scale = tokens if mean else 1
         threshold: Any = int(parameters.threshold) * scale
@@ -61,35 +61,35 @@ def membrane(parameters: NeuronParameters, x: np.ndarray, tokens: int = 1, mean:
         v[t], fired = step(x[: t + 1], threshold)
         spikes[t] = fired[t]
         start = t + 1 if fired[t] else start
-    return Membrane(x, h, v, spikes, threshold, parameters.decay, unit)
+    return Membrane(x, h, v, spikes, threshold, parameters.leak, unit)
 
 
 class _Floating:
     unreachable: Any = np.nan  # no membrane is at or above it
 
     def __init__(self, parameters: NeuronParameters, dtype: np.dtype) -> None:
-        self._decay, self._dtype = parameters.decay, dtype
+        self._leak, self._dtype = parameters.leak, dtype
 
     def __call__(self, x: np.ndarray, threshold: Any) -> tuple[Any, np.ndarray]:
         """Membrane behind the last of these steps, and which of them spiked."""
         current, fired, after = _panel(x, self._dtype), *_scratch(len(x), self._dtype)
-        kernels.fire(current, 1, self._decay, self._dtype.type(threshold), after, fired)
+        kernels.lif_steps(current, 1, self._leak, self._dtype.type(threshold), after, fired)
         return after[0], fired[0, :, 0] & np.uint64(1) != 0
 
 
 class _Whole:
     unreachable: Any = 1 << 62
 
-    def __init__(self, parameters: WholeNeuron, tokens: int) -> None:
+    def __init__(self, parameters: FixedNeuron, tokens: int) -> None:
         register, unchanged = Register(parameters.membrane, WIDE), Fraction.uniform(parameters.membrane.fraction, 1)
         self._entering = register.conversion(unchanged, WIDE, wider_by(tokens))
-        self._leak = leak_steps(parameters.leak, parameters.leak_rounding, WIDE)
+        self._leak = leak_steps(parameters.leak_terms, parameters.leak_rounding, WIDE)
 
     def __call__(self, x: np.ndarray, threshold: Any) -> tuple[Any, np.ndarray]:
         """Membrane behind the last of these steps, and which of them spiked."""
         current, fired, after = _panel(x, WIDE), *_scratch(len(x), WIDE)
         entering = self._entering
-        kernels.fire_whole(
+        kernels.lif_steps_fixed(
             current,
             1,
             entering.shifts,

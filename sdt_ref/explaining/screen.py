@@ -173,7 +173,7 @@ def _show_membrane(console: Console, run: Observation, lens: Lens) -> None:
     for name, spikes in lens.spikes.items():
         console.print(f"    {escape(name)}: {' '.join('1' if fired else '0' for fired in spikes)}")
     unit = f"; whole numbers, 1.0 is {own.unit:,.0f}" if own.unit != 1 else ""
-    change = f"(x - v) * {_number(own.decay)}"
+    change = f"(x - v) * {_number(own.leak)}"
     change = f"rounded({change})" if own.unit != 1 else change
     _plain_text(
         console,

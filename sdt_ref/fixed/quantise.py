@@ -23,7 +23,7 @@ LEAST_FRACTION, MOST_FRACTION = -16, 20  # of weights whose fraction bits are no
 
 
 @dataclass(frozen=True)
-class WholeLayer(Layer):
+class FixedLayer(Layer):
     """A weight layer in whole numbers.
 
     Attributes
@@ -56,33 +56,33 @@ class WholeLayer(Layer):
 
 
 @dataclass(frozen=True)
-class WholeNeuron(NeuronParameters):
+class FixedNeuron(NeuronParameters):
     """A neuron layer in whole numbers: h = v + round((x - v) * leak); a spike when h >= threshold, in membrane units.
 
     Attributes
     ----------
-    decay : the leak as a number, the sum of its terms
+    leak : as a number, the sum of its terms
     threshold : in units of the membrane, a whole number
     membrane : register of the input x, of h and of v
-    leak : sign and shift of each term: (1, 1) is + 2**-1
+    leak_terms : sign and shift of each term: (1, 1) is + 2**-1
     leak_rounding : of the sum of all terms
     dtype : of the membrane in memory
     """
 
     membrane: Format
-    leak: tuple[tuple[int, int], ...]
+    leak_terms: tuple[tuple[int, int], ...]
     leak_rounding: str
     dtype: np.dtype
 
 
 @dataclass(frozen=True)
-class WholeParameters(Parameters):
+class FixedParameters(Parameters):
     """All layers and neurons in whole numbers, and the register of the input's pixels."""
 
     input: Format
 
 
-def quantise(weights: Weights, formats: Formats) -> WholeParameters:
+def quantise(weights: Weights, formats: Formats) -> FixedParameters:
     """Fold in float64, then round every parameter once to its register.
 
     Raises
@@ -102,20 +102,20 @@ def quantise(weights: Weights, formats: Formats) -> WholeParameters:
         raise FormatError("formats: the fraction bits of membranes and streams are too far apart for 64-bit arithmetic")
     dtype = np.dtype(np.int64 if wide else np.int32)
     neurons = {name: _neuron(name, parameters, formats, dtype) for name, parameters in folded.neurons.items()}
-    return WholeParameters(_WholeLayers(folded.layers, formats, fractions, dtype), neurons, formats.format("", "input"))
+    return FixedParameters(_FixedLayers(folded.layers, formats, fractions, dtype), neurons, formats.format("", "input"))
 
 
-def digest(parameters: WholeParameters) -> str:
+def digest(parameters: FixedParameters) -> str:
     """The sha256 of all whole-number parameters: what two machines must share to be compared."""
     whole = hashlib.sha256(repr(parameters.input).encode())
     for name, layer in parameters.layers.items():
-        assert isinstance(layer, WholeLayer)
+        assert isinstance(layer, FixedLayer)
         whole.update(repr((name, layer.accumulator, layer.stream, layer.planes)).encode())
         for array in (layer.weight, layer.bias, layer.fraction):
             whole.update(repr(array.shape).encode() + np.ascontiguousarray(array, "<i8").tobytes())
     for name, neuron in parameters.neurons.items():
-        assert isinstance(neuron, WholeNeuron)
-        registers = neuron.membrane, neuron.leak, neuron.leak_rounding, int(neuron.threshold)
+        assert isinstance(neuron, FixedNeuron)
+        registers = neuron.membrane, neuron.leak_terms, neuron.leak_rounding, int(neuron.threshold)
         whole.update(repr((name, *registers)).encode())
     return whole.hexdigest()
 
@@ -147,8 +147,8 @@ def refuse_wide_sums(parameters: Parameters, architecture: Architecture, formats
             bits, fraction = bits_for(0, tokens), 0
         else:
             continue
-        assert isinstance(neuron, WholeNeuron)
-        membrane, finest = neuron.membrane, max((shift for _, shift in neuron.leak), default=0)
+        assert isinstance(neuron, FixedNeuron)
+        membrane, finest = neuron.membrane, max((shift for _, shift in neuron.leak_terms), default=0)
         left = membrane.fraction - fraction
         widest = bits + left if left >= 0 else max(bits, 1 - left) + 1  # with the rounding's constant
         held = min(membrane.bits + grown, max(bits + left, 1) + (left < 0))
@@ -192,7 +192,7 @@ def streams(architecture: Architecture) -> list[str]:
     return ["patch_embed.proj_conv3", "patch_embed.rpe_conv", *inside]
 
 
-class _WholeLayers(Mapping[str, Layer]):
+class _FixedLayers(Mapping[str, Layer]):
     def __init__(
         self, folded: Mapping[str, Layer], formats: Formats, fractions: Sequence[int], stream_dtype: np.dtype
     ) -> None:
@@ -221,7 +221,7 @@ def _layer(
     stream: Format | None,
     read_at: Sequence[int],
     stream_dtype: np.dtype,
-) -> WholeLayer:
+) -> FixedLayer:
     weight, bias, accumulator = (formats.register(module, name) for name in ("weight", "bias", "accumulator"))
     weights, biases = (Format(keys["bits"], 0, keys["rounding"]) for keys in (weight, bias))
     pixels = formats.format("", "input") if module == INPUT_LAYER else None
@@ -269,7 +269,7 @@ def _layer(
         )
     dtype = np.dtype(np.int64) if most > NARROW_BITS else stream_dtype  # limits of registers have this type too
     planes = 1 if pixels is None else pixels.bits
-    return WholeLayer(whole, whole_bias, units, register, checked, planes, stream, dtype, stream_dtype)
+    return FixedLayer(whole, whole_bias, units, register, checked, planes, stream, dtype, stream_dtype)
 
 
 def sum_range(weight: np.ndarray, bias: np.ndarray) -> tuple[int, int]:
@@ -312,7 +312,7 @@ def _rounded(module: str, what: str, values: np.ndarray, register: Format, fract
     return whole
 
 
-def _neuron(module: str, parameters: NeuronParameters, formats: Formats, dtype: np.dtype) -> WholeNeuron:
+def _neuron(module: str, parameters: NeuronParameters, formats: Formats, dtype: np.dtype) -> FixedNeuron:
     keys, membrane = formats.register(module, "membrane"), formats.format(module, "membrane")
     threshold = membrane.quantise(np.array(float(parameters.threshold)))
     if not membrane.holds(threshold) or np.ldexp(float(threshold), -membrane.fraction) != parameters.threshold:
@@ -320,6 +320,6 @@ def _neuron(module: str, parameters: NeuronParameters, formats: Formats, dtype: 
             f"stage '{module}': a membrane of {membrane.bits} bits with {membrane.fraction} fraction bits does not "
             f"hold its threshold {float(parameters.threshold)}; declare other bits or fraction bits"
         )
-    leak = leak_terms(leak_text(float(parameters.decay)) if keys["leak"] is None else keys["leak"])
-    decay = np.float64(sum(sign * 2.0**-shift for sign, shift in leak))
-    return WholeNeuron(decay, np.float64(threshold), membrane, leak, keys["leak_rounding"], dtype)
+    terms = leak_terms(leak_text(float(parameters.leak)) if keys["leak"] is None else keys["leak"])
+    leak = np.float64(sum(sign * 2.0**-shift for sign, shift in terms))
+    return FixedNeuron(leak, np.float64(threshold), membrane, terms, keys["leak_rounding"], dtype)

@@ -30,7 +30,7 @@ class Conversion:
 
     Attributes
     ----------
-    shifts : [P, STEPS, PANEL], see `kernels.whole.shifted`; of the type of the numbers that are read
+    shifts : [P, STEPS, PANEL], see `kernels.fixed.shifted`; of the type of the numbers that are read
     plain : whether it rounds by one addition and does not wrap around
     limits : least and greatest number that the register holds, and whether it wraps around
     """
@@ -92,7 +92,7 @@ def _conversion(fraction: Fraction, register: Format, dtype: np.dtype) -> Conver
 def leak_steps(
     leak: tuple[tuple[int, int], ...], rounding: str, dtype: np.dtype
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """The terms and the rounding of a leak, and whether it is plain, as `kernels.whole.charge_panel` reads them."""
+    """The terms and the rounding of a leak, and whether it is plain, as `kernels.fixed.lif_step_panel` reads them."""
     finest = max((shift for _, shift in leak), default=0)
     terms = np.array([(sign, finest - shift) for sign, shift in leak], np.int64).reshape(-1, 2)
     steps = _conversion(Fraction.uniform(finest, 1), Format(2, 0, rounding), dtype)

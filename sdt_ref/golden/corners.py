@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ..dense.fixed import Numbers, WholeOracle
+from ..dense.fixed import FixedOracle, Numbers
 from ..fixed.formats import SATURATE, Format
-from ..fixed.quantise import WholeLayer, WholeNeuron, WholeParameters, bits_for
+from ..fixed.quantise import FixedLayer, FixedNeuron, FixedParameters, bits_for
 from ..weights.config import ModelConfig
 from .trace import Record, Trace, membranes
 
@@ -47,10 +47,10 @@ class Corner:
 class Unit:
     """The layer and the neurons that all cases are about."""
 
-    def __init__(self, parameters: WholeParameters, config: ModelConfig, time_steps: int) -> None:
+    def __init__(self, parameters: FixedParameters, config: ModelConfig, time_steps: int) -> None:
         layer, neuron = parameters.layers[LAYER], parameters.neurons[STAGE]
-        assert isinstance(layer, WholeLayer)
-        assert isinstance(neuron, WholeNeuron)
+        assert isinstance(layer, FixedLayer)
+        assert isinstance(neuron, FixedNeuron)
         self.layer, self.neuron = layer, neuron
         self.time_steps = time_steps
         self._parameters, self._config = parameters, config
@@ -80,11 +80,11 @@ class Unit:
         """Membrane before the reset, from input x and membrane v."""
         return int(membranes(self.neuron, np.array([[x]]), np.array([v]))[0][0, 0])
 
-    def _oracle(self, layer: WholeLayer) -> WholeOracle:
+    def _oracle(self, layer: FixedLayer) -> FixedOracle:
         parameters = dataclasses.replace(self._parameters, layers={LAYER: layer})
-        return WholeOracle(SimpleNamespace(parameters=parameters, config=self._config), self.time_steps)
+        return FixedOracle(SimpleNamespace(parameters=parameters, config=self._config), self.time_steps)
 
-    def _fired(self, oracle: WholeOracle, sums: Numbers, bits: int) -> dict[str, tuple[Record, np.ndarray]]:
+    def _fired(self, oracle: FixedOracle, sums: Numbers, bits: int) -> dict[str, tuple[Record, np.ndarray]]:
         spikes = oracle.fire(STAGE, sums)
         x = oracle.currents[STAGE]
         h, v = membranes(self.neuron, x)
@@ -106,7 +106,7 @@ class Unit:
         }
 
 
-def corners(trace: Trace, parameters: WholeParameters) -> Iterator[Corner]:
+def corners(trace: Trace, parameters: FixedParameters) -> Iterator[Corner]:
     """Those of NAMES that this run, this layer and these neurons can reach."""
     T = trace.header.time_steps
     unit = Unit(parameters, trace.config, T)

@@ -163,7 +163,7 @@ class Cause:
 def cause(golden: Trace, difference: Difference) -> Cause:
     """Find what a number was computed from."""
     stage, steps, quantity = golden.stages[difference.record.stage], golden.header.steps, difference.record.quantity
-    registers, not_shown = {}, list(_beyond(golden, stage, quantity))
+    registers, not_shown = {}, list(_next_to(golden, stage, quantity))
     for name, step, token in _inputs(golden, stage, difference):
         label = f"{name} of the step before" if step < difference.step else name
         if name in golden.records and step in steps:
@@ -199,7 +199,7 @@ def _inputs(golden: Trace, stage: Stage, difference: Difference) -> Iterator[tup
         yield f"{stage.reads[0]}/u", step, token
 
 
-def _beyond(golden: Trace, stage: Stage, quantity: str) -> Iterator[str]:
+def _next_to(golden: Trace, stage: Stage, quantity: str) -> Iterator[str]:
     """What a number is computed from, where those are too many to be shown."""
     if stage.kind == NEURON and stage.pooled_behind and quantity == "spikes":
         yield f"{stage.name}/h of the neighbours: its spikes are recorded behind a pool of 3x3 tokens"

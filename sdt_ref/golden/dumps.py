@@ -54,13 +54,13 @@ class Dump:
     values : by record, int64[steps, tokens, channels]
     sent : by record of spikes that came as a list, its events in the order of the list, int64[events, 3]: step, token
         and channel
-    beyond : records that the golden trace lacks, so that they cannot be compared
+    extra : records that the golden trace lacks, so that they cannot be compared
     """
 
     steps: list[int]
     values: dict[str, np.ndarray] = field(default_factory=dict)
     sent: dict[str, np.ndarray] = field(default_factory=dict)
-    beyond: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
 
 
 def read_dump(path: str, golden: Trace, record: str | None = None) -> Dump:
@@ -163,7 +163,7 @@ def _read_trace(file: Path, golden: Trace) -> Dump:
         if not steps or not names:
             raise TraceError("has no record and time step in common with the golden trace")
         kept = [other.header.steps.index(step) for step in steps]
-        dump = Dump(steps, beyond=[name for name in other.records if name not in golden.records])
+        dump = Dump(steps, extra=[name for name in other.records if name not in golden.records])
         for name in names:
             dump.values[name] = _checked(golden.records[name], other.values(name)[kept], steps)
         return dump

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import TraceError
 from ..files import NAMED, in_words
 from ..fixed.formats import DEFAULT
-from ..fixed.quantise import WholeLayer, WholeParameters, bits_for
+from ..fixed.quantise import FixedLayer, FixedParameters, bits_for
 from ..network.model import SpikeDrivenTransformer
 from .corners import LAYER, NAMES, STAGE, corners
 from .packing import packed
@@ -78,14 +78,14 @@ def _written(
     trace: Trace, model: SpikeDrivenTransformer, folder: "_Folder", progress: Callable[[str], None]
 ) -> dict[str, Any]:
     parameters = model.parameters
-    assert isinstance(parameters, WholeParameters)
+    assert isinstance(parameters, FixedParameters)
     records, layers, cases = {}, {}, {}
     for name, record in trace.records.items():
         progress(name)
         records[name] = folder.write_record(f"records/{name}", record, trace.values(name), trace.header.steps)
     for module, layer in parameters.layers.items():
         progress(module)
-        assert isinstance(layer, WholeLayer)
+        assert isinstance(layer, FixedLayer)
         layers[module] = _write_layer(folder, module, layer, model)
     for corner in corners(trace, parameters):
         progress(corner.name)
@@ -127,7 +127,7 @@ def _written(
     return manifest
 
 
-def _write_layer(folder: "_Folder", module: str, layer: WholeLayer, model: SpikeDrivenTransformer) -> dict[str, Any]:
+def _write_layer(folder: "_Folder", module: str, layer: FixedLayer, model: SpikeDrivenTransformer) -> dict[str, Any]:
     formats = model.formats or DEFAULT
     outputs, inputs, window, _ = layer.weight.shape
     inputs //= layer.planes

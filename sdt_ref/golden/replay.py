@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..dense.fixed import Numbers, WholeOracle
+from ..dense.fixed import FixedOracle, Numbers
 from ..errors import TraceError
 from ..fixed.formats import Format
 from ..fixed.registers import WIDE, wider_by
@@ -51,7 +51,7 @@ def isolated(
     return replay.comparison
 
 
-class _Replay(WholeOracle):
+class _Replay(FixedOracle):
     """The oracle, but whatever it computes is compared with the dump, and the dump's number goes on."""
 
     def __init__(

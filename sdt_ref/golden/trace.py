@@ -27,11 +27,11 @@ import h5py
 import numpy as np
 
 from ..engine.events import CHANNEL, OFFSET, SpikeEvents
-from ..engine.monitor import Recording
+from ..engine.monitor import Monitor
 from ..errors import ConfigError, InputError, TraceError, require_file
 from ..files import written_whole
 from ..fixed.formats import DEFAULT, Formats, shifted_right
-from ..fixed.quantise import WholeNeuron, WholeParameters, bits_for, digest
+from ..fixed.quantise import FixedNeuron, FixedParameters, bits_for, digest
 from ..fixed.registers import WIDE, wider_by
 from ..network.model import SpikeDrivenTransformer
 from ..network.wiring import SPIKES, Stage, counted_as, wiring
@@ -139,7 +139,7 @@ def write_trace(
         the file cannot be written
     """
     parameters = model.parameters
-    if not isinstance(parameters, WholeParameters):
+    if not isinstance(parameters, FixedParameters):
         raise ConfigError(f"trace: expected arithmetic 'fixed', found '{model.arithmetic.name}'")
     if len(np.shape(x)) > 0 and np.shape(x)[0] != 1:
         raise InputError(f"trace: expected one sample, found {np.shape(x)[0]}")
@@ -152,9 +152,9 @@ def write_trace(
     wanted = {name for pattern in stages for name in fnmatch.filter(wired, pattern)}
     n_steps = model.config.time_steps if np.ndim(x) == 4 else np.shape(x)[1]
     chosen = list(range(n_steps)) if steps is None else sorted(set(steps))
-    beyond = [step for step in chosen if not 0 <= step < n_steps]
-    if not chosen or beyond:
-        raise ConfigError(f"trace: expected steps from 0 to {n_steps - 1}, found {beyond[0] if beyond else 'none'}")
+    unknown = [step for step in chosen if not 0 <= step < n_steps]
+    if not chosen or unknown:
+        raise ConfigError(f"trace: expected steps from 0 to {n_steps - 1}, found {unknown[0] if unknown else 'none'}")
     with written_whole(path, TraceError) as part, h5py.File(part, "w", track_order=True) as file:
         file.attrs["format"], file.attrs["schema_version"] = np.bytes_(FORMAT.encode()), SCHEMA_VERSION
         writer = _Writer(file, wired, parameters, wanted, chosen, progress)
@@ -185,21 +185,21 @@ def _operations(count: OperationCount) -> dict[str, list[int]]:
     return {kind: getattr(count, kind).tolist() for kind in ("ac", "events", "neurons")}
 
 
-def membranes(neuron: WholeNeuron, x: np.ndarray, v: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def membranes(neuron: FixedNeuron, x: np.ndarray, v: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Membranes before and after the reset, h and v, from inputs x [steps, ...]; `v` is the membrane before them."""
-    finest = max((shift for _, shift in neuron.leak), default=0)
+    finest = max((shift for _, shift in neuron.leak_terms), default=0)
     before = np.zeros_like(x[0]) if v is None else v
     h, after = np.empty_like(x), np.empty_like(x)
     for t in range(len(x)):
         leak = np.zeros_like(before)
-        for sign, shift in neuron.leak:
+        for sign, shift in neuron.leak_terms:
             leak += sign * ((x[t] - before) << (finest - shift))
         h[t] = before + shifted_right(leak, finest, neuron.leak_rounding)
         after[t] = before = np.where(h[t] >= int(neuron.threshold), 0, h[t])
     return h, after
 
 
-class _Writer(Recording):
+class _Writer(Monitor):
     """Takes what a run records, and writes it."""
 
     in_turn = True
@@ -208,7 +208,7 @@ class _Writer(Recording):
         self,
         file: h5py.File,
         wired: Mapping[str, Stage],
-        parameters: WholeParameters,
+        parameters: FixedParameters,
         wanted: set[str],
         steps: list[int],
         progress: Callable[[str], None],
@@ -239,7 +239,7 @@ class _Writer(Recording):
         return pixels.astype("<i8").tobytes()
 
     def add_neurons(self, module: str, currents: np.ndarray, sums: np.ndarray | None) -> None:
-        """See Recording."""
+        """See Monitor."""
         assert sums is not None
         stage, neuron = self._wired[module], self._neuron(module)
         if stage.over_tokens:  # [T, 1, C], or in heads [T, 1, h, 1, d]
@@ -254,7 +254,7 @@ class _Writer(Recording):
             self._write(module, quantity, values, bits, neuron.membrane.fraction, size)
 
     def add_stream(self, module: str, stream: np.ndarray, sums: np.ndarray | None) -> None:
-        """See Recording."""
+        """See Monitor."""
         assert sums is not None
         layer = self._parameters.layers[module]
         size = self._tokens = _size(stream)
@@ -262,7 +262,7 @@ class _Writer(Recording):
         self._write(module, "u", _rows(stream), layer.stream.bits, layer.stream.fraction, size)  # type: ignore[attr-defined]
 
     def add_spikes(self, hook: str, events: SpikeEvents) -> None:
-        """See Recording."""
+        """See Monitor."""
         name = self._of_hook[hook]
         if name not in self._wanted:
             return
@@ -292,7 +292,7 @@ class _Writer(Recording):
         table = {}
         for module in self._parameters.neurons:
             neuron = self._neuron(module)
-            terms = " ".join(f"{'+' if sign > 0 else '-'} 2^-{shift}" for sign, shift in neuron.leak) or "0"
+            terms = " ".join(f"{'+' if sign > 0 else '-'} 2^-{shift}" for sign, shift in neuron.leak_terms) or "0"
             table[module] = {
                 "leak": terms.removeprefix("+ "),
                 "leak_rounding": neuron.leak_rounding,
@@ -304,10 +304,10 @@ class _Writer(Recording):
             }
         return table
 
-    def _neuron(self, module: str) -> WholeNeuron:
+    def _neuron(self, module: str) -> FixedNeuron:
         """A neuron layer as it runs: with wider registers, and a threshold for a sum, where it reads all tokens."""
         neuron, n_tokens = self._parameters.neurons[module], self._tokens[0] * self._tokens[1]
-        assert isinstance(neuron, WholeNeuron)
+        assert isinstance(neuron, FixedNeuron)
         if not self._wired[module].over_tokens:
             return neuron
         threshold = neuron.threshold * (n_tokens if module == "head_lif" else 1)
@@ -410,7 +410,7 @@ class Trace:
         """
         model = SpikeDrivenTransformer(load(weights), "fixed", formats=self.formats)
         parameters = model.parameters
-        assert isinstance(parameters, WholeParameters)
+        assert isinstance(parameters, FixedParameters)
         where = (
             f"in {'the shipped weights' if weights is None else repr(str(weights))}; name the right file with --weights"
         )

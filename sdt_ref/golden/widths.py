@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import TraceError
-from ..fixed.quantise import WholeLayer, WholeParameters, bits_for, sum_range
+from ..fixed.quantise import FixedLayer, FixedParameters, bits_for, sum_range
 from ..network.wiring import NEURON
 from .trace import Record, Trace
 
@@ -59,7 +59,7 @@ class Margin:
 
 
 @dataclass
-class Lists:
+class ListLengths:
     """Event lists of one stage.
 
     Attributes
@@ -99,11 +99,11 @@ class Sizing:
     runs: int
     widths: dict[tuple[str, str], Width]
     margins: dict[str, Margin]
-    lists: dict[str, Lists]
+    lists: dict[str, ListLengths]
     rows: dict[str, list[float]]
 
 
-def sizing(traces: Sequence[Trace], parameters: WholeParameters) -> Sizing:
+def sizing(traces: Sequence[Trace], parameters: FixedParameters) -> Sizing:
     """Measure traces of the same machine.
 
     Parameters
@@ -143,7 +143,7 @@ def _check_same_machine(traces: Sequence[Trace]) -> None:
             raise TraceError("the traces are of pictures of different sizes; measure each by itself")
 
 
-def _add_numbers(report: Sizing, trace: Trace, record: Record, parameters: WholeParameters) -> None:
+def _add_numbers(report: Sizing, trace: Trace, record: Record, parameters: FixedParameters) -> None:
     values, stage = trace.values(record.name), trace.stages[record.stage]
     found = [(REGISTER[record.quantity], record.bits, values)]
     if record.quantity == "sum" and stage.kind == NEURON and f"{stage.name}/x" in trace.records:
@@ -155,7 +155,7 @@ def _add_numbers(report: Sizing, trace: Trace, record: Record, parameters: Whole
         width.least, width.greatest = min(width.least, least), max(width.greatest, greatest)
         if register == "sum" and stage.layer is not None:
             layer = parameters.layers[stage.layer]
-            assert isinstance(layer, WholeLayer)
+            assert isinstance(layer, FixedLayer)
             width.proven = bits_for(*sum_range(layer.weight, layer.bias))
     if record.quantity == "h":
         threshold = int(trace.header.neuron["stages"][stage.name]["threshold"])
@@ -175,7 +175,7 @@ def _least(so_far: int | None, distances: np.ndarray) -> int | None:
 def _add_events(report: Sizing, trace: Trace, record: Record) -> None:
     offsets, _ = trace.events(record.name)
     per_list = np.diff(offsets)
-    found = report.lists.setdefault(record.stage, Lists(record.stage, np.zeros(record.channels + 1, np.int64)))
+    found = report.lists.setdefault(record.stage, ListLengths(record.stage, np.zeros(record.channels + 1, np.int64)))
     found.lengths += np.bincount(per_list, minlength=record.channels + 1)
     found.steps += per_list.reshape(len(trace.header.steps), -1).sum(axis=1).tolist()
 
@@ -195,7 +195,7 @@ def _add_overflows(report: Sizing, trace: Trace) -> None:
                 width.first_step = first if width.first_step is None else min(width.first_step, first)
 
 
-def _add_rows(report: Sizing, trace: Trace, parameters: WholeParameters) -> None:
+def _add_rows(report: Sizing, trace: Trace, parameters: FixedParameters) -> None:
     """A spike adds one weight row for every output position that it reaches: additions / outputs."""
     for module, count in trace.header.operations.items():
         rows = [additions // len(parameters.layers[module].bias) for additions in count["ac"]]

@@ -10,8 +10,8 @@ from .accumulate import add_rows
 from .analog import conv3x3_analog, max_pool3x3
 from .attention import intersect, spread_tokens, sum_tokens
 from .bitset import SLACK
-from .fire import fire, list_events
-from .fixed import STEPS, add_rows_checked, fire_whole, settle
+from .fixed import STEPS, add_rows_checked, lif_steps_fixed, requantise
+from .lif import lif_steps, list_events
 from .pooling import pool3x3
 from .vector import PANEL, aligned
 
@@ -23,13 +23,13 @@ __all__ = [
     "add_rows_checked",
     "aligned",
     "conv3x3_analog",
-    "fire",
-    "fire_whole",
     "intersect",
+    "lif_steps",
+    "lif_steps_fixed",
     "list_events",
     "max_pool3x3",
     "pool3x3",
-    "settle",
+    "requantise",
     "spread_tokens",
     "sum_tokens",
 ]

@@ -46,8 +46,8 @@ def convert_panel(source, start, shifts, base, plain, low, high, wrap, target, a
         how many did not fit
     """
     x = shifted(source.reshape(-1)[start : start + PANEL], shifts, base, 8 * source.itemsize - 1)
-    target.reshape(-1)[at : at + PANEL], beyond = fitted(x, low, high, wrap)
-    return beyond
+    target.reshape(-1)[at : at + PANEL], overflows = fitted(x, low, high, wrap)
+    return overflows
 
 
 def add_panel(source, start, low, high, wrap, target, at):
@@ -56,11 +56,11 @@ def add_panel(source, start, low, high, wrap, target, at):
     Returns how many did not fit, int64.
     """
     total = target.reshape(-1)[at : at + PANEL] + source.reshape(-1)[start : start + PANEL]
-    target.reshape(-1)[at : at + PANEL], beyond = fitted(total, low, high, wrap)
-    return beyond
+    target.reshape(-1)[at : at + PANEL], overflows = fitted(total, low, high, wrap)
+    return overflows
 
 
-def charge_panel(x, membrane, terms, rounding, plain, threshold):
+def lif_step_panel(x, membrane, terms, rounding, plain, threshold):
     """Step PANEL neurons: h = v + rounded((x - v) * leak); v = 0 where h >= threshold, else h.
 
     Parameters
@@ -86,7 +86,9 @@ def charge_panel(x, membrane, terms, rounding, plain, threshold):
 
 
 @kernel
-def settle(source, count, shifts, plain, residual, residual_shifts, low, high, wrap, scratch, target, at, beyond):
+def requantise(
+    source, count, shifts, plain, residual, residual_shifts, low, high, wrap, scratch, target, at, overflows
+):
     """Sums of a weight layer, and a residual, into the registers of a stream.
 
     Parameters
@@ -96,7 +98,7 @@ def settle(source, count, shifts, plain, residual, residual_shifts, low, high, w
     residual : integer[P, T, N, PANEL], added at [:, :, at:at+count]; with N = 0, none
     scratch : integer[PANEL]
     target : integer[P, T, N, PANEL], written at [:, :, at:at+count]
-    beyond : int64[T], incremented by the numbers that did not fit
+    overflows : int64[T], incremented by the numbers that did not fit
 
     Source: official modules MS_SPS, MS_SSA_Conv and MS_MLP_Conv, the sums with the identity.
     """
@@ -107,32 +109,46 @@ def settle(source, count, shifts, plain, residual, residual_shifts, low, high, w
             for i in range(count):
                 start = ((p * n_steps + t) * n_places + i) * PANEL
                 place = ((p * n_steps + t) * n_targets + at + i) * PANEL
-                beyond[t] += convert_panel(
+                overflows[t] += convert_panel(
                     source, start, shifts, p * STEPS * PANEL, plain, low, high, wrap, target, place
                 )
                 if residual.shape[2] > 0:
-                    beyond[t] += convert_panel(
+                    overflows[t] += convert_panel(
                         residual, place, residual_shifts, p * STEPS * PANEL, plain, low, high, wrap, scratch, 0
                     )
-                    beyond[t] += add_panel(scratch, 0, low, high, wrap, target, place)
+                    overflows[t] += add_panel(scratch, 0, low, high, wrap, target, place)
 
 
 @kernel
-def fire_whole(
-    current, count, shifts, plain, low, high, wrap, terms, rounding, plain_leak, threshold, x, membrane, fired, beyond
+def lif_steps_fixed(
+    current,
+    count,
+    shifts,
+    plain,
+    low,
+    high,
+    wrap,
+    terms,
+    rounding,
+    plain_leak,
+    threshold,
+    x,
+    membrane,
+    fired,
+    overflows,
 ):
-    """Step `count` positions of neurons in whole numbers through all time steps, from rest. See `fire`.
+    """Step `count` positions of neurons in whole numbers through all time steps, from rest. See `lif_steps`.
 
     Parameters
     ----------
     current : integer[P, T or 1, n, PANEL], accumulators or a stream
     shifts, plain : integer[P, STEPS, PANEL], from those to the membrane; low, high, wrap say what it holds
-    terms, rounding, plain_leak, threshold : see `charge_panel`
+    terms, rounding, plain_leak, threshold : see `lif_step_panel`
     x, membrane : integer[PANEL], scratch
     fired : uint64[P, T, n]
-    beyond : int64[T], incremented by the inputs that did not fit into the membrane
+    overflows : int64[T], incremented by the inputs that did not fit into the membrane
 
-    Source: as `fire`, in the registers of docs/fixed-point.md.
+    Source: as `lif_steps`, in the registers of docs/fixed-point.md.
     """
     n_panels, n_frames, n_places, _ = current.shape
     for p in range(n_panels):
@@ -142,13 +158,13 @@ def fire_whole(
             for t in range(fired.shape[1]):
                 frame = t if n_frames > 1 else 0
                 start = ((p * n_frames + frame) * n_places + i) * PANEL
-                beyond[t] += convert_panel(current, start, shifts, p * STEPS * PANEL, plain, low, high, wrap, x, 0)
-                fired[p, t, i] = charge_panel(x, membrane, terms, rounding, plain_leak, threshold)
+                overflows[t] += convert_panel(current, start, shifts, p * STEPS * PANEL, plain, low, high, wrap, x, 0)
+                fired[p, t, i] = lif_step_panel(x, membrane, terms, rounding, plain_leak, threshold)
 
 
 @kernel
 def add_rows_checked(offsets, channels, batch, height, width, window, planes, first, count, panels, bias,
-                     low, high, wrap, current, at, added, beyond):  # fmt: skip
+                     low, high, wrap, current, at, added, overflows):  # fmt: skip
     """As `add_rows`, but each addition is fitted into the accumulator, in the order that the specification names.
 
     bias, then bit planes of the input, kernel positions, channels
@@ -158,7 +174,7 @@ def add_rows_checked(offsets, channels, batch, height, width, window, planes, fi
     planes : of the input; its channels are numbered plane by plane
     low, high, wrap : what an accumulator holds, and whether it wraps around
     current : integer[P, T, n, PANEL]; panels, bias : of the same type
-    beyond : int64[P, T], incremented by the additions that did not fit
+    overflows : int64[P, T], incremented by the additions that did not fit
     """
     n_panels, n_steps = current.shape[:2]
     n_inputs = panels.shape[1] // window**2
@@ -187,7 +203,7 @@ def add_rows_checked(offsets, channels, batch, height, width, window, planes, fi
                                 for o in range(PANEL):
                                     total = current[p, t, at + i, o] + panels[p, weight, o]
                                     inside = min(max(total, low), high)
-                                    beyond[p, t] += total != inside
+                                    overflows[p, t] += total != inside
                                     current[p, t, at + i, o] = ((total - low) & span) + low if wrap else inside
 
 
@@ -222,11 +238,11 @@ class _Lanes:
         inside = b.select(b.icmp_signed("<", x, low), low, x)
         inside = b.select(b.icmp_signed(">", inside, high), high, inside)
         mask = b.bitcast(b.icmp_signed("!=", x, inside), ir.IntType(self.panel.lanes))
-        beyond = b.ctpop(b.zext(mask, INDEX))
+        overflows = b.ctpop(b.zext(mask, INDEX))
         if wrap is not None:
             around = b.add(b.and_(b.sub(x, low), b.sub(high, low)), low)
             inside = b.select(self.panel.repeat(wrap), around, inside)
-        return inside, beyond
+        return inside, overflows
 
 
 def _converting(plain):
@@ -240,7 +256,7 @@ def _converting(plain):
             read = Panel(context, builder, signature.args[0], source)
             steps = Panel(context, builder, signature.args[2], shifts)
             written = Panel(context, builder, signature.args[7], target, like=read)
-            lanes, beyond = _Lanes(builder, read), INDEX(0)
+            lanes, overflows = _Lanes(builder, read), INDEX(0)
             low, high = lanes.same(low), lanes.same(high)
             for k in read.vectors:
                 moved = lanes.shifted(read.load(start, k), steps, base, k, plain)
@@ -248,8 +264,8 @@ def _converting(plain):
                 if written.itemsize != read.itemsize:
                     x = (builder.trunc if written.itemsize < read.itemsize else builder.sext)(x, written.type)
                 written.store(x, at, k)
-                beyond = builder.add(beyond, more)
-            return beyond
+                overflows = builder.add(overflows, more)
+            return overflows
 
         return signature, generate
 
@@ -267,13 +283,13 @@ def _add_panel(typing_context, source, start, low, high, wrap, target, at):
     def generate(context, builder, signature, arguments):
         source, start, low, high, wrap, target, at = arguments
         read, written = (Panel(context, builder, signature.args[n], a) for n, a in ((0, source), (5, target)))
-        lanes, beyond = _Lanes(builder, read), INDEX(0)
+        lanes, overflows = _Lanes(builder, read), INDEX(0)
         low, high = lanes.same(low), lanes.same(high)
         for k in read.vectors:
             x, more = lanes.fitted(builder.add(written.load(at, k), read.load(start, k)), low, high, wrap)
             written.store(x, at, k)
-            beyond = builder.add(beyond, more)
-        return beyond
+            overflows = builder.add(overflows, more)
+        return overflows
 
     return signature, generate
 
@@ -335,8 +351,8 @@ def _compiled_convert_panel(source, start, shifts, base, plain, low, high, wrap,
     return choose
 
 
-@overload(charge_panel)
-def _compiled_charge_panel(x, membrane, terms, rounding, plain, threshold):
+@overload(lif_step_panel)
+def _compiled_lif_step_panel(x, membrane, terms, rounding, plain, threshold):
     def choose(x, membrane, terms, rounding, plain, threshold):
         if plain:
             return _charge_plain_panel(x, membrane, terms, len(terms), rounding, threshold)

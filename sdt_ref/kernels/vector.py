@@ -86,14 +86,14 @@ def add_scaled_panel_rows(values, first, count, panels, base, current, at):
         outputs[at : at + PANEL] += values.reshape(-1)[first + j] * weights[row : row + PANEL]
 
 
-def charge(current, at, membrane, decay, threshold):
-    """Step PANEL neurons: h = v + (x - v) * decay; v = 0 where h >= threshold, else h.
+def lif_step(current, at, membrane, leak, threshold):
+    """Step PANEL neurons: h = v + (x - v) * leak; v = 0 where h >= threshold, else h.
 
     Parameters
     ----------
     current : float array, C-contiguous; x from element `at` on
     membrane : float[PANEL], v, updated
-    decay, threshold : of the same type
+    leak, threshold : of the same type
 
     Returns
     -------
@@ -101,7 +101,7 @@ def charge(current, at, membrane, decay, threshold):
         bit k is set where neuron k fires
     """
     x = current.reshape(-1)[at : at + PANEL]
-    h = membrane + (x - membrane) * decay
+    h = membrane + (x - membrane) * leak
     fired = h >= threshold
     membrane[:] = np.where(fired, 0, h)
     return np.uint64(sum(1 << k for k in range(PANEL) if fired[k]))
@@ -278,17 +278,17 @@ def _add_scaled_panel_rows(typing_context, values, first, count, panels, base, c
 
 
 @intrinsic
-def _charge(typing_context, current, at, membrane, decay, threshold):
-    signature = types.uint64(current, types.int64, membrane, decay, threshold)
+def _lif_step(typing_context, current, at, membrane, leak, threshold):
+    signature = types.uint64(current, types.int64, membrane, leak, threshold)
 
     def generate(context, builder, signature, arguments):
-        current, at, membrane, decay, threshold = arguments
+        current, at, membrane, leak, threshold = arguments
         inputs = Panel(context, builder, signature.args[0], current)
         membranes = Panel(context, builder, signature.args[2], membrane)
         word = INDEX(0)
         for k in inputs.vectors:
             v = membranes.load(INDEX(0), k)
-            h = builder.fadd(v, builder.fmul(builder.fsub(inputs.load(at, k), v), inputs.repeat(decay)))
+            h = builder.fadd(v, builder.fmul(builder.fsub(inputs.load(at, k), v), inputs.repeat(leak)))
             fired = builder.fcmp_ordered(">=", h, inputs.repeat(threshold))
             membranes.store(builder.select(fired, ir.Constant(inputs.type, [0.0] * inputs.lanes), h), INDEX(0), k)
             bits = builder.zext(builder.bitcast(fired, ir.IntType(inputs.lanes)), INDEX)
@@ -317,6 +317,6 @@ def _compiled_add_scaled_panel_rows(values, first, count, panels, base, current,
     )
 
 
-@overload(charge)
-def _compiled_charge(current, at, membrane, decay, threshold):
-    return lambda current, at, membrane, decay, threshold: _charge(current, at, membrane, decay, threshold)
+@overload(lif_step)
+def _compiled_lif_step(current, at, membrane, leak, threshold):
+    return lambda current, at, membrane, leak, threshold: _lif_step(current, at, membrane, leak, threshold)

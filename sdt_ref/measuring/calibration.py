@@ -121,10 +121,10 @@ def _with_most_spikes_right(currents: np.ndarray, neuron: NeuronParameters, bits
     v = np.zeros_like(exact[0])
     spikes = np.empty(exact.shape, bool)
     for t, x in enumerate(exact):
-        h = v + (x - v) * float(neuron.decay)
+        h = v + (x - v) * float(neuron.leak)
         spikes[t] = h >= float(neuron.threshold)
         v = np.where(spikes[t], 0, h)
-    leak = leak_terms(leak_text(float(neuron.decay)))
+    leak = leak_terms(leak_text(float(neuron.leak)))
     finest = max((shift for _, shift in leak), default=0)
 
     def wrong(fraction: int) -> int:

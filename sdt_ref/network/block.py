@@ -1,6 +1,6 @@
 """One encoder block: attention, then MLP (official module MS_Block_Conv)."""
 
-from ..engine.current import Stream
+from ..engine.current import StoredCurrent
 from ..engine.run import Run
 from ..weights.config import ModelConfig
 from ..weights.folding import Parameters
@@ -15,7 +15,7 @@ class Block:
         self.attn = SpikeDrivenSelfAttention(j, parameters, config)
         self.mlp = SpikingMLP(j, parameters)
 
-    def __call__(self, u: Stream, run: Run) -> Stream:
+    def __call__(self, u: StoredCurrent, run: Run) -> StoredCurrent:
         """[T, B, H, W, C] stream -> the same."""
         u = self.attn(u, run)
         return self.mlp(u, run)

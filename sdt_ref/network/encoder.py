@@ -12,7 +12,7 @@ from ..engine.events import CHANNEL, OFFSET, SpikeEvents, Tile
 from ..engine.run import Run
 from ..engine.synapse import PanelledLayer, Synapse, SynapticCurrent
 from ..fixed.formats import Format
-from ..fixed.quantise import WholeParameters
+from ..fixed.quantise import FixedParameters
 from ..weights.folding import Layer, Parameters
 
 
@@ -50,17 +50,17 @@ class BitPlaneEncoder(Synapse):
 class PlaneCurrent(SynapticCurrent):
     """What the bit planes of an image deliver to the first neurons."""
 
-    def __init__(self, encoder: BitPlaneEncoder, planes: SpikeEvents, time_steps: int, beyond: np.ndarray) -> None:
+    def __init__(self, encoder: BitPlaneEncoder, planes: SpikeEvents, time_steps: int, overflows: np.ndarray) -> None:
         super().__init__(encoder, planes)
         self.grid = (time_steps, *planes.grid[1:])
         self.static = planes.grid[0] == 1 < time_steps
-        self._pixels_beyond = beyond
+        self._pixel_overflows = overflows
 
     def finish(self, run: Run) -> None:
         """See Current."""
-        beyond = np.zeros(run.time_steps, np.int64)
-        beyond[: len(self._pixels_beyond)] = np.count_nonzero(self._pixels_beyond, axis=(1, 2, 3, 4))
-        run.count_overflows("input", beyond)
+        overflows = np.zeros(run.time_steps, np.int64)
+        overflows[: len(self._pixel_overflows)] = np.count_nonzero(self._pixel_overflows, axis=(1, 2, 3, 4))
+        run.count_overflows("input", overflows)
         super().finish(run)
 
 
@@ -123,13 +123,13 @@ class AnalogCurrent:
 
     def finish(self, run: Run) -> None:
         """See Current."""
-        run.tally.enter(self.encoder.account.of_image, positions(self.grid), self._taps)
+        run.counter.add(self.encoder.rules.of_image, positions(self.grid), self._taps)
 
 
 def encoder(name: str, parameters: Parameters) -> Encoder | BitPlaneEncoder:
     """Make the first convolution, as the arithmetic of its parameters demands."""
     module = "patch_embed.proj_conv"
     layer = parameters.layers[module]
-    if isinstance(parameters, WholeParameters):
+    if isinstance(parameters, FixedParameters):
         return BitPlaneEncoder(name, layer, module, parameters.input)
     return Encoder(name, layer, module)

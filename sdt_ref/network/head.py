@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..engine.current import Stream
+from ..engine.current import StoredCurrent
 from ..engine.neuron import Neuron
 from ..engine.run import Run
 from ..engine.synapse import Synapse
@@ -17,16 +17,16 @@ class Head:
         self.head_lif = Neuron("head_lif", parameters.neurons["head_lif"])
         self.head = Synapse("head", parameters.layers["head"], "head")
 
-    def __call__(self, u: Stream, run: Run) -> np.ndarray:
+    def __call__(self, u: StoredCurrent, run: Run) -> np.ndarray:
         """[T, B, H, W, C] stream -> [T, B, K] logits of each time step."""
         s = run.record("head_lif", self.head_lif(mean_tokens(u, run), run))  # [T, B, C] spikes
-        logits = Stream.of(self.head(s), run)
+        logits = StoredCurrent.of(self.head(s), run)
         if logits.fraction is None:
             return logits.array
         return np.ldexp(logits.array.astype(np.float64), -int(logits.fraction.bits[0, 0]))  # the head has one scale
 
 
-def mean_tokens(u: Stream, run: Run) -> Stream:
+def mean_tokens(u: StoredCurrent, run: Run) -> StoredCurrent:
     """Mean over the tokens, summed in token order: [T, B, H, W, C] -> [T, B, C]; in fixed point not divided."""
     T, B, H, W = u.grid
     tokens = u.panels.reshape(-1, T, B, H * W, u.panels.shape[-1])
@@ -36,8 +36,8 @@ def mean_tokens(u: Stream, run: Run) -> Stream:
     divisions = B * u.n_channels if u.fraction is None else 0
     run.count_other("token_mean", "head_lif", ac=B * H * W * u.n_channels, mac=divisions)
     if u.fraction is None:
-        return Stream((T, B), u.n_channels, total / u.dtype.type(H * W))
-    return Stream((T, B), u.n_channels, total, u.fraction, tokens=H * W, mean=True)
+        return StoredCurrent((T, B), u.n_channels, total / u.dtype.type(H * W))
+    return StoredCurrent((T, B), u.n_channels, total, u.fraction, tokens=H * W, mean=True)
 
 
 def mean_steps(logits: np.ndarray, run: Run, whole: bool = False) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Spiking MLP: two linear layers behind neurons, and a membrane shortcut (official module MS_MLP_Conv)."""
 
-from ..engine.current import Current, Stream
+from ..engine.current import Current, StoredCurrent
 from ..engine.neuron import Neuron
 from ..engine.run import Run
 from ..engine.synapse import synapse_maker
@@ -18,11 +18,11 @@ class SpikingMLP:
             Neuron(f"{module}.{name}", parameters.neurons[f"{module}.{name}"]) for name in ("fc1_lif", "fc2_lif")
         )
 
-    def __call__(self, u: Stream, run: Run) -> Stream:
+    def __call__(self, u: StoredCurrent, run: Run) -> StoredCurrent:
         """[T, B, H, W, C] stream -> the same."""
         s = run.record(f"{self.hook}_fc1_lif", self.fc1_lif(u, run))  # [T, B, C, H, W] spikes
         y: Current = self.fc1_conv(s)  # [T, B, H, W, hidden] current
         if y.n_channels == u.n_channels:  # mlp_ratio 1 has a shortcut of its own, which also replaces the outer one
-            y = u = Stream.of(y, run, residual=u)
+            y = u = StoredCurrent.of(y, run, residual=u)
         s = run.record(f"{self.hook}_fc2_lif", self.fc2_lif(y, run))  # [T, B, hidden, H, W]
-        return Stream.of(self.fc2_conv(s), run, residual=u)
+        return StoredCurrent.of(self.fc2_conv(s), run, residual=u)

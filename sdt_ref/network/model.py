@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.current import Stream
-from ..engine.monitor import Recording
+from ..engine.current import StoredCurrent
+from ..engine.monitor import Monitor
 from ..engine.run import MAX_THREADS, Run, available_cores
 from ..engine.synapse import PanelledLayer
-from ..engine.token_parallel import by_tokens
+from ..engine.token_parallel import token_parallel
 from ..errors import ConfigError, FormatError, InputError, WeightsError
 from ..fixed import formats as formats_file
 from ..fixed.formats import DEFAULT, Formats
@@ -82,13 +82,13 @@ class SpikeDrivenTransformer:
         self.head = Head(parameters)
         self._parameters = dataclasses.replace(parameters, layers={})
 
-    def __call__(self, x: Any, record: bool | str | Recording = False) -> Result:
+    def __call__(self, x: Any, record: bool | str | Monitor = False) -> Result:
         """Run the network.
 
         Parameters
         ----------
         x : (B, C, H, W), a static image repeated over T, or (B, T, C, H, W), frames; any real type, normalised
-        record : True keeps all spikes; "currents" keeps also the input current of every neuron layer; a Recording
+        record : True keeps all spikes; "currents" keeps also the input current of every neuron layer; a Monitor
             takes them as they arise
 
         Raises
@@ -100,21 +100,21 @@ class SpikeDrivenTransformer:
         WeightsError
             the logits overflow
         """
-        if isinstance(record, Recording):
-            recording = record
+        if isinstance(record, Monitor):
+            monitor = record
         elif isinstance(record, bool) or (isinstance(record, str) and record == "currents"):
-            recording = Recording(spikes=bool(record), numbers=record == "currents")
+            monitor = Monitor(spikes=bool(record), numbers=record == "currents")
         else:
             raise ConfigError(f"record: expected True, False or 'currents', found {record!r}")
         image, time_steps = as_frames(x, self.architecture, self.config, self.arithmetic.dtype)
         if self.arithmetic is FIXED:
             n_tokens = math.prod(image.shape[-2:]) // self.config.size_divisor**2
             refuse_wide_sums(self._parameters, self.architecture, self.formats or DEFAULT, n_tokens)
-        run = Run(time_steps, self.threads, recording)
+        run = Run(time_steps, self.threads, monitor)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the logits
             u = self.patch_embed(image, run)  # [T, B, H', W', C]
             # the pools of dvs mode reach into neighbouring tokens
-            u = self._blocks(u, run) if self.config.dvs_mode else by_tokens(self._blocks, u, run)
+            u = self._blocks(u, run) if self.config.dvs_mode else token_parallel(self._blocks, u, run)
             logits = self.head(u, run)  # [T, B, K]
         refuse_overflows(run.overflows, self.formats or DEFAULT)
         if not np.isfinite(logits).all():
@@ -123,16 +123,16 @@ class SpikeDrivenTransformer:
         return Result(
             mean,
             logits,
-            recording.spikes,
-            recording.currents,
-            run.tally.counts,
-            run.tally.stage_counts,
-            streams=recording.streams,
-            sums=recording.sums,
+            monitor.spikes,
+            monitor.currents,
+            run.counter.counts,
+            run.counter.stage_counts,
+            streams=monitor.streams,
+            sums=monitor.sums,
             overflows=run.overflows,
         )
 
-    def _blocks(self, u: Stream, run: Run) -> Stream:
+    def _blocks(self, u: StoredCurrent, run: Run) -> StoredCurrent:
         for block in self.blocks:
             u = block(u, run)
         return u

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..engine.current import Stream
+from ..engine.current import StoredCurrent
 from ..engine.events import SpikeEvents
 from ..engine.neuron import Neuron
 from ..engine.run import Run
@@ -35,7 +35,7 @@ class SpikeDrivenSelfAttention:
         self.heads = config.num_heads
         self.dvs_mode = config.dvs_mode
 
-    def __call__(self, u: Stream, run: Run) -> Stream:
+    def __call__(self, u: StoredCurrent, run: Run) -> StoredCurrent:
         """[T, B, H, W, C] stream -> the same."""
         s = run.record(f"{self.hook}_first_lif", self.shortcut_lif(u, run))  # [T, B, C, H, W] spikes
         q = run.record(f"{self.hook}_q_lif", self.q_lif(self.q_conv(s), run))
@@ -46,9 +46,9 @@ class SpikeDrivenSelfAttention:
         run.record(f"{self.hook}_k_lif", k)
         run.record(f"{self.hook}_v_lif", v)
 
-        return Stream.of(self.proj_conv(self.mask_and_add(q, k, v, u, run)), run, residual=u)
+        return StoredCurrent.of(self.proj_conv(self.mask_and_add(q, k, v, u, run)), run, residual=u)
 
-    def mask_and_add(self, q: SpikeEvents, k: SpikeEvents, v: SpikeEvents, u: Stream, run: Run) -> SpikeEvents:
+    def mask_and_add(self, q: SpikeEvents, k: SpikeEvents, v: SpikeEvents, u: StoredCurrent, run: Run) -> SpikeEvents:
         """Q AND spike(sum over tokens of K AND V): three times [T, B, C, H, W] spikes -> the same.
 
         Parameters
@@ -60,7 +60,7 @@ class SpikeDrivenSelfAttention:
         if self.dvs_mode:
             kv = pool_tokens(kv, self.heads, run, self.kv)
         run.count_each("attention", self.talking_heads_lif.module, kv, "ac", "events")
-        mask = run.meet(sum_tokens(kv), lambda count: self._attend(count, u, run))
+        mask = run.all_reduce(sum_tokens(kv), lambda count: self._attend(count, u, run))
 
         z = intersect(q, mask, run, self.masked)  # [T, B, h, N, d]
         if self.dvs_mode:
@@ -68,8 +68,8 @@ class SpikeDrivenSelfAttention:
         run.record(f"{self.hook}_x_after_qkv", z.in_heads(self.heads))
         return z
 
-    def _attend(self, count: np.ndarray, u: Stream, run: Run) -> SpikeEvents:
+    def _attend(self, count: np.ndarray, u: StoredCurrent, run: Run) -> SpikeEvents:
         """[T, B, C] spikes of each channel over all tokens, 0 to N -> [T, B, h, 1, d] spikes."""
-        mask = self.talking_heads_lif(Stream.of_counts(count, run.n_tokens or u.n_tokens, like=u), run)
+        mask = self.talking_heads_lif(StoredCurrent.of_counts(count, run.n_tokens or u.n_tokens, like=u), run)
         run.record(f"{self.hook}_kv", mask.in_heads(self.heads))
         return mask

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import kernels
-from ..engine.current import Stream
+from ..engine.current import StoredCurrent
 from ..engine.neuron import Neuron
 from ..engine.run import Run
 from ..engine.set_operations import pool
@@ -30,7 +30,7 @@ class SpikingPatchSplitting:
         )
         self.pools = config.pools
 
-    def __call__(self, image: np.ndarray, run: Run) -> Stream:
+    def __call__(self, image: np.ndarray, run: Run) -> StoredCurrent:
         """[1 or T, B, C_in, H, W] image -> [T, B, H', W', C] stream; H' = H / 2^pools."""
         s = run.record("MS_SPS_lif", self.proj_lif(self.proj_conv(image, run.time_steps), run))  # C/8 spikes
         if self.pools[0]:
@@ -42,14 +42,14 @@ class SpikingPatchSplitting:
         if self.pools[2]:
             s = pool(s, 2, run, self.proj_lif2.module)
         # the last stage pools its current, not its spikes; that current is also the residual of the RPE
-        x_feat = Stream.of(self.proj_conv3(s), run)  # C, real
+        x_feat = StoredCurrent.of(self.proj_conv3(s), run)  # C, real
         if self.pools[3]:
             x_feat = max_pool(x_feat, run, self.proj_conv3.module)
         s = run.record("MS_SPS_lif3", self.proj_lif3(x_feat, run))
-        return Stream.of(self.rpe_conv(s), run, residual=x_feat)
+        return StoredCurrent.of(self.rpe_conv(s), run, residual=x_feat)
 
 
-def max_pool(current: Stream, run: Run, stage: str = "") -> Stream:
+def max_pool(current: StoredCurrent, run: Run, stage: str = "") -> StoredCurrent:
     """Maximum of real currents over 3x3 pixels, stride 2: [T, B, H, W, C] -> [T, B, H/2, W/2, C].
 
     Under the name of the stage one comparison less is counted than a window has places.
@@ -65,4 +65,4 @@ def max_pool(current: Stream, run: Run, stage: str = "") -> Stream:
     run.tiles(P * T * B, 1, worker)
     places = (3 * (H // 2) - 1) * (3 * (W // 2) - 1)  # of all windows; the first one of a row or column lacks one
     run.count_other("max_pool", stage, comparisons=B * current.n_channels * (places - (H // 2) * (W // 2)))
-    return Stream((T, B, H // 2, W // 2), current.n_channels, pooled.reshape(P, T, -1, lanes), current.fraction)
+    return StoredCurrent((T, B, H // 2, W // 2), current.n_channels, pooled.reshape(P, T, -1, lanes), current.fraction)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..engine.monitor import Recording
-from ..fixed.quantise import WholeNeuron
+from ..engine.monitor import Monitor
+from ..fixed.quantise import FixedNeuron
 from ..golden.trace import membranes
 from ..network.model import SpikeDrivenTransformer
 from ..weights.folding import NeuronParameters
@@ -14,7 +14,7 @@ BINS = (HIGHEST - LOWEST) * PER_THRESHOLD
 FIRING = (1 - LOWEST) * PER_THRESHOLD  # the first bin in which neurons fire
 
 
-class Histograms(Recording):
+class Histograms(Monitor):
     """Keeps the spikes of a run, and of the currents only what the membranes make of them.
 
     It takes what `record="currents"` records, one layer at a time: all currents of a large network at 288 pixels
@@ -39,10 +39,10 @@ class Histograms(Recording):
         self._tokens = 1
 
     def add_neurons(self, module: str, currents: np.ndarray, sums: np.ndarray | None) -> None:
-        """See Recording; currents are [T, 1, ...]."""
+        """See Monitor; currents are [T, 1, ...]."""
         neuron = self._neurons[module]
         threshold = neuron.threshold
-        if isinstance(neuron, WholeNeuron) and module == "head_lif":  # the mean over tokens is not divided
+        if isinstance(neuron, FixedNeuron) and module == "head_lif":  # the mean over tokens is not divided
             threshold = threshold * self._tokens
         v, counts = np.zeros_like(currents[0]), np.zeros((len(currents), BINS), np.int64)
         for t, x in enumerate(currents):
@@ -53,16 +53,16 @@ class Histograms(Recording):
         self.counts[module] = counts
 
     def add_stream(self, module: str, stream: np.ndarray, sums: np.ndarray | None) -> None:
-        """See Recording; only its number of tokens is kept."""
+        """See Monitor; only its number of tokens is kept."""
         self._tokens = stream.shape[3] * stream.shape[4]
 
 
 def _charged(neuron: NeuronParameters, x: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Membranes h before the reset, as the engine's neurons compute them."""
-    if isinstance(neuron, WholeNeuron):
+    if isinstance(neuron, FixedNeuron):
         h: np.ndarray = membranes(neuron, x[None], v)[0][0]
         return h
-    return v + (x - v) * neuron.decay
+    return v + (x - v) * neuron.leak
 
 
 def _binned(h: np.ndarray, threshold: float, fired: np.ndarray) -> np.ndarray:

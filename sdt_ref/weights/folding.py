@@ -13,7 +13,7 @@ from .arithmetic import Arithmetic
 from .file import Weights
 
 BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm2d's default; the official model sets no other
-LIF_DECAY = 0.5  # 1 / tau, tau = 2
+LIF_LEAK = 0.5  # 1 / tau, tau = 2
 THRESHOLD = 1.0
 ATTENTION_THRESHOLD = 0.5  # of talking_heads_lif alone
 
@@ -34,9 +34,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class NeuronParameters:
-    """h = v + (x - v) * decay; a spike when h >= threshold; both in the arithmetic's type."""
+    """h = v + (x - v) * leak; a spike when h >= threshold; both in the arithmetic's type."""
 
-    decay: np.floating
+    leak: np.floating
     threshold: np.floating
 
 
@@ -116,7 +116,7 @@ def _neurons(weights: Weights, arithmetic: Arithmetic) -> dict[str, NeuronParame
     neurons = {}
     for module in [*modules, "head_lif"]:
         w = weights.tensors.get(f"{module}.w")
-        decay = number(LIF_DECAY) if w is None else arithmetic.sigmoid(w)
+        leak = number(LIF_LEAK) if w is None else arithmetic.sigmoid(w)
         threshold = ATTENTION_THRESHOLD if module.endswith("talking_heads_lif") else THRESHOLD
-        neurons[module] = NeuronParameters(decay, number(threshold))
+        neurons[module] = NeuronParameters(leak, number(threshold))
     return neurons

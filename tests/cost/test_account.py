@@ -272,10 +272,10 @@ def test_an_attention_is_an_or_where_one_token_reaches_the_threshold() -> None:
         weights.tensors["block.0.attn.talking_heads_lif.w"] = np.float32(w)
         for arithmetic in ("float32", "fixed"):
             model = sdt_ref.SpikeDrivenTransformer(weights, arithmetic, 1)
-            decay = model.parameters.neurons["block.0.attn.talking_heads_lif"]
-            assert is_or(decay) == (expected or arithmetic == "fixed"), (w, arithmetic)  # -0.001 rounds to 1/2 there
+            leak = model.parameters.neurons["block.0.attn.talking_heads_lif"]
+            assert is_or(leak) == (expected or arithmetic == "fixed"), (w, arithmetic)  # -0.001 rounds to 1/2 there
             account = Accountant(model).account(input_of(n))
-            assert bool(account.early_exit) == is_or(decay)
+            assert bool(account.early_exit) == is_or(leak)
 
 
 def test_fixed_point_shifts_and_multiplies_nothing() -> None:

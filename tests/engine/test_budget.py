@@ -18,7 +18,7 @@ ADDITIONS, MULTIPLICATIONS = 213_949_698, 848_256
 CALLS = {
     "conv3x3_analog": 1,
     "add_rows": 24,
-    "fire": 25,
+    "lif_steps": 25,
     "list_events": 23,
     "pool3x3": 1,
     "max_pool3x3": 16,

@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from sdt_ref.engine.current import Stream
+from sdt_ref.engine.current import StoredCurrent
 from sdt_ref.engine.events import SpikeEvents
 from sdt_ref.engine.neuron import Neuron
 from sdt_ref.engine.run import Run
@@ -34,11 +34,11 @@ def peak_of(action: object) -> int:
     return peak
 
 
-def current(rate: float) -> Stream:
+def current(rate: float) -> StoredCurrent:
     """Currents that make this part of the neurons fire, at every step."""
     rng = np.random.default_rng(0)
     x = np.where(rng.random((1, 112 * 112, CHANNELS), np.float32) < rate, np.float32(5), np.float32(-5))
-    return Stream.from_array(GRID, np.broadcast_to(x, (4, *x.shape[1:])))
+    return StoredCurrent.from_array(GRID, np.broadcast_to(x, (4, *x.shape[1:])))
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.1, 0.3])
@@ -87,7 +87,7 @@ def test_weight_layers_allocate_their_current_and_a_tile(rate: float, window: in
     layer = Layer(np.zeros((outputs, CHANNELS, window, window), np.float32), np.zeros(outputs, np.float32))
     synapse = Synapse("layer", layer)
     current_bytes = NEURONS // CHANNELS * outputs * 4
-    assert peak_of(lambda: Stream.of(synapse(spikes), Run(4, 2))) < SCRATCH + current_bytes
+    assert peak_of(lambda: StoredCurrent.of(synapse(spikes), Run(4, 2))) < SCRATCH + current_bytes
 
 
 def test_a_network_holds_its_weights_once() -> None:

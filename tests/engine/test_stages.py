@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import sdt_ref
 from sdt_ref import SpikeEvents
 from sdt_ref.dense import layers as dense
-from sdt_ref.engine.current import Stream
+from sdt_ref.engine.current import StoredCurrent
 from sdt_ref.engine.run import Run
 from sdt_ref.engine.set_operations import intersect, pool, pool_tokens, sum_tokens
 from sdt_ref.engine.synapse import Synapse
@@ -30,14 +30,14 @@ def random_layer(rng: np.random.Generator, outputs: int, inputs: int, window: in
 
 def current_of(layer: Layer, spikes: np.ndarray, run: Run) -> np.ndarray:
     """Official axes: [T, B, C_out, H, W]."""
-    stream = Stream.of(Synapse("layer", layer)(SpikeEvents.from_dense(spikes)), run)
+    stream = StoredCurrent.of(Synapse("layer", layer)(SpikeEvents.from_dense(spikes)), run)
     return np.moveaxis(stream.array.reshape(*stream.grid, -1), -1, 2)
 
 
-def stream_of(current: np.ndarray) -> Stream:
+def stream_of(current: np.ndarray) -> StoredCurrent:
     """From official axes."""
     T, B, C, H, W = current.shape
-    return Stream.from_array((T, B, H, W), np.moveaxis(current, 2, -1).reshape(T, -1, C))
+    return StoredCurrent.from_array((T, B, H, W), np.moveaxis(current, 2, -1).reshape(T, -1, C))
 
 
 # --- weight layers ----------------------------------------------------------------------------------------------------
@@ -51,8 +51,8 @@ def test_linear_literal() -> None:
     spikes = np.array([1, 0, 1], np.uint8).reshape(1, 1, 3, 1, 1)
     run = Run(1, 1)
     assert current_of(layer, spikes, run).ravel().tolist() == [101.5, 202.25]
-    assert run.tally.counts["layer"].ac.tolist() == [4]
-    assert run.tally.counts["layer"].events.tolist() == [2]
+    assert run.counter.counts["layer"].ac.tolist() == [4]
+    assert run.counter.counts["layer"].events.tolist() == [2]
 
 
 def test_conv_literal_at_a_corner() -> None:
@@ -63,7 +63,7 @@ def test_conv_literal_at_a_corner() -> None:
     run = Run(1, 1)
     current = current_of(Layer(weight, np.zeros(1, np.float32)), spikes, run)
     assert current[0, 0, 0].tolist() == [[4, 3], [1, 0]]
-    assert run.tally.counts["layer"].ac.tolist() == [4]
+    assert run.counter.counts["layer"].ac.tolist() == [4]
 
 
 def test_canonical_order_literal() -> None:
@@ -81,7 +81,7 @@ def test_weight_layers_equal_the_dense_ones(
     run = Run(len(spikes), threads)
     with small_tiles(500):
         assert_same(current_of(layer, spikes, run), dense.conv(spikes, layer), "current")
-    assert_same(run.tally.counts["layer"].ac, dense.fan_out(spikes, layer), "additions")
+    assert_same(run.counter.counts["layer"].ac, dense.fan_out(spikes, layer), "additions")
 
 
 @given(dense_spikes(), SEEDS)
@@ -107,7 +107,7 @@ def test_no_events_leave_the_bias(spikes: np.ndarray, window: int, seed: int) ->
     run = Run(len(spikes), 1)
     current = current_of(layer, np.zeros_like(spikes), run)
     assert (current == layer.bias[:, None, None]).all()
-    assert run.tally.counts["layer"].ac.sum() == 0
+    assert run.counter.counts["layer"].ac.sum() == 0
 
 
 @given(dense_spikes(), st.sampled_from([1, 3]), SEEDS)
@@ -119,7 +119,7 @@ def test_disjoint_event_sets_add(spikes: np.ndarray, window: int, seed: int) -> 
     runs = [Run(len(spikes), 1) for _ in range(3)]
     both, one, other = (current_of(layer, s, r) for s, r in zip((spikes, first, spikes - first), runs, strict=True))
     assert_same(both, one + other, "current")
-    both_count, one_count, other_count = (run.tally.counts["layer"].ac for run in runs)
+    both_count, one_count, other_count = (run.counter.counts["layer"].ac for run in runs)
     assert_same(both_count, one_count + other_count, "additions")
 
 
@@ -137,15 +137,15 @@ TWO_ROUNDINGS = np.array(
 )
 
 
-def spikes_of(current: np.ndarray, decay: float, threshold: float, package: ModuleType = sdt_ref) -> np.ndarray:
+def spikes_of(current: np.ndarray, leak: float, threshold: float, package: ModuleType = sdt_ref) -> np.ndarray:
     """current : [T, C] of one position."""
     number = current.dtype.type
     neuron = package.engine.neuron.Neuron(
-        "n", package.weights.folding.NeuronParameters(number(decay), number(threshold))
+        "n", package.weights.folding.NeuronParameters(number(leak), number(threshold))
     )
     T, C = current.shape
     return neuron(
-        package.engine.current.Stream.from_array((T, 1), current.reshape(T, 1, C)), package.engine.run.Run(T, 1)
+        package.engine.current.StoredCurrent.from_array((T, 1), current.reshape(T, 1, C)), package.engine.run.Run(T, 1)
     ).to_dense()[:, 0]
 
 
@@ -173,11 +173,11 @@ def test_just_below_the_threshold_does_not_fire() -> None:
 
 
 @given(SEEDS, st.integers(1, 9), st.integers(1, 200), st.sampled_from([0.5, 0.27, 0.81]), DTYPES, st.booleans())
-def test_neurons_equal_the_dense_ones(seed: int, T: int, C: int, decay: float, dtype: type, dyadic: bool) -> None:
+def test_neurons_equal_the_dense_ones(seed: int, T: int, C: int, leak: float, dtype: type, dyadic: bool) -> None:
     current = np.random.default_rng(seed).normal(1, 1.5, (T, C))
     current = (np.rint(current * 4) / 4 if dyadic else current).astype(dtype)
-    expected = dense.neurons(current, NeuronParameters(dtype(decay), dtype(1)))
-    assert_same(spikes_of(current, decay, 1.0), expected, "spikes")
+    expected = dense.neurons(current, NeuronParameters(dtype(leak), dtype(1)))
+    assert_same(spikes_of(current, leak, 1.0), expected, "spikes")
 
 
 def test_the_attention_neuron_of_an_lif_is_an_or() -> None:

@@ -1,4 +1,4 @@
-"""A team of threads: whatever one of them meets, nobody waits for ever, and the error shown is the first one."""
+"""A parallel of threads: whatever one of them meets, nobody waits for ever, and the error shown is the first one."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +9,9 @@ import pytest
 
 from sdt_ref import infer
 from sdt_ref.engine import run
-from sdt_ref.engine.current import Stream
+from sdt_ref.engine.current import StoredCurrent
 from sdt_ref.engine.run import Run
-from sdt_ref.engine.token_parallel import by_tokens
+from sdt_ref.engine.token_parallel import token_parallel
 from sdt_ref.errors import ConfigError
 from sdt_ref.network.block import Block
 from sdt_ref.result import OPERATIONS
@@ -30,15 +30,17 @@ def test_everything_recorded_and_counted_is_that_of_one_thread(n: Network, threa
     x = input_of(n)
     one = model_of(n)(x, record="currents")
     with small_tiles(64):
-        team = model_of(n, threads=threads)(x, record="currents")
-    assert_same_results(team, one)
-    assert list(team.stage_counts) == list(one.stage_counts)
+        parallel = model_of(n, threads=threads)(x, record="currents")
+    assert_same_results(parallel, one)
+    assert list(parallel.stage_counts) == list(one.stage_counts)
     for kind, stages in one.stage_counts.items():
-        assert list(team.stage_counts[kind]) == list(stages)
+        assert list(parallel.stage_counts[kind]) == list(stages)
         for stage, count in stages.items():
             for name in OPERATIONS:
                 assert_same(
-                    getattr(team.stage_counts[kind][stage], name), getattr(count, name), f"{name}: {kind} of {stage}"
+                    getattr(parallel.stage_counts[kind][stage], name),
+                    getattr(count, name),
+                    f"{name}: {kind} of {stage}",
                 )
 
 
@@ -64,18 +66,18 @@ def test_an_error_of_one_thread_is_the_one_that_is_shown(monkeypatch: pytest.Mon
 
 def test_an_error_after_the_last_meeting_is_shown_too() -> None:
     """One who still leaves the meeting must not make it look like a broken one."""
-    u = Stream((1, 1, 2, 4), 64, np.zeros((1, 1, 8, 64), np.float32))
+    u = StoredCurrent((1, 1, 2, 4), 64, np.zeros((1, 1, 8, 64), np.float32))
 
-    def stages(share: Stream, run: Run) -> Stream:
-        member = run.meet(np.ones(1), lambda size: size[0])
+    def stages(share: StoredCurrent, run: Run) -> StoredCurrent:
+        rank = run.all_reduce(np.ones(1), lambda size: size[0])
         if threading.current_thread().name.endswith("_2"):
-            raise MemoryError(member)
+            raise MemoryError(rank)
         return share
 
     with small_tiles(4):
         for _ in range(300):
             with pytest.raises(MemoryError):
-                by_tokens(stages, u, Run(1, 4))
+                token_parallel(stages, u, Run(1, 4))
 
 
 def test_a_thread_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

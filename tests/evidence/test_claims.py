@@ -61,11 +61,11 @@ def test_all_four_claims_hold() -> None:
         assert all(code["ir_instructions"] > 5 for code in kernel["codes"])
     assert {name for name, kernel in read.items() if kernel["exempt"]} == {
         "conv3x3_analog",
-        "fire",
-        "fire_whole",
-        "settle",
+        "lif_steps",
+        "lif_steps_fixed",
+        "requantise",
     }
-    assert read["fire"]["python_refused"] == "*"
+    assert read["lif_steps"]["python_refused"] == "*"
     assert found["addition_only"]["counted"].keys() == {"MS_SPS_proj_conv", "leak", "token_mean", "time_mean"}
     layers = found["event_driven"]["layers"]
     assert len(layers) == 17
@@ -77,7 +77,7 @@ def test_all_four_claims_hold() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The command with less to compile and fewer sizes."""
     whole, growth, cases = addition_only.addition_only, linear.linear_complexity, masking.masks_and_adds
-    types = {"list_events": (Numbers(),), "fire": (Numbers(np.float32, np.float32),)}
+    types = {"list_events": (Numbers(),), "lif_steps": (Numbers(np.float32, np.float32),)}
     monkeypatch.setattr(
         addition_only, "addition_only", lambda result, told, expected: whole(result, types, told, expected)
     )
@@ -238,7 +238,7 @@ PLANTED: dict[str, Planted] = {
     "a bit more in a channel": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] | 4", "Python"),
     "an operation that no addend has": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = -(-a_channels[e])", "Python"),
     "fused, through a pointer": ("add_rows", "vector.py", "totals = [add(total, row) for total, row in zip(sums, loaded, strict=True)]", THROUGH_A_POINTER, "LLVM IR"),
-    "an exempt kernel multiplies registers": ("settle", "whole.py", "return b.ashr(b.add(y, add), right)", "return b.ashr(b.mul(y, add), right)", "LLVM IR, assembly, Python"),
+    "an exempt kernel multiplies registers": ("requantise", "whole.py", "return b.ashr(b.add(y, add), right)", "return b.ashr(b.mul(y, add), right)", "LLVM IR, assembly, Python"),
     "an exempt kernel does not multiply": ("conv3x3_analog", "vector.py", "product = builder.fmul(value, weights.load(element, k))", "product = weights.load(element, k)", "Python"),
 }  # fmt: skip
 
@@ -437,7 +437,7 @@ ELSEWHERE = {
 def compiled() -> dict[str, str]:
     """IR of two kernels: one that adds, one that multiplies."""
     made = {}
-    for name in ("add_rows", "fire"):
+    for name in ("add_rows", "lif_steps"):
         kernel = numba.njit(nogil=True)(getattr(kernels, name).py_func)
         kernel(*EXERCISES[name](Numbers(np.float32, np.float32))[0])
         made[name] = kernel.inspect_llvm(kernel.signatures[0])
@@ -461,7 +461,7 @@ def test_the_kernels_add_only_on_other_processors(compiled: dict[str, str], mach
 
     architecture = assembly.ARCHITECTURES[triple.split("-")[0]]
     assert read("add_rows").on_data == ()
-    assert read("fire").on_data
+    assert read("lif_steps").on_data
 
 
 @pytest.mark.parametrize("operation", [
@@ -591,7 +591,7 @@ NOT_MASK_AND_ADD = {
     "another operand": ("network/sdsa.py", "z = intersect(q, mask, run, self.masked)", "z = intersect(k, mask, run)"),
     "no mask": ("network/sdsa.py", "z = intersect(q, mask, run, self.masked)", "z = q"),
     "OR for AND": ("network/sdsa.py", "kv = intersect(k, v, run, self.kv)", "kv = k"),
-    "OR for a neuron that counts": ("network/sdsa.py", "Stream.of_counts(count, run", "Stream.of_counts(np.minimum(count, 1), run"),
+    "OR for a neuron that counts": ("network/sdsa.py", "StoredCurrent.of_counts(count, run", "StoredCurrent.of_counts(np.minimum(count, 1), run"),
     "pool of dvs mode forgotten": ("network/sdsa.py", "            z = pool_tokens(z, self.heads, run, self.masked)", "            pass"),
     "heads forgotten": ("network/sdsa.py", "            kv = pool_tokens(kv, self.heads, run, self.kv)", "            kv = pool_tokens(kv, 1, run)"),
 }  # fmt: skip
@@ -607,7 +607,7 @@ def test_attention_that_is_not_mask_and_add_is_found(tmp_path: Path, name: str) 
 
 NOT_IN_A_RUN = {
     "one word of a set": [("kernels/bitset.py", "    bits[channel >> 6] |= ONE", "    bits[0] |= ONE"), ("kernels/bitset.py", "int((bits[channel >> 6] >>", "int((bits[0] >>")],
-    "silent beyond eight tokens": [("network/sdsa.py", "Stream.of_counts(count, run", "Stream.of_counts(np.where(count > 8, 0, count), run")],
+    "silent beyond eight tokens": [("network/sdsa.py", "StoredCurrent.of_counts(count, run", "StoredCurrent.of_counts(np.where(count > 8, 0, count), run")],
 }  # fmt: skip
 
 

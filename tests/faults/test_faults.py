@@ -85,7 +85,7 @@ def sums_of_bytes_are_exact(package: ModuleType) -> None:
         synapse.dtype, synapse.bias = np.dtype(np.int32), synapse.bias.astype(np.int32)
         spikes = package.SpikeEvents.from_dense(np.ones((1, 1, 600), np.uint8))
         assert (
-            package.engine.current.Stream.of(synapse(spikes), package.engine.run.Run(1, 1)).array == 600 * weight
+            package.engine.current.StoredCurrent.of(synapse(spikes), package.engine.run.Run(1, 1)).array == 600 * weight
         ).all()
 
 
@@ -107,7 +107,7 @@ def folding_equals_batch_norm(package: ModuleType) -> None:
     thresholds = {name: float(neuron.threshold) for name, neuron in parameters.neurons.items()}
     assert thresholds.pop("block.0.attn.talking_heads_lif") == 0.5
     assert set(thresholds.values()) == {1.0}
-    assert {float(neuron.decay) for neuron in parameters.neurons.values()} == {0.5}
+    assert {float(neuron.leak) for neuron in parameters.neurons.values()} == {0.5}
 
 
 def oracle_is_literally_right(package: ModuleType) -> None:
@@ -145,13 +145,13 @@ ENGINE, FOLDING, ORACLE = engine_equals_oracle, folding_equals_batch_norm, oracl
 NEURON, TEAM, FIXED = neurons_round_twice, a_team_equals_the_oracle, whole_engine_equals_whole_oracle
 
 ADD = "kernels/accumulate.py"
-FIRE = "kernels/fire.py"
+LIF = "kernels/lif.py"
 VECTOR = "kernels/vector.py"
 BITSET = "kernels/bitset.py"
 ANALOG = "kernels/analog.py"
 POOL = "kernels/pooling.py"
 SDSA = "kernels/attention.py"
-WHOLE = "kernels/fixed.py"
+FIXED_KERNELS = "kernels/fixed.py"
 
 # name: (the check that must turn red, file, what stands there, what the tired programmer writes)
 FAULTS: dict[str, tuple[Check, str, str, str]] = {
@@ -186,41 +186,41 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     # neurons
     "> for >=": (ENGINE, VECTOR, "    fired = h >= threshold\n", "    fired = h > threshold\n"),
     "soft reset": (ENGINE, VECTOR, "np.where(fired, 0, h)", "np.where(fired, h - threshold, h)"),
-    "(v + x) / 2": (NEURON, VECTOR, "h = membrane + (x - membrane) * decay\n    fired", "h = (membrane + x) * decay\n    fired"),
-    "no leak": (ENGINE, VECTOR, "h = membrane + (x - membrane) * decay\n    fired", "h = membrane + x * decay\n    fired"),
-    "one rounding too few": (NEURON, VECTOR, "h = membrane + (x - membrane) * decay\n    fired", "h = (membrane + (x.astype(float) - membrane) * float(decay)).astype(x.dtype)\n    fired"),
-    "neurons of another panel": (ENGINE, FIRE, "place = ((p * n_frames + frame) * n_places + i) * PANEL", "place = (frame * n_places + i) * PANEL"),
-    "channels of another panel": (ENGINE, FIRE, "append(fired[p, t, i], p * PANEL,", "append(fired[p, t, i], 0,"),
+    "(v + x) / 2": (NEURON, VECTOR, "h = membrane + (x - membrane) * leak\n    fired", "h = (membrane + x) * leak\n    fired"),
+    "no leak": (ENGINE, VECTOR, "h = membrane + (x - membrane) * leak\n    fired", "h = membrane + x * leak\n    fired"),
+    "one rounding too few": (NEURON, VECTOR, "h = membrane + (x - membrane) * leak\n    fired", "h = (membrane + (x.astype(float) - membrane) * float(leak)).astype(x.dtype)\n    fired"),
+    "neurons of another panel": (ENGINE, LIF, "place = ((p * n_frames + frame) * n_places + i) * PANEL", "place = (frame * n_places + i) * PANEL"),
+    "channels of another panel": (ENGINE, LIF, "append(fired[p, t, i], p * PANEL,", "append(fired[p, t, i], 0,"),
     "panels beyond the scratch forgotten": (ENGINE, "engine/neuron.py", "for p in range(0, P, len(scratch)):", "for p in range(0, len(scratch), len(scratch)):"),
-    "membrane left over": (ENGINE, FIRE, "membrane[o] = 0", "membrane[o] += 0"),
-    "PLIF run as LIF": (ENGINE, "engine/neuron.py", "self.decay = parameters.decay", "self.decay = parameters.decay * 0 + parameters.decay.dtype.type(0.5)"),
+    "membrane left over": (ENGINE, LIF, "membrane[o] = 0", "membrane[o] += 0"),
+    "PLIF run as LIF": (ENGINE, "engine/neuron.py", "self.leak = parameters.leak", "self.leak = parameters.leak * 0 + parameters.leak.dtype.type(0.5)"),
     "neurons of another layer": (ENGINE, "network/sdsa.py", "self.k_lif(self.k_conv(s), run)", "self.q_lif(self.k_conv(s), run)"),
     # registers
-    "fixed: shifted to the left by nothing": (FIXED, WHOLE, "    y = x << left\n", "    y = x\n"),
-    "fixed: rounding constant forgotten": (FIXED, WHOLE, "return (y + add +", "return (y +"),
-    "fixed: halves not to even": (FIXED, WHOLE, " + ((y >> right) & even)", ""),
-    "fixed: negative numbers rounded down": (FIXED, WHOLE, " + ((y >> sign) & negative)", ""),
-    "fixed: saturates where it should wrap": (FIXED, WHOLE, "if wrap else inside\n    return fits", "if False else inside\n    return fits"),
-    "fixed: overflow at the bottom missed": (FIXED, WHOLE, "np.minimum(np.maximum(x, low), high)", "np.minimum(x, high)"),
-    "fixed: > for >=": (FIXED, WHOLE, "    fired = h >= threshold\n", "    fired = h > threshold\n"),
-    "fixed: soft reset": (FIXED, WHOLE, "np.where(fired, 0, h)", "np.where(fired, h - threshold, h)"),
-    "fixed: terms of the leak all added": (FIXED, WHOLE, "if sign > 0 else part - (difference << shift)", "if True else part"),
+    "fixed: shifted to the left by nothing": (FIXED, FIXED_KERNELS, "    y = x << left\n", "    y = x\n"),
+    "fixed: rounding constant forgotten": (FIXED, FIXED_KERNELS, "return (y + add +", "return (y +"),
+    "fixed: halves not to even": (FIXED, FIXED_KERNELS, " + ((y >> right) & even)", ""),
+    "fixed: negative numbers rounded down": (FIXED, FIXED_KERNELS, " + ((y >> sign) & negative)", ""),
+    "fixed: saturates where it should wrap": (FIXED, FIXED_KERNELS, "if wrap else inside\n    return fits", "if False else inside\n    return fits"),
+    "fixed: overflow at the bottom missed": (FIXED, FIXED_KERNELS, "np.minimum(np.maximum(x, low), high)", "np.minimum(x, high)"),
+    "fixed: > for >=": (FIXED, FIXED_KERNELS, "    fired = h >= threshold\n", "    fired = h > threshold\n"),
+    "fixed: soft reset": (FIXED, FIXED_KERNELS, "np.where(fired, 0, h)", "np.where(fired, h - threshold, h)"),
+    "fixed: terms of the leak all added": (FIXED, FIXED_KERNELS, "if sign > 0 else part - (difference << shift)", "if True else part"),
     "fixed: leak not rounded": (FIXED, "fixed/registers.py", "Format(2, 0, rounding), dtype)", "Format(2, 0, 'floor'), dtype)"),
-    "fixed: membrane left over": (FIXED, WHOLE, "                membrane[o] = 0\n", "                membrane[o] += 0\n"),
-    "fixed: residual not brought to the stream's units": (FIXED, WHOLE, "residual, place, residual_shifts, p * STEPS", "residual, place, residual_shifts * 0, p * STEPS"),
-    "fixed: sum with the residual not fitted": (FIXED, WHOLE, "beyond[t] += add_panel(scratch, 0, low, high, wrap, target, place)", "target.reshape(-1)[place : place + PANEL] += scratch"),
-    "fixed: shifts of another panel": (FIXED, WHOLE, "convert_panel(current, start, shifts, p * STEPS * PANEL,", "convert_panel(current, start, shifts, 0,"),
-    "fixed: sums fitted only at the end": (FIXED, WHOLE, "current[p, t, at + i, o] = ((total - low) & span) + low if wrap else inside", "current[p, t, at + i, o] = total"),
-    "fixed: kernel positions before planes": (FIXED, WHOLE, "                for plane in range(planes):\n                    begin", "                for plane in range(planes)[::-1]:\n                    begin"),
-    "fixed: overflows counted once per sum": (FIXED, WHOLE, "beyond[p, t] += total != inside", "beyond[p, t] = beyond[p, t] or total != inside"),
-    "fixed: overflows of the first step": (FIXED, WHOLE, "beyond[t] += convert_panel(current", "beyond[0] += convert_panel(current"),
+    "fixed: membrane left over": (FIXED, FIXED_KERNELS, "                membrane[o] = 0\n", "                membrane[o] += 0\n"),
+    "fixed: residual not brought to the stream's units": (FIXED, FIXED_KERNELS, "residual, place, residual_shifts, p * STEPS", "residual, place, residual_shifts * 0, p * STEPS"),
+    "fixed: sum with the residual not fitted": (FIXED, FIXED_KERNELS, "overflows[t] += add_panel(scratch, 0, low, high, wrap, target, place)", "target.reshape(-1)[place : place + PANEL] += scratch"),
+    "fixed: shifts of another panel": (FIXED, FIXED_KERNELS, "convert_panel(current, start, shifts, p * STEPS * PANEL,", "convert_panel(current, start, shifts, 0,"),
+    "fixed: sums fitted only at the end": (FIXED, FIXED_KERNELS, "current[p, t, at + i, o] = ((total - low) & span) + low if wrap else inside", "current[p, t, at + i, o] = total"),
+    "fixed: kernel positions before planes": (FIXED, FIXED_KERNELS, "                for plane in range(planes):\n                    begin", "                for plane in range(planes)[::-1]:\n                    begin"),
+    "fixed: overflows counted once per sum": (FIXED, FIXED_KERNELS, "overflows[p, t] += total != inside", "overflows[p, t] = overflows[p, t] or total != inside"),
+    "fixed: overflows of the first step": (FIXED, FIXED_KERNELS, "overflows[t] += convert_panel(current", "overflows[0] += convert_panel(current"),
     "fixed: threshold of one token": (FIXED, "engine/neuron.py", "self.threshold * current.tokens if current.mean else self.threshold", "self.threshold"),
     "fixed: membrane of one token": (FIXED, "fixed/registers.py", "return (tokens - 1).bit_length()", "return 0"),
     "fixed: a bit too many": (FIXED, "fixed/registers.py", "return (tokens - 1).bit_length()", "return tokens.bit_length()"),
     "fixed: sign plane missing": (FIXED, "network/encoder.py", "numbers = np.arange(bits * C)", "numbers = np.arange((bits - 1) * C)"),
     "fixed: tokens of a share": (TEAM, "network/sdsa.py", "run.n_tokens or u.n_tokens", "u.n_tokens"),
     # pools
-    "pool before LIF": (ENGINE, "network/sps.py", "s = run.record(\"MS_SPS_lif\", self.proj_lif(self.proj_conv(image, run.time_steps), run))", "s = run.record(\"MS_SPS_lif\", self.proj_lif(max_pool(Stream.of(self.proj_conv(image, run.time_steps), run), run) if self.pools[0] else self.proj_conv(image, run.time_steps), run))"),
+    "pool before LIF": (ENGINE, "network/sps.py", "s = run.record(\"MS_SPS_lif\", self.proj_lif(self.proj_conv(image, run.time_steps), run))", "s = run.record(\"MS_SPS_lif\", self.proj_lif(max_pool(StoredCurrent.of(self.proj_conv(image, run.time_steps), run), run) if self.pools[0] else self.proj_conv(image, run.time_steps), run))"),
     "stage 3 pools spikes": (ENGINE, "network/sps.py", "        if self.pools[3]:\n            x_feat = max_pool(x_feat, run, self.proj_conv3.module)\n        s = run.record(\"MS_SPS_lif3\", self.proj_lif3(x_feat, run))", "        s = run.record(\"MS_SPS_lif3\", self.proj_lif3(x_feat, run))\n        if self.pools[3]:\n            s = pool(s, 2, run)\n            x_feat = max_pool(x_feat, run)"),
     "pool window too small": (ENGINE, POOL, "min(y + 2, height)", "min(y + 1, height)"),
     "pool reaches into the next image": (ENGINE, POOL, "min(y + 2, height)", "y + 2"),
@@ -238,30 +238,30 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "channels cross heads": (ENGINE, "engine/set_operations.py", "low = channel - (channel % depth > 0)", "low = channel - (channel > 0)"),
     "tokens cross images": (ENGINE, SDSA, "stop = row + min(n_tokens - token, 2)", "stop = min(row + 2, len(offsets) - 1)"),
     "tokens in columns": (ENGINE, SDSA, "start = row - min(token, 1)", "start = row"),
-    "slow PLIF mask made an OR": (ENGINE, "network/sdsa.py", "Stream.of_counts(count,", "Stream.of_counts((count > 0) * 9,"),
+    "slow PLIF mask made an OR": (ENGINE, "network/sdsa.py", "StoredCurrent.of_counts(count,", "StoredCurrent.of_counts((count > 0) * 9,"),
     # shortcuts, head, data flow
     "RPE without its residual": (ENGINE, "network/sps.py", ", residual=x_feat)", ")"),
     "attention without its shortcut": (ENGINE, "network/sdsa.py", ", residual=u)", ")"),
-    "outer shortcut kept at mlp_ratio 1": (ENGINE, "network/mlp.py", "y = u = Stream.of(y, run, residual=u)", "y = Stream.of(y, run, residual=u)"),
+    "outer shortcut kept at mlp_ratio 1": (ENGINE, "network/mlp.py", "y = u = StoredCurrent.of(y, run, residual=u)", "y = StoredCurrent.of(y, run, residual=u)"),
     "mean over tokens backwards": (ENGINE, "network/head.py", "total += tokens[:, :, :, n]", "total = tokens[:, :, :, n] + total if n % 2 else total + tokens[:, :, :, H * W - n] if n > 1 else total"),
     "mean after the neurons": (ENGINE, "network/head.py", "total / u.dtype.type(H * W))", "total)"),
     "mean over steps forgotten": (ENGINE, "network/head.py", "return total / logits.dtype.type(len(logits))", "return total"),
-    "static image only at step 0": (ENGINE, FIRE, "frame = t if n_frames > 1 else 0", "frame = t"),
+    "static image only at step 0": (ENGINE, LIF, "frame = t if n_frames > 1 else 0", "frame = t"),
     "frames all like the first": (ENGINE, ANALOG, "pixel = (frame * n_rows + position", "pixel = (position"),
     "tiles joined in the wrong order": (ENGINE, "engine/events.py", "for same_step in zip(*steps, strict=True) for step in same_step", "for tile in steps for step in tile"),
-    # the team
+    # token-parallel
     "attention to one's own tokens": (TEAM, "engine/token_parallel.py", "act(sum(self._parts[1:], self._parts[0]))", "act(self._parts[0])"),
     "tokens of two images mixed": (TEAM, "engine/current.py", "axis=3,", "axis=2,"),
     "shares of the events in the wrong order": (TEAM, "engine/events.py", "for share in shares\n        ]", "for share in shares[::-1]\n        ]"),
     "currents of the first thread": (TEAM, "engine/token_parallel.py", "np.concatenate(arrays, axis=-1)", "np.concatenate([arrays[0]] * len(arrays), axis=-1)"),
-    "operations of the first thread": (TEAM, "engine/token_parallel.py", "    for member in members:\n        run.tally.take", "    for member in members[:1]:\n        run.tally.take"),
+    "operations of the first thread": (TEAM, "engine/token_parallel.py", "    for rank in ranks:\n        run.counter.merge", "    for rank in ranks[:1]:\n        run.counter.merge"),
     # folding
     "epsilon forgotten": (FOLDING, "weights/folding.py", ") + BATCH_NORM_EPSILON)", "))"),
     "bias not scaled": (FOLDING, "weights/folding.py", "(bias - wide(f\"{norm}.running_mean\")) * gain", "bias - wide(f\"{norm}.running_mean\") * gain"),
     "mean added": (FOLDING, "weights/folding.py", "bias - wide(", "bias + wide("),
     "beta forgotten": (FOLDING, "weights/folding.py", " + wide(f\"{norm}.bias\"))", ")"),
     "attention threshold 1": (FOLDING, "weights/folding.py", "ATTENTION_THRESHOLD = 0.5", "ATTENTION_THRESHOLD = 1.0"),
-    "decay is tau": (FOLDING, "weights/folding.py", "LIF_DECAY = 0.5", "LIF_DECAY = 2.0"),
+    "decay is tau": (FOLDING, "weights/folding.py", "LIF_LEAK = 0.5", "LIF_LEAK = 2.0"),
     # the oracle itself
     "oracle: > for >=": (ORACLE, "dense/layers.py", "h >= parameters.threshold", "h > parameters.threshold"),
     "oracle: soft reset": (ORACLE, "dense/layers.py", "np.where(spikes[t], x.dtype.type(0), h)", "h - spikes[t]"),
@@ -300,21 +300,21 @@ COMPILED_FAULTS: dict[str, tuple[str, str, str]] = {
     "channels of the first byte": (BITSET, "builder.add(base, index(8 * byte))", "builder.add(base, index(0))"),
     "places counted, not spikes": (BITSET, "builder.ctpop(value)", "builder.ctpop(index(255))"),
     "too many bytes for 16 bits": (VECTOR, "ROWS_OF_BYTES = 255", "ROWS_OF_BYTES = 1000"),
-    "fixed: > for >=": (WHOLE, 'icmp_signed(">=", h', 'icmp_signed(">", h'),
-    "fixed: halves not to even": (WHOLE, "b.and_(b.ashr(y, right), even)", "even"),
-    "fixed: never negative": (WHOLE, "b.and_(b.ashr(y, sign), negative)", "negative"),
+    "fixed: > for >=": (FIXED_KERNELS, 'icmp_signed(">=", h', 'icmp_signed(">", h'),
+    "fixed: halves not to even": (FIXED_KERNELS, "b.and_(b.ashr(y, right), even)", "even"),
+    "fixed: never negative": (FIXED_KERNELS, "b.and_(b.ashr(y, sign), negative)", "negative"),
     "fixed: wraps one too far": (
-        WHOLE,
+        FIXED_KERNELS,
         "around = b.add(b.and_(b.sub(x, low), b.sub(high, low)), low)",
         "around = inside",
     ),
     "fixed: overflows of the last vector": (
-        WHOLE,
-        "                beyond = builder.add(beyond, more)\n            return beyond\n",
-        "                beyond = more\n            return beyond\n",
+        FIXED_KERNELS,
+        "                overflows = builder.add(overflows, more)\n            return overflows\n",
+        "                overflows = more\n            return overflows\n",
     ),
     "fixed: terms of the leak all added": (
-        WHOLE,
+        FIXED_KERNELS,
         "builder.select(adds, builder.add(before, moved), builder.sub(before, moved))",
         "builder.add(before, moved)",
     ),

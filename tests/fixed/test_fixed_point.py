@@ -134,14 +134,14 @@ def test_bit_planes_sum_to_the_product_of_pixels_and_weights() -> None:
 
 def test_a_saturating_sum_follows_the_order_of_its_inputs() -> None:
     """Bias 100, weights 100, -100, 100 in 8 bits: 127, 27, 127; in another order -100 + 100 + 100 + 100 is 127 too, then not."""
-    layer = sdt_ref.fixed.quantise.WholeLayer(
+    layer = sdt_ref.fixed.quantise.FixedLayer(
         np.array([100, -100, 100]).reshape(1, 3, 1, 1), np.array([100]), np.zeros(1, np.int64), Format(8, 0), True, 1, None,
         np.dtype(np.int32), np.dtype(np.int32))  # fmt: skip
     for spikes, expected in (([1, 1, 1], 127), ([1, 1, 0], 27), ([0, 1, 1], 100), ([1, 0, 1], 127)):
         events = sdt_ref.SpikeEvents.from_dense(np.array(spikes, np.uint8).reshape(1, 1, 3))
         run = sdt_ref.engine.run.Run(1, 1)
         current = sdt_ref.engine.synapse.Synapse("layer", layer, "layer")(events)
-        assert sdt_ref.engine.current.Stream.of(current, run).array.ravel().tolist() == [expected]
+        assert sdt_ref.engine.current.StoredCurrent.of(current, run).array.ravel().tolist() == [expected]
     assert run.overflows["layer.accumulator"].tolist() == [2]
 
 

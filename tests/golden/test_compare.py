@@ -620,5 +620,5 @@ def test_a_trace_of_some_stages_and_steps_is_compared_where_both_have_them(golde
         assert compare(trace, dump).first is None
     with open_trace(tmp_path / "some.h5") as trace:
         dump = read_dump(str(golden), trace)
-        assert (dump.steps, len(dump.beyond) > 0) == ([2], True)
+        assert (dump.steps, len(dump.extra) > 0) == ([2], True)
         assert compare(trace, dump).first is None

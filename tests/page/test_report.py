@@ -178,7 +178,7 @@ def assert_membranes(stage: Page, model: SpikeDrivenTransformer, result: sdt_ref
     edges = np.linspace(stage["membrane"]["lowest"], stage["membrane"]["highest"], table.shape[1] + 1)
     v = np.zeros_like(result.currents[stage["module"]][0])
     for t, x in enumerate(result.currents[stage["module"]]):
-        h = v + (x - v) * neuron.decay
+        h = v + (x - v) * neuron.leak
         v = np.where(h >= neuron.threshold, 0, h).astype(h.dtype)
         if t in steps:
             inside = np.clip(h.astype(np.float64) / float(neuron.threshold), edges[0], np.nextafter(edges[-1], 0))

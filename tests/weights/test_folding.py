@@ -69,13 +69,13 @@ def test_no_bias_is_minus_zero() -> None:
 
 def test_neuron_constants() -> None:
     lif = fold(weights_of(Network()), FLOAT32).neurons
-    assert {n.decay for n in lif.values()} == {0.5}
+    assert {n.leak for n in lif.values()} == {0.5}
     assert {name: n.threshold for name, n in lif.items() if n.threshold != 1} == {"block.0.attn.talking_heads_lif": 0.5}
     weights = weights_of(Network(spike_mode="plif"))
     for arithmetic in (FLOAT32, FLOAT64):
         for name, neuron in fold(weights, arithmetic).neurons.items():
-            assert neuron.decay.dtype == arithmetic.dtype
-            assert neuron.decay == arithmetic.sigmoid(weights.tensors[f"{name}.w"])
+            assert neuron.leak.dtype == arithmetic.dtype
+            assert neuron.leak == arithmetic.sigmoid(weights.tensors[f"{name}.w"])
 
 
 # w: the leak in float32, the leak in float64; as torch.sigmoid gives them on an x86 processor

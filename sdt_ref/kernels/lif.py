@@ -2,23 +2,23 @@
 
 from .bitset import BITS_OF_BYTE, append
 from .policy import kernel
-from .vector import PANEL, charge
+from .vector import PANEL, lif_step
 
 
 @kernel
-def fire(current, count, decay, threshold, membrane, fired):
+def lif_steps(current, count, leak, threshold, membrane, fired):
     """Step `count` positions of LIF or PLIF neurons through all time steps, from rest.
 
-    h = v + (x - v) * decay;  spike if h >= threshold;  v = 0 after a spike, else h
+    h = v + (x - v) * leak;  spike if h >= threshold;  v = 0 after a spike, else h
 
-    Two roundings before the comparison, as in the official torch backend. For the LIF, decay is 1/tau = 0.5, and
+    Two roundings before the comparison, as in the official torch backend. For the LIF, leak is 1/tau = 0.5, and
     times 0.5 is bit for bit the official division by 2.0; for the PLIF it is sigmoid(w).
 
     Parameters
     ----------
     current : float[P, T, n, PANEL], or float[P, 1, n, PANEL] for one that is the same at every time step
         input x at [:, :, :count]; 0 in lanes that pad the last panel, so that they stay silent
-    decay, threshold : float
+    leak, threshold : float
         of the same type as current; the threshold is positive
     membrane : float[PANEL]
         scratch
@@ -35,7 +35,7 @@ def fire(current, count, decay, threshold, membrane, fired):
             for t in range(fired.shape[1]):
                 frame = t if n_frames > 1 else 0
                 place = ((p * n_frames + frame) * n_places + i) * PANEL
-                fired[p, t, i] = charge(current, place, membrane, decay, threshold)
+                fired[p, t, i] = lif_step(current, place, membrane, leak, threshold)
 
 
 @kernel

@@ -33,6 +33,7 @@ from sdt_ref.weights.architecture import Architecture
 from sdt_ref.weights.config import ModelConfig, Preprocessing
 from sdt_ref.weights.file import Weights
 from sdt_ref.weights.folding import BATCH_NORM_EPSILON, Layer, NeuronParameters
+from sdt_ref.weights.tensors import tensor_shapes
 
 PIXEL_STEP = 2.0**-6
 FIRST_WEIGHT_STEP = 2.0**-6  # of the layer that reads pixels
@@ -97,7 +98,7 @@ class Calibration:
         self.config = config
         self.tensors = {
             name: rng.standard_normal(shape, np.float32) / np.float32(np.sqrt(max(1, np.prod(shape[1:]))))
-            for name, shape in architecture.tensors().items()
+            for name, shape in tensor_shapes(architecture).items()
         }
         for name in self.tensors:
             if "_bn" in name or name.endswith("conv.bias"):

@@ -20,9 +20,9 @@ from ..fixed.quantise import FixedNeuron
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import INPUT, Stage, counted_as, wiring
 from ..result import OPERATIONS, OperationCount, Result
 from ..weights.arithmetic import FIXED
+from ..weights.wiring import INPUT, Stage, counted_as, wiring
 
 SYNAPSES = "synapses"  # the kind of a weight layer's own operations; the other kinds are those of Result.stage_counts
 SYNAPTIC = ("dense", "effective_macs", "effective_acs", "weight_rows")

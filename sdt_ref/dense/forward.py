@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from ..fixed.formats import DEFAULT
-from ..fixed.quantise import FixedParameters, refuse_overflows, refuse_wide_sums
+from ..fixed.limits import refuse_overflows, refuse_wide_sums
+from ..fixed.quantise import FixedParameters
 from ..inputs.arrays import as_frames
 from ..result import Result
 from .fixed import FixedOracle

@@ -20,9 +20,9 @@ from ..errors import ConfigError
 from ..inputs.arrays import as_frames
 from ..kernels.policy import config
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import NEURON, wiring
 from ..result import Result
 from ..weights.arithmetic import FIXED
+from ..weights.wiring import NEURON, wiring
 from . import assembly, between, llvm_ir
 from .addition import Refused, interpreted, plain
 from .exercises import EXERCISES, TYPES, Arguments, Numbers

@@ -25,9 +25,9 @@ from ..fixed.quantise import FixedLayer
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import counted_as, wiring
 from ..result import Result
 from ..weights.folding import Layer
+from ..weights.wiring import counted_as, wiring
 from .noticing import Reads, kernels_replaced, reading
 
 SHAPE = 2, 1, 12, 3, 3  # T, B, C, H, W of the spikes that kernels read in Python

@@ -13,8 +13,8 @@ from ..fixed.formats import Format
 from ..fixed.quantise import FixedLayer, FixedNeuron
 from ..fixed.registers import wider_by
 from ..network.encoder import BitPlaneEncoder
-from ..network.wiring import HEAD, INPUT, NEURON, STREAM, Stage
 from ..weights.folding import Layer
+from ..weights.wiring import HEAD, INPUT, NEURON, STREAM, Stage
 from .observation import Observation
 
 BIAS, EVENT, PIXEL, BIT, RESIDUAL, TOKEN = "bias", "event", "pixel", "bit", "residual", "token"

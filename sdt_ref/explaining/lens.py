@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ConfigError
-from ..network.wiring import HEAD, INPUT, NEURON, SPIKES, STREAM, Stage
+from ..weights.wiring import HEAD, INPUT, NEURON, SPIKES, STREAM, Stage
 from .additions import Adder, Sum
 from .membrane import Membrane, membrane
 from .observation import Observation

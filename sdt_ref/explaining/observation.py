@@ -15,9 +15,9 @@ from ..errors import ConfigError, InputError
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import HEAD, INPUT, NEURON, SPIKES, Stage, counted_as, wiring
 from ..result import OperationCount, Result
 from ..weights.folding import Parameters
+from ..weights.wiring import HEAD, INPUT, NEURON, SPIKES, Stage, counted_as, wiring
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ..fixed.quantise import FixedNeuron
-from ..network.wiring import HEAD, NEURON, Stage
 from ..result import OperationCount
 from ..terminal.cli import many
+from ..weights.wiring import HEAD, NEURON, Stage
 from .characters import sparkline
 from .observation import Observation
 

@@ -34,11 +34,11 @@ from ..fixed.formats import DEFAULT, Formats, shifted_right
 from ..fixed.quantise import FixedNeuron, FixedParameters, bits_for, digest
 from ..fixed.registers import WIDE, wider_by
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import SPIKES, Stage, counted_as, wiring
 from ..result import OperationCount, Result
 from ..weights.architecture import Architecture
 from ..weights.config import ModelConfig, is_int
 from ..weights.file import load
+from ..weights.wiring import SPIKES, Stage, counted_as, wiring
 
 FORMAT, SCHEMA_VERSION = "sdt_ref trace", 1
 

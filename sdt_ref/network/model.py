@@ -20,7 +20,8 @@ from ..engine.token_parallel import token_parallel
 from ..errors import ConfigError, FormatError, InputError, WeightsError
 from ..fixed import formats as formats_file
 from ..fixed.formats import DEFAULT, Formats
-from ..fixed.quantise import quantise, refuse_overflows, refuse_wide_sums
+from ..fixed.limits import refuse_overflows, refuse_wide_sums
+from ..fixed.quantise import quantise
 from ..inputs.arrays import as_frames
 from ..inputs.reading import read
 from ..result import Result

@@ -28,8 +28,8 @@ from sdt_ref.cost.technology import ON_BITS, TECHNOLOGIES, energy, memory_traffi
 from sdt_ref.dense import layers as dense
 from sdt_ref.engine.events import SpikeEvents
 from sdt_ref.engine.neuron import is_or
-from sdt_ref.network.wiring import wiring
 from sdt_ref.result import OPERATIONS, OperationCount, Result
+from sdt_ref.weights.wiring import wiring
 from tests.equality import assert_same
 from tests.networks import Network, input_of, model_of, weights_of
 from tests.strategies import networks

@@ -123,6 +123,7 @@ import re, sys
 from pathlib import Path
 import numpy as np
 from sdt_ref.weights.architecture import Architecture
+from sdt_ref.weights.tensors import tensor_shapes
 from sdt_ref.weights.config import ModelConfig, Preprocessing
 from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.weights.file import Weights
@@ -130,7 +131,7 @@ from sdt_ref.weights.file import Weights
 size = int(sys.argv[1])
 rng = np.random.default_rng(0)
 tensors = {}
-for name, shape in Architecture(768, 8, 3, 1000, 3072, "lif").tensors().items():
+for name, shape in tensor_shapes(Architecture(768, 8, 3, 1000, 3072, "lif")).items():
     if name.endswith("running_var"):
         value = np.ones(shape)
     elif name.endswith("running_mean") or "conv.bias" in name:

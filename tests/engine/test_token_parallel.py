@@ -61,7 +61,7 @@ def test_an_error_of_one_thread_is_the_one_that_is_shown(monkeypatch: pytest.Mon
             model(x)
         monkeypatch.undo()
         assert_same(model(x).logits, expected, "logits of the next call")
-    assert [t.name for t in threading.enumerate() if t.name.startswith("sdt_ref_team")] == []
+    assert [t.name for t in threading.enumerate() if t.name.startswith("sdt_ref_rank")] == []
 
 
 def test_an_error_after_the_last_meeting_is_shown_too() -> None:
@@ -86,7 +86,7 @@ def test_a_thread_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyP
     start, started = threading.Thread.start, list[str]()
 
     def refuse_the_second(thread: threading.Thread) -> None:
-        if thread.name.startswith("sdt_ref_team"):
+        if thread.name.startswith("sdt_ref_rank"):
             started.append(thread.name)
             if len(started) == 2:
                 raise RuntimeError("can't start new thread")

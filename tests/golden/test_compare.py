@@ -20,8 +20,8 @@ from sdt_ref.golden.dumps import Dump, canonical, read_dump
 from sdt_ref.golden.packing import packed
 from sdt_ref.golden.replay import isolated
 from sdt_ref.golden.trace import Trace, open_trace, write_trace
-from sdt_ref.network.wiring import NEURON, STREAM
 from sdt_ref.weights.file import Weights, save
+from sdt_ref.weights.wiring import NEURON, STREAM
 from tests.golden.test_trace import NARROW, NETWORKS, PLAIN, content, traced
 from tests.networks import Network, input_of, model_of, weights_of
 

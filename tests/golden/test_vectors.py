@@ -20,8 +20,8 @@ from sdt_ref.golden.export import export
 from sdt_ref.golden.packing import digits, packed, unpacked
 from sdt_ref.golden.trace import open_trace, write_trace
 from sdt_ref.golden.widths import Sizing, sizing
-from sdt_ref.network.wiring import NEURON, STREAM
 from sdt_ref.weights.file import save
+from sdt_ref.weights.wiring import NEURON, STREAM
 from tests.golden.test_trace import NARROW, NETWORKS, PLAIN, content, traced
 from tests.networks import Network, input_of, model_of, weights_of
 

@@ -35,6 +35,7 @@ from sdt_ref.page.gather import Photo, gather
 from sdt_ref.page.write import MAX_BYTES, render, write
 from sdt_ref.terminal import cli
 from sdt_ref.weights import file as weights_file
+from sdt_ref.weights.tensors import tensor_shapes
 from tests import browser
 from tests.networks import Network, model_of, weights_of
 
@@ -336,7 +337,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Page]:
     rng = np.random.default_rng(0)
     architecture = sdt_ref.weights.architecture.Architecture(768, 8, 3, 1000, 3072, "lif")
     tensors = {}
-    for name, shape in architecture.tensors().items():
+    for name, shape in tensor_shapes(architecture).items():
         if name.endswith("running_var"):
             value = np.ones(shape)
         elif name.endswith("running_mean") or "conv.bias" in name:

@@ -19,12 +19,14 @@ import numpy as np
 from PIL import Image
 
 import sdt_ref
-from sdt_ref.engine.current import StoredCurrent
 from sdt_ref.engine.events import SpikeEvents
 from sdt_ref.engine.neuron import Neuron
-from sdt_ref.engine.run import Run, available_cores
+from sdt_ref.engine.run import Run
 from sdt_ref.engine.set_operations import intersect, pool, sum_tokens
+from sdt_ref.engine.stored import StoredCurrent
+from sdt_ref.engine.storing import store
 from sdt_ref.engine.synapse import Synapse
+from sdt_ref.engine.tiles import available_cores
 from sdt_ref.inputs.image import preprocess
 from sdt_ref.network.encoder import Encoder
 from sdt_ref.network.head import mean_tokens
@@ -151,8 +153,8 @@ class Calibration:
         weight = self.tensors[f"{conv}.weight"]
         layer = Layer(weight, np.zeros(len(weight), np.float32))
         if isinstance(source, SpikeEvents):
-            return StoredCurrent.of(Synapse(conv, layer)(source), self.run)
-        return StoredCurrent.of(Encoder(conv, layer)(source, self.config.time_steps), self.run)
+            return store(Synapse(conv, layer)(source), self.run)
+        return store(Encoder(conv, layer)(source, self.config.time_steps), self.run)
 
     def fire(self, current: StoredCurrent) -> SpikeEvents:
         """Spikes of LIF neurons."""

@@ -94,7 +94,7 @@ def _membrane(run: Observation, stage: Stage, token: int, channel: int) -> Membr
         source = run.stages[stage.reads[0]]
         height, width, _ = run.size(source)
         tokens, mean = height * width, source.kind == STREAM
-    return membrane(run.parameters.neurons[stage.name], run.currents(stage)[:, token, channel], tokens, mean)
+    return membrane(run.model.neurons[stage.name], run.currents(stage)[:, token, channel], tokens, mean)
 
 
 def _choose(

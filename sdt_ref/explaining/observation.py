@@ -44,8 +44,8 @@ class Observation:
 
     @cached_property
     def parameters(self) -> Parameters:
-        """The folded parameters, as the engine holds them."""
-        return self.model.parameters
+        """The folded parameters, read back once; neurons alone are in `model.neurons`."""
+        return self.model.read_back()
 
     def stage(self, name: str) -> Stage:
         """A stage by its name, by its layer's or by its official hook's; raises ConfigError that suggests another."""

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 import sdt_ref
 from sdt_ref import SpikeEvents
 from sdt_ref.dense import layers as dense
-from sdt_ref.engine.current import StoredCurrent
+from sdt_ref.dense import steps
 from sdt_ref.engine.run import Run
 from sdt_ref.engine.set_operations import intersect, pool, pool_tokens, sum_tokens
+from sdt_ref.engine.stored import StoredCurrent
+from sdt_ref.engine.storing import store
 from sdt_ref.engine.synapse import Synapse
 from sdt_ref.network.head import mean_steps, mean_tokens
 from sdt_ref.network.sps import max_pool
@@ -30,7 +32,7 @@ def random_layer(rng: np.random.Generator, outputs: int, inputs: int, window: in
 
 def current_of(layer: Layer, spikes: np.ndarray, run: Run) -> np.ndarray:
     """Official axes: [T, B, C_out, H, W]."""
-    stream = StoredCurrent.of(Synapse("layer", layer)(SpikeEvents.from_dense(spikes)), run)
+    stream = store(Synapse("layer", layer)(SpikeEvents.from_dense(spikes)), run)
     return np.moveaxis(stream.array.reshape(*stream.grid, -1), -1, 2)
 
 
@@ -145,7 +147,7 @@ def spikes_of(current: np.ndarray, leak: float, threshold: float, package: Modul
     )
     T, C = current.shape
     return neuron(
-        package.engine.current.StoredCurrent.from_array((T, 1), current.reshape(T, 1, C)), package.engine.run.Run(T, 1)
+        package.engine.stored.StoredCurrent.from_array((T, 1), current.reshape(T, 1, C)), package.engine.run.Run(T, 1)
     ).to_dense()[:, 0]
 
 
@@ -164,7 +166,7 @@ def test_the_charge_has_two_roundings() -> None:
     for repeats in (1, 8, 9, 40):  # parts of a vector, whole ones, another panel
         spikes = spikes_of(np.tile(TWO_ROUNDINGS, repeats), 0.5, 1.0)
         assert spikes.tolist() == [[0, 0] * repeats, [0, 1] * repeats]
-    assert dense.neurons(TWO_ROUNDINGS, NeuronParameters(np.float32(0.5), np.float32(1))).tolist() == [[0, 0], [0, 1]]
+    assert steps(NeuronParameters(np.float32(0.5), np.float32(1)), TWO_ROUNDINGS)[1].tolist() == [[0, 0], [0, 1]]
 
 
 def test_just_below_the_threshold_does_not_fire() -> None:
@@ -176,7 +178,7 @@ def test_just_below_the_threshold_does_not_fire() -> None:
 def test_neurons_equal_the_dense_ones(seed: int, T: int, C: int, leak: float, dtype: type, dyadic: bool) -> None:
     current = np.random.default_rng(seed).normal(1, 1.5, (T, C))
     current = (np.rint(current * 4) / 4 if dyadic else current).astype(dtype)
-    expected = dense.neurons(current, NeuronParameters(dtype(leak), dtype(1)))
+    expected = steps(NeuronParameters(dtype(leak), dtype(1)), current)[1]
     assert_same(spikes_of(current, leak, 1.0), expected, "spikes")
 
 

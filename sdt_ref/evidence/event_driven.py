@@ -218,7 +218,7 @@ def _inputs(model: SpikeDrivenTransformer, x: np.ndarray, result: Result) -> Ite
 def _additions(synapse: Synapse, events: SpikeEvents, threads: int) -> int:
     run = Run(events.grid[0], threads)
     store(SynapticCurrent(synapse, events), run)
-    return int(run.counter.counts[synapse.name].ac.sum())
+    return int(run.counter.counts()[synapse.name].ac.sum())
 
 
 def _reached(synapse: Synapse, events: SpikeEvents) -> int:

@@ -25,13 +25,14 @@ from ..fixed.limits import refuse_overflows, refuse_wide_sums
 from ..fixed.quantise import quantise
 from ..inputs.arrays import as_frames
 from ..inputs.reading import read
-from ..result import Result
+from ..result import ByName, Result
 from ..weights import arithmetic as number_systems
 from ..weights import file as weights_file
 from ..weights.arithmetic import FIXED
 from ..weights.config import is_int
 from ..weights.file import Weights
 from ..weights.folding import Layer, NeuronParameters, Parameters, fold
+from ..weights.wiring import wiring
 from .block import Block
 from .head import Head, mean_steps
 from .parts import Parts
@@ -85,6 +86,9 @@ class SpikeDrivenTransformer:
         self.patch_embed = SpikingPatchSplitting(parts, self.config)
         self.blocks = [Block(j, parts, self.config) for j in range(self.architecture.depth)]
         self.head = Head(parts)
+        stages = wiring(self.architecture, self.config)
+        self._hooks = {name: stage.hook for name, stage in stages.items() if stage.hook}
+        self._counted = {module: layer.name for module, layer in parts.layers.items()}
 
     def __call__(self, x: Any, record: bool | str | Monitor = False) -> Result:
         """Run the network.
@@ -128,13 +132,13 @@ class SpikeDrivenTransformer:
         return Result(
             mean,
             logits,
-            run.monitor.spikes,
-            run.monitor.currents,
-            run.counter.counts,
+            ByName("spikes", run.monitor.spikes, self._hooks),
+            ByName("currents", run.monitor.currents),
+            run.counter.counts(self._counted),
             run.counter.stage_counts,
-            streams=run.monitor.streams,
-            sums=run.monitor.sums,
-            overflows=run.overflows,
+            streams=ByName("streams", run.monitor.streams),
+            sums=ByName("sums", run.monitor.sums),
+            overflows=ByName("overflows", run.overflows),
         )
 
     @property

@@ -11,7 +11,7 @@ from .errors import ConfigError
 from .golden.differences import EVENT_MODES, Cause, Comparison, Difference, cause, compare
 from .golden.dumps import Dump, read_dump
 from .golden.replay import isolated
-from .golden.trace import Trace, open_trace
+from .golden.trace_file import Trace, open_trace
 from .terminal import cli
 
 MOST_EVENTS = 24  # in words; --json has them all

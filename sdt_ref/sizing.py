@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from .fixed.quantise import FixedParameters
-from .golden.trace import open_trace
+from .golden.trace_file import open_trace
 from .golden.widths import ListLengths, Sizing, sizing
 from .terminal import cli
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from .golden.export import MANIFEST, export
-from .golden.trace import open_trace
+from .golden.trace_file import open_trace
 from .terminal import cli
 
 

@@ -19,7 +19,7 @@ from ..fixed.quantise import FixedLayer, FixedParameters, bits_for
 from ..network.model import SpikeDrivenTransformer
 from .corners import LAYER, NAMES, STAGE, corners
 from .packing import packed
-from .trace import Record, Trace, narrowest
+from .trace_file import Record, Trace, narrowest
 
 FORMAT, SCHEMA_VERSION = "sdt_ref vectors", 1
 MANIFEST = "manifest.json"

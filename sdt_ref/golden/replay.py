@@ -16,7 +16,7 @@ from ..fixed.registers import WIDE, wider_by
 from ..network.model import SpikeDrivenTransformer
 from .differences import Comparison
 from .dumps import Dump
-from .trace import Trace, membranes
+from .trace_file import Trace, membranes
 
 _IN_HEADS = (".kv", ".talking_heads_lif", ".masked")  # stages whose official tensors split the channels into heads
 

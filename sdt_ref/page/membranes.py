@@ -4,7 +4,7 @@ import numpy as np
 
 from ..engine.monitor import Monitor
 from ..fixed.quantise import FixedNeuron
-from ..golden.trace import membranes
+from ..golden.trace_file import membranes
 from ..network.model import SpikeDrivenTransformer
 from ..weights.folding import NeuronParameters
 

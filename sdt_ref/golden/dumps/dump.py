@@ -26,10 +26,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import TraceError, require_file
-from ..fixed.registers import WIDE
-from .packing import digits, unpacked
-from .trace import Record, Trace, open_trace
+from ...errors import TraceError, require_file
+from ...fixed.registers import WIDE
+from ..packing import digits, unpacked
+from ..trace_file import Record, Trace, open_trace
 
 FORMS = (".h5", ".npz", ".csv", ".mem")
 NUMBER_COLUMNS = ["record", "step", "token", "channel", "value"]

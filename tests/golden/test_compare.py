@@ -19,7 +19,8 @@ from sdt_ref.golden.differences import cause, compare
 from sdt_ref.golden.dumps import Dump, canonical, read_dump
 from sdt_ref.golden.packing import packed
 from sdt_ref.golden.replay import isolated
-from sdt_ref.golden.trace_file import Trace, open_trace, write_trace
+from sdt_ref.golden.trace_file import Trace, open_trace
+from sdt_ref.golden.writing import write_trace
 from sdt_ref.network.wiring import NEURON, STREAM
 from sdt_ref.weights.file import Weights, save
 from tests.golden.test_trace import NARROW, NETWORKS, PLAIN, content, traced

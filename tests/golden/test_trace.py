@@ -16,7 +16,8 @@ from sdt_ref import calibrate
 from sdt_ref import trace as command
 from sdt_ref.golden.dumps import read_dump
 from sdt_ref.golden.replay import isolated
-from sdt_ref.golden.trace_file import Trace, open_trace, write_trace
+from sdt_ref.golden.trace_file import Trace, open_trace
+from sdt_ref.golden.writing import write_trace
 from sdt_ref.network.wiring import wiring
 from sdt_ref.weights.file import save
 from tests.commands.test_commands import CAT
@@ -161,7 +162,7 @@ def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_a_killed_run_leaves_does_not_read_as_complete(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom sdt_ref.golden.trace_file import write_trace\nfrom tests.networks import input_of, model_of\n"
+        "import os, sys\nfrom sdt_ref.golden.writing import write_trace\nfrom tests.networks import input_of, model_of\n"
         "from tests.golden.test_trace import PLAIN\n"
         "kill = lambda stage: os._exit(9) if stage == 'head_lif' else None\n"
         "write_trace(sys.argv[1], model_of(PLAIN, 'fixed'), input_of(PLAIN), progress=kill)\n"

@@ -18,8 +18,9 @@ from sdt_ref import vectors as command
 from sdt_ref.golden.corners import NAMES
 from sdt_ref.golden.export import export
 from sdt_ref.golden.packing import digits, packed, unpacked
-from sdt_ref.golden.trace_file import open_trace, write_trace
+from sdt_ref.golden.trace_file import open_trace
 from sdt_ref.golden.widths import Sizing, sizing
+from sdt_ref.golden.writing import write_trace
 from sdt_ref.network.wiring import NEURON, STREAM
 from sdt_ref.weights.file import save
 from tests.golden.test_trace import NARROW, NETWORKS, PLAIN, content, traced

@@ -14,7 +14,8 @@ import pytest
 
 from sdt_ref import compare
 from sdt_ref.golden.export import export
-from sdt_ref.golden.trace_file import open_trace, write_trace
+from sdt_ref.golden.trace_file import open_trace
+from sdt_ref.golden.writing import write_trace
 from tests.golden.test_trace import NETWORKS
 from tests.networks import Network, input_of, model_of
 

@@ -439,7 +439,7 @@ SPIKES = "record,step,token,channel\nblock.0.attn.q_lif/spikes,"
         ("dut.csv", f"{CSV}{NAME},0,0,0,1\n{NAME},0,0,0,1\n", f"record '{NAME}': expected every number once (96), found step 0, token 0, channel 0 2 times"),
         ("dut.csv", f"{SPIKES}0,0,16\n", "channel: expected 0 to 15, found 16"),
         ("dut.csv", f"{SPIKES}0,0,1\nblock.0.attn.q_lif/spikes,0,0,1\n", "the spike of step 0, token 0, channel 1 stands there 2 times"),
-        ("dut.mem", "00\n", "expected to hear which record it holds"),
+        ("dut.mem", "00\n", "does not say which record it holds; name it with --record STAGE/QUANTITY"),
         ("dut.mem", f"// record: {NAME}\n00xx\n", "line 2: found '00xx', which holds an unknown value (x)"),
         ("dut.mem", f"// record: {NAME}\n{WORD}\nzz\n", "line 3: found 'zz', which holds an unknown value (z)"),
         ("dut.mem", f"// record: {NAME}\n{WORD} g\n", "line 2: expected hexadecimal digits, found 'g'; a word of"),

@@ -10,6 +10,7 @@ Whatever is missing, cut off, unknown (x, z) or wider than its register is refus
 Shapes are checked before numbers are read, so that a false one costs no memory.
 """
 
-from .dump import Dump, canonical, read_dump
+from .dump import Dump, canonical
+from .opening import read_dump
 
 __all__ = ["Dump", "canonical", "read_dump"]

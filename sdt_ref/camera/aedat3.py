@@ -21,8 +21,8 @@ import numpy as np
 
 from ..errors import RecordingError
 from .checking import CUT, event_file
-from .events import CHUNK, CameraEvents, EventFile
 from .header import END, read_header
+from .recording import CHUNK, CameraEvents, EventFile
 from .source import Source
 
 HEADER = struct.Struct("<hhiiiiii")

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..errors import RecordingError
 from .checking import CUT, LARGEST, event_file
-from .events import CameraEvents, EventFile
+from .recording import CameraEvents, EventFile
 from .source import Source
 
 PROGRAM = Path(__file__).with_name("aedat4_process.py")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ..errors import RecordingError
-from .events import CHUNK, CameraEvents, EventFile
+from .recording import CHUNK, CameraEvents, EventFile
 from .source import Source
 
 LARGEST = 1 << 16  # pixels in a row or a column; no format addresses more

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import RecordingError
 from ..weights.config import Preprocessing
-from .events import EventFile, Survey, survey
+from .recording import EventFile, Survey, survey
 
 SPLITS = ("number", "time")
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import RecordingError
 from .checking import LARGEST, event_file
-from .events import CHUNK, CameraEvents, EventFile
+from .recording import CHUNK, CameraEvents, EventFile
 from .source import Source
 
 COLUMNS = ("t", "x", "y", "p")

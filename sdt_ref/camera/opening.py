@@ -6,10 +6,10 @@ from ..errors import RecordingError
 from .aedat2 import open_aedat2
 from .aedat3 import open_aedat3
 from .aedat4 import open_aedat4
-from .events import CHUNK, EventFile
 from .header import VERSION
 from .nmnist import RECORD, looks_like_nmnist, open_nmnist
 from .npz import open_npz
+from .recording import CHUNK, EventFile
 from .source import Source
 
 FORMATS = (

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordingError, require_file
-from .events import CameraEvents, EventFile
+from .recording import CameraEvents, EventFile
 from .source import Source
 
 COLUMNS = ["class", "startTime_usec", "endTime_usec"]

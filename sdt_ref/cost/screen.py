@@ -5,7 +5,7 @@ from rich.table import Table
 from ..terminal.cli import Screen
 from .account import SYNAPSES
 from .published import PUBLISHED_RATIO, READ_RATE, Row, energies, ratios, without_spikes
-from .report import Report
+from .summary import Summary
 from .technology import energy, memory_traffic
 
 KINDS = {
@@ -23,7 +23,7 @@ KINDS = {
 }
 
 
-def show(console: Screen, report: Report, memory: bool) -> None:
+def show(console: Screen, report: Summary, memory: bool) -> None:
     """Print the report; with `memory` also the words that move."""
     how, steps = report.how, report.account.time_steps
     console.print(f"{report.arithmetic}, {steps} time steps; {how.name}: {how.mac:g} pJ per MAC, {how.add:g} pJ per AC")
@@ -36,9 +36,9 @@ def show(console: Screen, report: Report, memory: bool) -> None:
         _show_memory(console, report)
 
 
-def _show_layers(console: Screen, report: Report) -> None:
+def _show_layers(console: Screen, report: Summary) -> None:
     """What was counted, layer by layer."""
-    many = report.survey.pictures > 1
+    many = report.average.pictures > 1
     table = _table("weight layer", "fires", "read", "operations", "of dense", "uJ", *["+-"] * many)
     counted, account = energy(report.account, report.how), report.account
     for words, stages in report.layers().items():
@@ -56,7 +56,7 @@ def _show_layers(console: Screen, report: Report) -> None:
     )
 
 
-def _show_formula(console: Screen, report: Report) -> None:
+def _show_formula(console: Screen, report: Summary) -> None:
     """The paper's formula, and what separates it from the count."""
     table = _table("by the formula", "millions", "+ pooling", "- borders", "= counted", "uJ")
     for words, stages in report.layers().items():
@@ -74,7 +74,7 @@ def _show_formula(console: Screen, report: Report) -> None:
     )
 
 
-def _shown_rates(report: Report, stage: str) -> tuple[str, str]:
+def _shown_rates(report: Summary, stage: str) -> tuple[str, str]:
     """Firing rates over all time steps, as its neurons fire and behind the pool."""
     rates = report.rates(stage)
     if rates is None:
@@ -82,7 +82,7 @@ def _shown_rates(report: Report, stage: str) -> tuple[str, str]:
     return f"{rates[0]:.3f}", f"{rates[1]:.3f}"
 
 
-def _show_kinds(console: Screen, report: Report) -> None:
+def _show_kinds(console: Screen, report: Summary) -> None:
     """All operations, also those besides the weight layers."""
     table = _table("all operations", "additions", "products", "comparisons", "shifts", "uJ")
     counted = energy(report.account, report.how)
@@ -101,12 +101,12 @@ def _show_kinds(console: Screen, report: Report) -> None:
     )
 
 
-def _show_sums(console: Screen, report: Report) -> None:
+def _show_sums(console: Screen, report: Summary) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     for _ in range(2):
         table.add_column(justify="right", no_wrap=True)
-    many, spreads = report.survey.pictures > 1, report.survey.spreads
+    many, spreads = report.average.pictures > 1, report.average.spreads
     for words, name in (
         ("weight layers, by the paper's formula", "formula"),
         ("weight layers, counted", "synapses"),
@@ -133,7 +133,7 @@ def _show_sums(console: Screen, report: Report) -> None:
         )
 
 
-def _show_memory(console: Screen, report: Report) -> None:
+def _show_memory(console: Screen, report: Summary) -> None:
     how = report.how
 
     def moved(name: str) -> str:

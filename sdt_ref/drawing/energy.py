@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..cost.account import SYNAPSES, Account, rate
-from ..cost.report import Report
+from ..cost.summary import Summary
 from ..cost.technology import energy
 from . import canvas
 
@@ -15,7 +15,7 @@ WIDTH_OF_LAYER = 0.34  # inches
 MARGIN = 1.6
 
 
-def draw(path: str | os.PathLike[str], report: Report) -> None:
+def draw(path: str | os.PathLike[str], report: Summary) -> None:
     """Draw a report to a file; its columns are the weight layers, in the order of the data flow."""
     layers = report.layers()
     figure = Figure(figsize=(max(6.5, MARGIN + WIDTH_OF_LAYER * len(layers)), 6.2), layout="constrained")
@@ -28,7 +28,7 @@ def draw(path: str | os.PathLike[str], report: Report) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
-    n, steps = report.survey.pictures, report.account.time_steps
+    n, steps = report.average.pictures, report.account.time_steps
     figure.suptitle(
         f"{n:,} input{'s' * (n > 1)} at {report.size}x{report.size}, {report.arithmetic}, {steps} time steps",
         fontsize=10,
@@ -36,7 +36,7 @@ def draw(path: str | os.PathLike[str], report: Report) -> None:
     canvas.save(figure, path)
 
 
-def _draw_rates(axes: Axes, report: Report, layers: dict[str, list[str]]) -> None:
+def _draw_rates(axes: Axes, report: Summary, layers: dict[str, list[str]]) -> None:
     """What each layer reads: a dot for each time step, and the mean as its neurons fire, before any pool."""
     account, steps = report.account, np.linspace(-0.27, 0.27, report.account.time_steps)
     for x, stages in enumerate(layers.values()):
@@ -58,7 +58,7 @@ def _read(account: Account, stage: str) -> np.ndarray:
     return rate(account.get(stage, SYNAPSES, "events"), account.get(stage, SYNAPSES, "neurons"))
 
 
-def _draw_energy(axes: Axes, report: Report, layers: dict[str, list[str]]) -> None:
+def _draw_energy(axes: Axes, report: Summary, layers: dict[str, list[str]]) -> None:
     """The paper's formula beside what was counted; whiskers are the standard deviation over the pictures."""
     counted = energy(report.account, report.how)
     for x, (words, stages) in enumerate(layers.items()):
@@ -67,7 +67,7 @@ def _draw_energy(axes: Axes, report: Report, layers: dict[str, list[str]]) -> No
         spent = sum(counted[stage, kind].sum() for stage in stages) / 1e6
         axes.bar(x - 0.2, formula, 0.4, color=canvas.ORANGE, label="by the paper's formula")
         axes.bar(x + 0.2, spent, 0.4, color=canvas.BLUE, label="counted")
-        if report.survey.pictures > 1:
+        if report.average.pictures > 1:
             axes.errorbar(x + 0.2, spent, report.deviation(words) / 1e6, color=canvas.BLACK, linewidth=1)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from ..camera.events import EventFile, Survey
+from ..camera.recording import EventFile, Survey
 from ..engine.events import SpikeEvents
 from ..result import Result
 from . import canvas

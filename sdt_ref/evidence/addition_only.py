@@ -25,7 +25,7 @@ from ..result import Result
 from ..weights.arithmetic import FIXED
 from . import assembly, between, llvm_ir
 from .addition import Refused, interpreted, plain
-from .exercises import EXERCISES, TYPES, Arguments, Numbers
+from .exercises import EXERCISES, TYPES, Arguments, NumberTypes
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Code:
     """A kernel compiled for one type of numbers; `machine` is None where no reader knows this machine's assembly."""
 
     types: str
-    ir: llvm_ir.Reading
-    machine: assembly.Reading | None
+    ir: llvm_ir.IRReading
+    machine: assembly.AssemblyReading | None
 
     @property
     def on_data(self) -> tuple[str, ...]:
@@ -145,7 +145,7 @@ class AdditionOnly:
 
 def addition_only(
     result: Result | None = None,
-    exercised: Mapping[str, tuple[Numbers, ...]] | None = None,
+    exercised: Mapping[str, tuple[NumberTypes, ...]] | None = None,
     told: Callable[[str], None] = lambda name: None,
     expected: Mapping[str, int] | None = None,
 ) -> AdditionOnly:
@@ -165,7 +165,7 @@ def addition_only(
         raise ConfigError("NUMBA_DISABLE_JIT: expected kernels that are compiled, to read their code; unset it")
     found = all_kernels()
     own = {f"{kernel.py_func.__module__}.{name}" for name, kernel in found.items()}
-    every = {name: TYPES.get(name, (Numbers(),)) for name in EXERCISES} if exercised is None else exercised
+    every = {name: TYPES.get(name, (NumberTypes(),)) for name in EXERCISES} if exercised is None else exercised
 
     def is_kernel(mangled: str) -> bool:
         return llvm_ir.dotted(mangled) in own
@@ -215,7 +215,7 @@ def all_kernels() -> dict[str, Any]:
     return found
 
 
-def inspect(name: str, kernel: Any, types: tuple[Numbers, ...], is_kernel: Callable[[str], bool]) -> KernelEvidence:
+def inspect(name: str, kernel: Any, types: tuple[NumberTypes, ...], is_kernel: Callable[[str], bool]) -> KernelEvidence:
     """Compile a kernel for some types of numbers and read its code; run its Python body on numbers that only add."""
     fresh = numba.njit(nogil=True)(kernel.py_func)  # what was loaded from the cache has no code to be read
     machine = assembly.this_machine()
@@ -238,7 +238,7 @@ def inspect(name: str, kernel: Any, types: tuple[Numbers, ...], is_kernel: Calla
     refused, adding = "", []
     try:
         body = interpreted(kernel)
-        adding = [_run(body, arguments) for arguments in EXERCISES[name](Numbers(only_add=True))]
+        adding = [_run(body, arguments) for arguments in EXERCISES[name](NumberTypes(only_add=True))]
     except Refused as error:
         refused = str(error)
     except Exception as error:  # whatever it wants of these numbers that they lack

@@ -9,7 +9,7 @@ from ..measuring.attention_map import AttentionMap, attention_maps
 from ..network.encoder import BitPlaneEncoder
 from ..network.wiring import Stage
 from ..terminal.cli import many
-from .characters import Picture
+from .characters import TextPicture
 from .observation import Observation
 from .words import Words, total
 
@@ -33,7 +33,7 @@ class Chapter:
     title: str
     stages: tuple[str, ...]
     paragraphs: tuple[tuple[str, str], ...]
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[TextPicture, ...] = ()
     closer: str = ""
 
 
@@ -72,7 +72,7 @@ def _input(w: Words) -> Chapter:
             f"{channels} colours of {height} x {width} pixels, real numbers from {w.run.image.min():.2f} to "
             f"{w.run.image.max():.2f}: the same picture at {w.steps}"
         )
-    shown = Picture("", w.run.image.mean(axis=(0, 1), dtype=np.float64), least=0.0 if w.frames else None)
+    shown = TextPicture("", w.run.image.mean(axis=(0, 1), dtype=np.float64), least=0.0 if w.frames else None)
     return Chapter(f"The {w.source}", ("input",), ((OUT, what),), (shown,))
 
 
@@ -95,8 +95,8 @@ def _first(w: Words) -> Chapter:
     rows, (height, width, _) = w.run.spike_rows(stage), w.run.size(stage)
     busiest, channel = _telling(rows)
     pictures = (
-        Picture("spikes, all channels and steps", rows.sum(axis=(0, 2)).reshape(height, width)),
-        Picture(f"channel {channel} at step {busiest}", rows[busiest, :, channel].reshape(height, width) != 0),
+        TextPicture("spikes, all channels and steps", rows.sum(axis=(0, 2)).reshape(height, width)),
+        TextPicture(f"channel {channel} at step {busiest}", rows[busiest, :, channel].reshape(height, width) != 0),
     )
     return Chapter(
         "From pixels to spikes",
@@ -147,7 +147,7 @@ def _stream(w: Words) -> Chapter:
             ),
         ),
         (
-            Picture(
+            TextPicture(
                 "mean of the stream, by token", u.mean(axis=(0, 2), dtype=np.float64).reshape(height, width), True, None
             ),
         ),
@@ -203,7 +203,7 @@ def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
     opened = ", ".join(map(str, open_channels)) if T <= 8 else f"{open_channels.min()} to {open_channels.max()}"
     height, width = seen.passing.shape[1:]
     pictures = tuple(
-        Picture(title, values.reshape(height, width), True)
+        TextPicture(title, values.reshape(height, width), True)
         for title, values in (
             *((name, _by_token(w, f"{attn}.{name.lower()}_lif")) for name in "QKV"),
             ("Q that passes", seen.passing.sum(axis=0)),

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..cost.account import SYNAPSES, Account, rate
 from ..cost.formula import estimates, flops, n_tokens, vanilla
-from ..cost.report import layers_of
 from ..cost.screen import KINDS
+from ..cost.summary import layers_of
 from ..cost.technology import Technology, energy
 from ..network.model import SpikeDrivenTransformer
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from sdt_ref import errors
 from sdt_ref.camera import aedat4, checking
-from sdt_ref.camera.events import CHUNK, survey
 from sdt_ref.camera.frames import integrate
 from sdt_ref.camera.opening import open_recording
+from sdt_ref.camera.recording import CHUNK, survey
 from tests import camera_bytes as made
 from tests.camera_bytes import listed
 from tests.data.recordings import BYTES

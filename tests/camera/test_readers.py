@@ -18,10 +18,10 @@ from PIL import Image
 
 from sdt_ref import errors
 from sdt_ref.camera.clock import Clock
-from sdt_ref.camera.events import CHUNK, EventFile, survey
 from sdt_ref.camera.frames import integrate
 from sdt_ref.camera.nmnist import looks_like_nmnist
 from sdt_ref.camera.opening import is_recording, open_recording
+from sdt_ref.camera.recording import CHUNK, EventFile, survey
 from sdt_ref.camera.trials import Trial, list_trials, only
 from tests import camera_bytes as made
 from tests.camera_bytes import Event, listed

@@ -32,7 +32,7 @@ from sdt_ref.evidence import (
     mask_and_add,
 )
 from sdt_ref.evidence.addition import Addend, Place, Refused, addends, interpreted
-from sdt_ref.evidence.exercises import EXERCISES, TYPES, Numbers
+from sdt_ref.evidence.exercises import EXERCISES, TYPES, NumberTypes
 from sdt_ref.weights import file as weights_file
 from tests.copies import changed_copy
 from tests.networks import Network, input_of, model_of, weights_of
@@ -86,7 +86,7 @@ def test_all_four_claims_hold() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The command with less to compile and fewer sizes."""
     whole, growth, cases = addition_only.addition_only, linear.linear_complexity, mask_and_add.masks_and_adds
-    types = {"list_events": (Numbers(),), "lif_steps": (Numbers(np.float32, np.float32),)}
+    types = {"list_events": (NumberTypes(),), "lif_steps": (NumberTypes(np.float32, np.float32),)}
     monkeypatch.setattr(
         addition_only, "addition_only", lambda result, told, expected: whole(result, types, told, expected)
     )
@@ -201,11 +201,11 @@ def test_what_the_engine_runs_is_what_is_read() -> None:
     code = """
 import numba, sdt_ref
 from sdt_ref.evidence.addition_only import INNER, all_kernels
-from sdt_ref.evidence.exercises import EXERCISES, TYPES, Numbers
+from sdt_ref.evidence.exercises import EXERCISES, TYPES, NumberTypes
 for arithmetic in ("float32", "float64", "fixed"):
     sdt_ref.load(arithmetic=arithmetic).warm_up()
 for name, kernel in all_kernels().items():
-    exercised = {tuple(map(numba.typeof, a)) for n in TYPES.get(name, (Numbers(),)) for a in EXERCISES[name](n)}
+    exercised = {tuple(map(numba.typeof, a)) for n in TYPES.get(name, (NumberTypes(),)) for a in EXERCISES[name](n)}
     assert name in INNER or set(kernel.signatures) <= exercised, (name, set(kernel.signatures) - exercised)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
@@ -263,7 +263,7 @@ def test_a_planted_multiplication_is_found(tmp_path: Path, name: str) -> None:
         "import numpy as np\n\nfrom .policy import kernel",
     )
     with changed_copy(tmp_path, library, (f"kernels/{file}", old, new), jit=True) as package:
-        of = evidence(package, "exercises").Numbers
+        of = evidence(package, "exercises").NumberTypes
         numbers = of(np.int32, np.int32) if file == "fixed.py" else of(np.float32, np.float32)
         if kernel not in TYPES:
             numbers = of()
@@ -366,7 +366,7 @@ def test_what_multiplies_is_shown(
     with changed_copy(
         tmp_path, ("kernels/pooling.py", "insert(bits, channels[e])", "insert(bits, channels[e] * 3)"), jit=True
     ) as package:
-        of = evidence(package, "exercises").Numbers
+        of = evidence(package, "exercises").NumberTypes
         found = evidence(package, "addition_only").addition_only(exercised={"pool3x3": (of(),)})
     quick.setattr(addition_only, "addition_only", lambda result, told, expected: found)
     assert claims.main([]) == 1
@@ -425,7 +425,7 @@ NEITHER = {
 
 
 @pytest.mark.parametrize("architecture", ON_DATA, ids=lambda architecture: architecture.name)
-def test_instructions_that_multiply(architecture: assembly.Architecture) -> None:
+def test_instructions_that_multiply(architecture: assembly.InstructionSet) -> None:
     lines = [*ON_DATA[architecture], *OF_EITHER[architecture], *NEITHER[architecture]]
     text = "_ZN7cpython3abc:\n\tmulsd %xmm0, %xmm1\n\tfmul d0, d1, d2\n_ZN3abc:\n.LBB0_1:\n" + "".join(
         f"\t{line}\n" for line in lines
@@ -450,7 +450,7 @@ def compiled() -> dict[str, str]:
     made = {}
     for name in ("add_rows", "lif_steps"):
         kernel = numba.njit(nogil=True)(getattr(kernels, name).py_func)
-        kernel(*EXERCISES[name](Numbers(np.float32, np.float32))[0])
+        kernel(*EXERCISES[name](NumberTypes(np.float32, np.float32))[0])
         made[name] = kernel.inspect_llvm(kernel.signatures[0])
     return made
 
@@ -464,7 +464,7 @@ def test_the_kernels_add_only_on_other_processors(compiled: dict[str, str], mach
     llvm.initialize_all_asmprinters()
     target = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features)
 
-    def read(name: str) -> assembly.Reading:
+    def read(name: str) -> assembly.AssemblyReading:
         text = re.sub(r"target (triple|datalayout) = .*", "", compiled[name])
         text = re.sub(r'"target-(cpu|features)"="[^"]*"', "", text)
         text = re.sub(r"= (tail )?call i8 @llvm\.x86\.atomic.*", "= add i8 0, 0", text)  # a reference count

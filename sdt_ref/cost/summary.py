@@ -1,4 +1,4 @@
-"""A survey of pictures, put together: what the screen, the JSON, the CSV and the figure show."""
+"""What many pictures cost, put together: what the screen, the JSON, the CSV and the figure show."""
 
 import csv
 import io
@@ -11,19 +11,19 @@ import numpy as np
 from ..network.model import SpikeDrivenTransformer
 from ..network.wiring import counted_as, in_words
 from .account import FIELDS, SYNAPSES, Account, Accountant, rate
+from .average import Average
 from .formula import Estimate, Vanilla, estimates, flops, n_tokens, vanilla
-from .survey import Survey
 from .technology import Technology, energy, memory_traffic
 
 
 @dataclass(frozen=True)
-class Report:
+class Summary:
     """What is shown.
 
     Attributes
     ----------
     arithmetic, size : in which it was computed, and at how many pixels squared
-    survey, account : all pictures, and their mean account
+    average, account : all pictures, and their mean account
     estimates : the paper's, by stage
     vanilla : the network without spikes
     how : the technology that energies are meant in
@@ -31,7 +31,7 @@ class Report:
 
     arithmetic: str
     size: int
-    survey: Survey
+    average: Average
     account: Account
     estimates: Mapping[str, Estimate]
     vanilla: Vanilla
@@ -39,7 +39,7 @@ class Report:
 
     def deviation(self, name: str) -> float:
         """Standard deviation over the pictures of the counted energy of a layer, by its reader's name; pJ."""
-        return self.survey.spreads[name].deviation
+        return self.average.spreads[name].deviation
 
     def layers(self) -> dict[str, list[str]]:
         """See `layers_of`."""
@@ -72,25 +72,25 @@ def layers_of(account: Account, by_formula: Mapping[str, Estimate]) -> dict[str,
 
 def take_stock(
     model: SpikeDrivenTransformer, inputs: Iterable[np.ndarray], size: int, how: Technology
-) -> Report | None:
-    """Run a network on pictures one by one, and report; None where there are none.
+) -> Summary | None:
+    """Run a network on pictures one by one, and sum up; None where there are none.
 
     Parameters
     ----------
     inputs : each [C, H, W], normalised; H = W = size
     """
-    accountant, survey = Accountant(model), Survey()
+    accountant, average = Accountant(model), Average()
     sizes = flops(model.architecture, model.config, size, size)
     tokens, dim = n_tokens(model.config, size, size), model.architecture.dim
     for x in inputs:
         account = accountant.account(x[None])
         by_formula = estimates(account, sizes, tokens, dim)
-        survey.add(account, _spreads(account, by_formula, layers_of(account, by_formula), how))
-    if not survey.pictures:
+        average.add(account, _spreads(account, by_formula, layers_of(account, by_formula), how))
+    if not average.pictures:
         return None
-    mean = survey.mean
+    mean = average.account
     without = vanilla(model.architecture, model.config, size, size)
-    return Report(model.arithmetic.name, size, survey, mean, estimates(mean, sizes, tokens, dim), without, how)
+    return Summary(model.arithmetic.name, size, average, mean, estimates(mean, sizes, tokens, dim), without, how)
 
 
 def _spreads(
@@ -106,7 +106,7 @@ def _spreads(
     yield "counted", float(sum(pj.sum() for pj in counted.values()))
 
 
-def to_csv(report: Report) -> str:
+def to_csv(report: Summary) -> str:
     """A row for each stage, kind and time step: means over the pictures."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -121,7 +121,7 @@ def to_csv(report: Report) -> str:
     return text.getvalue()
 
 
-def to_json(report: Report, memory: bool) -> dict[str, Any]:
+def to_json(report: Summary, memory: bool) -> dict[str, Any]:
     """Everything, as JSON takes it: means over the pictures by stage, kind and time step."""
     account, counted = report.account, energy(report.account, report.how)
     stages: dict[str, Any] = {}
@@ -133,13 +133,13 @@ def to_json(report: Report, memory: bool) -> dict[str, Any]:
             "macs": estimate.macs, "acs": estimate.acs, "pooling": estimate.pooling, "borders": estimate.borders,
             "picojoules": estimate.energy(report.how),
         }  # fmt: skip
-    numbers = {name: {"mean": s.mean, "deviation": s.deviation} for name, s in report.survey.spreads.items()}
+    numbers = {name: {"mean": s.mean, "deviation": s.deviation} for name, s in report.average.spreads.items()}
     moved = {
         name: {"numbers": numbers, "bits": bits, "picojoules": bits / 32 * report.how.word}
         for name, (numbers, bits) in memory_traffic(account).items()
     }
     return {
-        "pictures": report.survey.pictures,
+        "pictures": report.average.pictures,
         "size": report.size,
         "arithmetic": report.arithmetic,
         "time_steps": account.time_steps,

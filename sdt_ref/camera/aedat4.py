@@ -40,10 +40,10 @@ def open_aedat4(source: Source) -> EventFile:
             f"recording '{source.name}' is AEDAT 4, which needs the package aedat; run: pip install 'sdt_ref[events]'"
         )
     with _decoder(source) as out:
-        told = _line(source, out)
-    streams = told.get("streams", [])
-    if "error" in told:
-        raise _damaged(source, told["error"])
+        answer = _line(source, out)
+    streams = answer.get("streams", [])
+    if "error" in answer:
+        raise _damaged(source, answer["error"])
     if len(streams) != 1:
         raise RecordingError(f"recording '{source.name}': expected one stream of events, found {len(streams)}")
     width, height = streams[0]

@@ -29,8 +29,8 @@ def main() -> None:
         import aedat
 
         decoder = aedat.Decoder(sys.argv[1])
-        told = [stream for stream in decoder.id_to_stream().values() if stream["type"] == "events"]
-        write_line(out, {"streams": [[stream["width"], stream["height"]] for stream in told]})
+        streams = [stream for stream in decoder.id_to_stream().values() if stream["type"] == "events"]
+        write_line(out, {"streams": [[stream["width"], stream["height"]] for stream in streams]})
     except BaseException as failed:  # a panic of Rust is no Exception
         write_line(out, {"error": str(failed) or type(failed).__name__})
         return

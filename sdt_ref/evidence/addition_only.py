@@ -146,7 +146,7 @@ class AdditionOnly:
 def addition_only(
     result: Result | None = None,
     exercised: Mapping[str, tuple[NumberTypes, ...]] | None = None,
-    told: Callable[[str], None] = lambda name: None,
+    progress: Callable[[str], None] = lambda name: None,
     expected: Mapping[str, int] | None = None,
 ) -> AdditionOnly:
     """Inspect all kernels.
@@ -156,7 +156,7 @@ def addition_only(
     result : of a run, to show what the network multiplied and counted
     exercised : types of numbers to compile each kernel for; those that it was called with in this process so far are
         read, too. None: all that the engine can use, of every kernel
-    told : is called with the name of each kernel before it is inspected
+    progress : called with the name of each kernel before it is inspected
     expected : what the run must have counted, see `expected_counts`
 
     Raises ConfigError where Numba is switched off, so that there is no compiled code.
@@ -172,7 +172,7 @@ def addition_only(
 
     def inspected() -> Iterator[KernelEvidence]:
         for name in every:
-            told(name)
+            progress(name)
             yield inspect(name, found[name], every[name], is_kernel)
 
     unknown = tuple(sorted(found.keys() - EXERCISES.keys()))

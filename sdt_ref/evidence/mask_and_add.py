@@ -142,7 +142,7 @@ def masks_and_adds(
     model: SpikeDrivenTransformer | None = None,
     sizes: tuple[Size, ...] = SIZES,
     dvs_sizes: tuple[Size, ...] = DVS_SIZES,
-    told: Callable[[str], None] = lambda name: None,
+    progress: Callable[[str], None] = lambda name: None,
     result: Result | None = None,
 ) -> MaskAndAdd:
     """Try all spikes of small sizes, and look at those of a run.
@@ -150,13 +150,13 @@ def masks_and_adds(
     Parameters
     ----------
     model : whose attention is tried too, in its own arithmetic
-    told : is called with the name of each kind of attention before it is tried
+    progress : called with the name of each kind of attention before it is tried
     result : of a run of the model whose spikes were recorded
     """
     found = []
     of_model = [] if model is None else list(_of_model(model))
     for kind in (*of_model, *_known()):
-        told(kind.name)
+        progress(kind.name)
         found.append(_exhaust(kind, dvs_sizes if kind.attn.dvs_mode else sizes))
     runs = [] if result is None else [_recorded(j, kind, result) for j, kind in enumerate(of_model)]
     return MaskAndAdd(tuple(found), tuple(runs))

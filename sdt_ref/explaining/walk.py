@@ -161,7 +161,7 @@ def _queries(w: Words, j: int) -> Chapter:
     additions = sum(total(w.count(stage).ac) for stage in three)
     rates = ", ".join(f"{name} {w.rate(stage)}" for name, stage in zip("QKV", three, strict=True))
     pooled = " K and V are then widened to all places beside a spike (3x3)." if w.run.model.config.dvs_mode else ""
-    told = (
+    words = (
         "Neurons turn the stream into spikes, and three linear layers read the same spikes for Q, K and V. "
         if j == 0
         else "As in block 0. "
@@ -173,7 +173,7 @@ def _queries(w: Words, j: int) -> Chapter:
             (IN, f"the stream, {w.shape(first)}"),
             (
                 DOES,
-                f"{told}{many(additions, 'addition')} of a weight, for "
+                f"{words}{many(additions, 'addition')} of a weight, for "
                 f"{many(total(w.count(three[0]).events), 'event')} read three times.{pooled}",
             ),
             (OUT, f"three sets of spikes, each {w.shape(three[0])}. Firing rates: {rates}"),
@@ -190,7 +190,7 @@ def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
     both, passed, q = int(seen.kv.sum()), int(seen.passed.sum()), int(seen.q.sum())
     summed = int(w.run.other_count("attention", mask.name).ac.sum())
     open_channels, T, C = np.count_nonzero(seen.mask, axis=1), *seen.mask.shape
-    told = (
+    words = (
         "Mask and add, instead of a matrix product: a spike remains where K AND V both have one. Each channel counts "
         "them over all tokens, and a neuron with the low threshold 0.5 fires if there is any: that channel is open. "
         if j == 0
@@ -199,7 +199,7 @@ def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
     widened = ""
     if w.run.model.config.dvs_mode:
         widened = ", with those that they reach beside them in token and channel order"
-        told += "In dvs mode each of these spikes also reaches its neighbours in token and channel order. " * (j == 0)
+        words += "In dvs mode each of these spikes also reaches its neighbours in token and channel order. " * (j == 0)
     opened = ", ".join(map(str, open_channels)) if T <= 8 else f"{open_channels.min()} to {open_channels.max()}"
     height, width = seen.passing.shape[1:]
     pictures = tuple(
@@ -216,7 +216,7 @@ def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
             (IN, f"{many(q, 'spike')} of Q, {int(seen.k.sum()):,} of K, {int(seen.v.sum()):,} of V"),
             (
                 DOES,
-                f"{told}{many(both, 'spike')} of K AND V, {many(summed, 'addition')} of 1. Open at the {w.steps}: "
+                f"{words}{many(both, 'spike')} of K AND V, {many(summed, 'addition')} of 1. Open at the {w.steps}: "
                 f"{opened} of {C} channels. {passed:,} of {q:,} spikes of Q stand in open channels and pass.",
             ),
             (

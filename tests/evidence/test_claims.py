@@ -88,11 +88,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     whole, growth, cases = addition_only.addition_only, linear.linear_complexity, mask_and_add.masks_and_adds
     types = {"list_events": (NumberTypes(),), "lif_steps": (NumberTypes(np.float32, np.float32),)}
     monkeypatch.setattr(
-        addition_only, "addition_only", lambda result, told, expected: whole(result, types, told, expected)
+        addition_only, "addition_only", lambda result, progress, expected: whole(result, types, progress, expected)
     )
-    monkeypatch.setattr(linear, "linear_complexity", lambda told: growth(*SIZES, told))
+    monkeypatch.setattr(linear, "linear_complexity", lambda progress: growth(*SIZES, progress))
     monkeypatch.setattr(
-        mask_and_add, "masks_and_adds", lambda model, told, result: cases(model, FEW, FEW, told, result)
+        mask_and_add, "masks_and_adds", lambda model, progress, result: cases(model, FEW, FEW, progress, result)
     )
     return monkeypatch
 
@@ -118,7 +118,7 @@ def test_a_claim_that_fails_is_exit_code_1(quick: pytest.MonkeyPatch, capsys: py
     right = linear.linear_complexity
     cost = linear.Cost(16, 32, 1, 1, 1, 1)
     bent = linear.Growth("tokens", (cost, dataclasses.replace(cost, tokens=32, spikes=2, additions=4, reads=2)))
-    quick.setattr(linear, "linear_complexity", lambda told: dataclasses.replace(right(told), growths=(bent,)))
+    quick.setattr(linear, "linear_complexity", lambda progress: dataclasses.replace(right(progress), growths=(bent,)))
     assert claims.main([]) == 1
     screen = capsys.readouterr().out
     assert "slope, log over log FAILS" in screen
@@ -368,7 +368,7 @@ def test_what_multiplies_is_shown(
     ) as package:
         of = evidence(package, "exercises").NumberTypes
         found = evidence(package, "addition_only").addition_only(exercised={"pool3x3": (of(),)})
-    quick.setattr(addition_only, "addition_only", lambda result, told, expected: found)
+    quick.setattr(addition_only, "addition_only", lambda result, progress, expected: found)
     assert claims.main([]) == 1
     screen = capsys.readouterr().out
     assert re.search(r"pool3x3 FAILS .* refuses \*\n", screen)

@@ -149,8 +149,8 @@ def _show_kernels(console: cli.Screen, found: addition_only.AdditionOnly) -> Non
     read, allowed = (sum(getattr(each, name) for each in found.modules) for name in ("lines", "allowed"))
     others = [(each.module, text) for each in found.modules for text in each.found]
     console.print(
-        f"\nPython between the kernels ({', '.join(each.module for each in found.modules)}):\n"
-        f"in {read:,} lines {allowed} products of sizes and of counts, each listed word for word; {len(others)} others"
+        f"\nPython between the kernels, {len(found.modules)} modules, all of engine/ and network/:\n"
+        f"in {read:,} lines {allowed} products of sizes, or listed with a reason; {len(others)} others"
     )
     for module, text in others:
         console.print(f"   [red]{module}.py, {cli.plain(text)}[/]")

@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +34,7 @@ from sdt_ref.evidence import (
 )
 from sdt_ref.evidence.addition import Addend, Place, Refused, addends, interpreted
 from sdt_ref.evidence.exercises import EXERCISES, TYPES, NumberTypes
+from sdt_ref.evidence.sizes import Sizes
 from sdt_ref.weights import file as weights_file
 from tests.copies import changed_copy
 from tests.networks import Network, input_of, model_of, weights_of
@@ -338,26 +340,92 @@ BETWEEN = {
     "a name of its own": ("network/mlp.py", "from ..engine.current import", "from operator import mul\n\nfrom ..engine.current import", "import mul"),
     "another library": ("engine/set_operations.py", "import numpy as np\n", "import numpy as np\nimport scipy.signal\n", "import scipy.signal"),
     "a mean": ("network/sdsa.py", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")\n        k.offsets.mean()", "k.offsets.mean()"),
+    "at the first convolution": ("network/encoder.py", "return AnalogCurrent(self, image, time_steps)", "return AnalogCurrent(self, image * image, time_steps)", "image * image"),
+    "at the head": ("network/head.py", "total += tokens[:, :, :, n]", "total += tokens[:, :, :, n] * total", "tokens[:, :, :, n] * total"),
+    "where operations are counted": ("engine/counting.py", "    padded[:steps] = values\n", "    padded[:steps] = values * values\n", "values * values"),
+    "where registers are entered": ("fixed/registers.py", "add[:], even[:] = np.maximum(half - 1, 0), shift > 0", "add[:], even[:] = np.maximum(half - 1, 0) * half, shift > 0", "np.maximum(half - 1, 0) * half"),
+    "a listed product, once more": ("network/sps.py", "        self.pools = config.pools\n", "        self.pools = config.pools\n        half = self.pools\n        self.twice = 2 * half\n", "2 * half"),
+    "a size that is made of data": ("engine/neuron.py", "        T, n, C = current.grid[0], positions(current.grid), current.n_channels\n", "        T, n, C = current.grid[0], positions(current.grid), current.n_channels\n        C = self.threshold\n", "T * size * C"),
+    "the greatest weight": ("engine/synapse.py", "np.empty(steps * size, np.int64)", "np.empty(steps * synapse.panels.max(), np.int64)", "steps * synapse.panels.max()"),
     "a shift": ("engine/set_operations.py", "return sums.reshape(T, B, -1)", "return sums.reshape(T, B, -1) << 0", "sums.reshape(T, B, -1) << 0"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BETWEEN)
 def test_a_product_between_the_kernels_is_found(tmp_path: Path, name: str) -> None:
-    *change, found = BETWEEN[name]
-    with changed_copy(tmp_path, (change[0], change[1], change[2])) as package:
-        read = {each.module: each for each in evidence(package, "between").between_kernels()}
-    assert not read[change[0].removesuffix(".py")].holds
-    assert any(text.endswith(f": {found}") for text in read[change[0].removesuffix(".py")].found)
+    file, old, multiplying, found = BETWEEN[name]
+    with changed_copy(tmp_path, (file, old, multiplying)) as package:
+        read = evidence(package, "between").between_kernels()
+    assert any(text.endswith(f": {found}") for each in read for text in each.found)
 
 
-def test_every_product_that_may_stand_between_the_kernels_stands_there() -> None:
-    assert all(each.holds for each in between.between_kernels())
-    for name, listed in between.MODULES.items():
-        there = {
-            text for _, text in between._products(ast.parse((Path(sdt_ref.__file__).parent / f"{name}.py").read_text()))
-        }
-        assert there == {text for texts in listed.values() for text in texts}
+def test_every_module_of_engine_and_network_is_read() -> None:
+    folder = Path(sdt_ref.__file__).parent
+    files = {*folder.glob("engine/**/*.py"), *folder.glob("network/**/*.py"), folder / "fixed/registers.py"}
+    read = between.between_kernels()
+    assert all(each.holds for each in read)
+    assert sum(each.lines for each in read) == sum(len(file.read_text().splitlines()) for file in files)
+    assert len(read) == len(files)
+
+
+def test_every_product_that_is_listed_stands_there() -> None:
+    trees = [ast.parse(source) for source in between.sources().values()]
+    sizes = Sizes(trees)
+    there = Counter(text for tree in trees for _, text in between.products_of(tree, sizes) if text)
+    assert there == Counter(text for texts in between.LISTED.values() for text in texts)
+
+
+SIZES_IN_PYTHON = {
+    "2 * 3": True,
+    "x.shape[0] * len(x)": True,
+    "x.n_channels // kernels.PANEL": True,
+    "max(1, -(-count // 64)) * x.dtype.itemsize": True,
+    "math.prod(x.shape[1:])": True,
+    "[x] * count": True,
+    "T * rows(x)": True,
+    "T * H": True,
+    "k * k": True,
+    "i * T": True,
+    "LIMIT // T": True,
+    "x * 2": False,
+    "2.0 * T": False,
+    "x[0] * T": False,
+    "int(x[0]) * T": False,
+    "x.max() * T": False,
+    "max(x) * T": False,
+    "weight * T": False,
+    "first * T": False,
+    "total * T": False,
+    "item * T": False,
+    "data(x) * T": False,
+    "unknown * T": False,
+    "x.bits * T": False,
+}
+
+
+@pytest.mark.parametrize("expression", SIZES_IN_PYTHON)
+def test_what_is_a_size(expression: str) -> None:
+    """Names are sizes by all that they are bound to, in the function around them and in the module."""
+    module = ast.parse(f"""
+LIMIT = 1 << 18
+
+def rows(x) -> int:
+    return x.shape[0] * 2
+
+def data(x) -> int:
+    return int(x[0])
+
+def of(x: np.ndarray, count: int, weight: np.ndarray, first):
+    T, _, H, W = x.shape
+    total = 0
+    for k in range(T * H):
+        total += x[k]
+    for i, item in enumerate(x):
+        pass
+    return {expression}
+""")
+    returned = module.body[-1].body[-1]  # type: ignore[attr-defined]
+    assert Sizes([module]).holds(returned.value) == SIZES_IN_PYTHON[expression]
 
 
 def test_what_multiplies_is_shown(

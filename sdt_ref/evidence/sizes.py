@@ -1,20 +1,20 @@
 """Which Python expressions are sizes: whole numbers that come from shapes and lengths, and never from data.
 
-A size is made of whole numbers that stand in the text, lengths, the attributes and functions listed here, parameters
-annotated as whole numbers (as mypy checks them), names that are bound to nothing but sizes, and calls of functions that
-return nothing but sizes. A sequence of sizes is a size, too. What cannot be told is none.
+A size is made of whole numbers that stand in the text, lengths, names that are bound to nothing but sizes, attributes
+listed here that are set to nothing but sizes, and calls of functions that return nothing but sizes. A parameter is
+taken for what its annotation says. A sequence of sizes is a size, too. What cannot be told is none.
 """
 
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-ATTRIBUTES = frozenset({"shape", "size", "itemsize", "grid", "heads", "tokens", "threads", "size_divisor",
-                        "PANEL", "SLACK", "STEPS"})  # fmt: skip
+ATTRIBUTES = frozenset({"shape", "size", "itemsize", "grid", "heads", "num_heads", "tokens", "threads",
+                        "size_divisor", "PANEL", "SLACK", "STEPS"})  # fmt: skip
 COUNTED = "n_"  # begins the names of the others: n_channels, n_tokens
 ANNOTATIONS = frozenset({"int", "int | None", "tuple[int, ...]"})
-OF_ANYTHING = frozenset({"len", "count_nonzero"})
-LIBRARIES = frozenset({"math", "np"})
+OF_ANYTHING = frozenset({"count_nonzero", "cpu_count", "len"})
+LIBRARIES = frozenset({"math", "np", "os"})
 OF_SIZES = frozenset({"abs", "arange", "divmod", "enumerate", "int", "max", "min", "prod", "range", "sum", "zip"})
 
 Scope = ast.Module | ast.FunctionDef | ast.Lambda
@@ -28,6 +28,8 @@ class Sizes:
         self._bound: dict[tuple[ast.AST, str], list[ast.Name | ast.arg]] = defaultdict(list)  # of scope and name
         self._constants: dict[str, list[ast.Name | ast.arg]] = defaultdict(list)  # of all modules
         self._functions: dict[str, list[ast.FunctionDef]] = defaultdict(list)
+        self._set: dict[str, list[ast.Attribute]] = defaultdict(list)  # attributes, of any object
+        self._untold: set[str] = set()  # names that are bound in ways that are not followed
         self._pending: set[ast.AST] = set()
         for module in modules:
             for node in ast.walk(module):
@@ -45,6 +47,12 @@ class Sizes:
             self._bound[scope, node.id].append(node)
             if isinstance(scope, ast.Module):
                 self._constants[node.id].append(node)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            self._set[node.attr].append(node)
+        elif isinstance(node, ast.Nonlocal | ast.Global):
+            self._untold.update(node.names)
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            self._untold.add(node.name)
 
     def _scopes(self, node: ast.AST) -> Iterator[Scope]:
         """Functions around a node, the innermost first, and its module."""
@@ -70,7 +78,8 @@ class Sizes:
             case ast.arg(annotation=annotation):
                 found = annotation is not None and ast.unparse(annotation) in ANNOTATIONS
             case ast.Attribute(attr=name):
-                found = name in ATTRIBUTES or name.startswith(COUNTED)
+                listed = name in ATTRIBUTES or name.startswith(COUNTED)
+                found = listed and all(self.holds(self._source(each)) for each in self._set[name])
             case ast.Name():
                 found = self._is_bound_to_sizes(node)
             case ast.Call(func=function, args=arguments, keywords=[]):
@@ -85,21 +94,23 @@ class Sizes:
     def _is_bound_to_sizes(self, node: ast.Name) -> bool:
         own = (self._bound[scope, node.id] for scope in self._scopes(node) if (scope, node.id) in self._bound)
         bound = next(own, None) or self._constants.get(node.id, [])
-        return bool(bound) and all(
-            self.holds(each if isinstance(each, ast.arg) else self._source(each)) for each in bound
+        return (
+            bool(bound)
+            and node.id not in self._untold
+            and all(self.holds(each if isinstance(each, ast.arg) else self._source(each)) for each in bound)
         )
 
-    def _source(self, name: ast.Name) -> ast.AST:
-        """The expression that a name is bound to; the name's parent where that is no plain binding."""
-        binding, place = self._parents[name], None
+    def _source(self, target: ast.Name | ast.Attribute) -> ast.AST:
+        """The expression that a name or an attribute is set to; what is no expression where that cannot be told."""
+        binding, place = self._parents[target], None
         if isinstance(binding, ast.Tuple):  # a, b = ...
-            place = None if any(isinstance(each, ast.Starred) for each in binding.elts) else binding.elts.index(name)
+            place = None if any(isinstance(each, ast.Starred) for each in binding.elts) else binding.elts.index(target)
             binding = self._parents[binding]
         if isinstance(binding, ast.For | ast.comprehension):
             return _each(binding.iter, place)
         if isinstance(binding, ast.Assign | ast.AnnAssign | ast.AugAssign) and binding.value is not None:
             return _part(binding.value, place)
-        return binding
+        return target.ctx
 
     def _returns_sizes(self, function: ast.expr, arguments: list[ast.expr]) -> bool:
         name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")

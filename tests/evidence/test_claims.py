@@ -346,6 +346,7 @@ BETWEEN = {
     "where registers are entered": ("fixed/registers.py", "add[:], even[:] = np.maximum(half - 1, 0), shift > 0", "add[:], even[:] = np.maximum(half - 1, 0) * half, shift > 0", "np.maximum(half - 1, 0) * half"),
     "a listed product, once more": ("network/sps.py", "        self.pools = config.pools\n", "        self.pools = config.pools\n        half = self.pools\n        self.twice = 2 * half\n", "2 * half"),
     "a size that is made of data": ("engine/neuron.py", "        T, n, C = current.grid[0], positions(current.grid), current.n_channels\n", "        T, n, C = current.grid[0], positions(current.grid), current.n_channels\n        C = self.threshold\n", "T * size * C"),
+    "an attribute that is set to data": ("engine/synapse.py", "self.n_channels = synapse.n_outputs", "self.n_channels = synapse.bias", "n * current.n_channels"),
     "the greatest weight": ("engine/synapse.py", "np.empty(steps * size, np.int64)", "np.empty(steps * synapse.panels.max(), np.int64)", "steps * synapse.panels.max()"),
     "a shift": ("engine/set_operations.py", "return sums.reshape(T, B, -1)", "return sums.reshape(T, B, -1) << 0", "sums.reshape(T, B, -1) << 0"),
 }  # fmt: skip
@@ -384,6 +385,9 @@ SIZES_IN_PYTHON = {
     "[x] * count": True,
     "T * rows(x)": True,
     "T * H": True,
+    "T * a": False,
+    "T * b": False,
+    "T * c": False,
     "k * k": True,
     "i * T": True,
     "LIMIT // T": True,
@@ -418,6 +422,8 @@ def data(x) -> int:
 def of(x: np.ndarray, count: int, weight: np.ndarray, first):
     T, _, H, W = x.shape
     total = 0
+    [a, H_again] = x
+    (b, (c, d)) = x
     for k in range(T * H):
         total += x[k]
     for i, item in enumerate(x):

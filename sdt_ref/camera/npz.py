@@ -1,7 +1,7 @@
 """The .npz that spikingjelly makes of recordings: arrays t, x, y and p, one number an event.
 
 NumPy's zip of .npy files, compressed or not. Any integers, booleans, or floats that are whole, in either byte order.
-Microseconds and pixels; nothing tells the sensor, unless there is a further array `sensor` of its width and height.
+Microseconds and pixels; the sensor is not given, unless there is a further array `sensor` of its width and height.
 The four are read in step, a chunk at a time, and never with pickle.
 Source: numpy.lib.format; spikingjelly 0.0.0.0.12, which writes t, x, y, p with numpy.savez.
 """
@@ -140,7 +140,7 @@ def _open_array(key: str, info: zipfile.ZipInfo, stream: IO[bytes]) -> _Column:
         raise RecordingError(f"expected array {key} of one axis, found shape {shape}")
     if shape[0] * dtype.itemsize != info.file_size - stream.tell():
         raise RecordingError(
-            f"expected {shape[0]} numbers of {dtype} in array {key}, as its header tells, "
+            f"expected {shape[0]} numbers of {dtype} in array {key}, as its header says, "
             f"found {info.file_size - stream.tell()} bytes"
         )
     return _Column(key, dtype, shape[0], stream)

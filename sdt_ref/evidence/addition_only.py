@@ -1,7 +1,7 @@
 """Claim: spikes are binary and only ever add. Nothing that reads spikes multiplies data.
 
-Each kernel is compiled anew, for every type of numbers that the engine uses, and its LLVM IR and assembly are read; and
-its Python body runs on numbers that only add. What may multiply is named here, and must be seen to multiply. The
+Each kernel is compiled again, for every type of numbers that the engine uses, and its LLVM IR and assembly are read;
+and its Python body runs on numbers that only add. What may multiply is named here, and must be seen to multiply. The
 modules between the kernels are read as Python.
 """
 
@@ -123,7 +123,7 @@ class AdditionOnly:
     ----------
     architecture : whose assembly was read; None where there is no reader for it
     kernels : all there are
-    unknown : kernels that were not inspected, because nothing says how to call them; must be empty
+    unknown : kernels that were not inspected, because `exercises` does not call them; must be empty
     counted : multiplications and divisions that the network counted in a run, by name; without a run, none
     expected : the same, from the shapes of the network and of its input; None where they were not given
     modules : between the kernels
@@ -162,7 +162,7 @@ def addition_only(
     Raises ConfigError where Numba is switched off, so that there is no compiled code.
     """
     if config.DISABLE_JIT:
-        raise ConfigError("NUMBA_DISABLE_JIT: expected kernels that are compiled, to read their code; unset it")
+        raise ConfigError("NUMBA_DISABLE_JIT: expected compiled kernels, whose code is read; unset it")
     found = all_kernels()
     own = {f"{kernel.py_func.__module__}.{name}" for name, kernel in found.items()}
     every = {name: TYPES.get(name, (NumberTypes(),)) for name in EXERCISES} if exercised is None else exercised
@@ -241,7 +241,7 @@ def inspect(name: str, kernel: Any, types: tuple[NumberTypes, ...], is_kernel: C
         adding = [_run(body, arguments) for arguments in EXERCISES[name](NumberTypes(only_add=True))]
     except Refused as error:
         refused = str(error)
-    except Exception as error:  # whatever it wants of these numbers that they lack
+    except Exception as error:  # any operation that these numbers lack
         refused = f"{type(error).__name__}: {error}"
     return KernelEvidence(name, EXEMPT.get(name), codes, refused, adding == results)
 

@@ -1,4 +1,4 @@
-"""Read the assembly of a compiled kernel: what the processor is told to do, behind all optimisations.
+"""Read the assembly of a compiled kernel: the instructions that the processor runs, after all optimisations.
 
 Assembly has no types, so it cannot tell a product of data from one of addresses, but for those that addresses never
 need: in floating point, and in vectors of lanes narrower than an address. None of these may occur. The others, of

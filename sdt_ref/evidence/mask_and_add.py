@@ -128,7 +128,7 @@ class Kind:
     Attributes
     ----------
     attend : its neurons, stepped densely
-    rule : 'OR' or 'count', where the neuron is of a kind of which one knows; None: find out
+    rule : 'OR' or 'count', where it is known for this kind of neuron; None: find out
     """
 
     name: str

@@ -13,7 +13,7 @@ GAP = 2  # columns between pictures
 
 @dataclass(frozen=True, eq=False)
 class TextPicture:
-    """Something that says more as a picture.
+    """A picture in characters.
 
     Attributes
     ----------

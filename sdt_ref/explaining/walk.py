@@ -38,7 +38,7 @@ class Chapter:
 
 
 def walk(run: Observation, plain: bool = False) -> Iterator[Chapter]:
-    """Tell a run from the picture to the logits; the answer itself is left to who prints.
+    """Describe a run from the picture to the logits; the caller prints the answer itself.
 
     Parameters
     ----------

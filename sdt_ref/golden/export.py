@@ -1,4 +1,4 @@
-"""Test vectors for any RTL flow: records, weights and corner cases as plain files, and a manifest that says all."""
+"""Test vectors for any RTL flow: records, weights and corner cases as plain files, with a manifest of them all."""
 
 import dataclasses
 import hashlib

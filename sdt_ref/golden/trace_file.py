@@ -207,7 +207,7 @@ class Trace:
             hashes[name] = record_hash(record, *parts)
         text = bytes(self._file["header"][()]).decode()
         if file_hash(text, hashes) != self.sha256:
-            raise TraceError("the content does not have the hash that it was written with; record the run anew")
+            raise TraceError("the content does not have the hash that it was written with; record the run again")
 
     @property
     def sha256(self) -> str:
@@ -249,7 +249,7 @@ def open_trace(path: str | os.PathLike[str]) -> Iterator[Trace]:
             raise TraceError(f"trace '{file_path}': {error}") from None
         except (KeyError, OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise TraceError(f"trace '{file_path}': damaged ({reason}); record the run anew") from None
+            raise TraceError(f"trace '{file_path}': damaged ({reason}); record the run again") from None
         yield trace
 
 
@@ -258,7 +258,7 @@ def _opened(file: h5py.File) -> Trace:
         raise TraceError("not a trace: attribute 'format' is missing; write it with sdt_ref.trace")
     version = file.attrs.get("schema_version")
     if not is_int(version) or version != SCHEMA_VERSION:
-        raise TraceError(f"schema version: expected {SCHEMA_VERSION}, found {version}; record the run anew")
+        raise TraceError(f"schema version: expected {SCHEMA_VERSION}, found {version}; record the run again")
     if "sha256" not in file.attrs:
-        raise TraceError("not complete: the run that wrote it did not come to its end; record it anew")
+        raise TraceError("not complete: the run that wrote it was interrupted; record it again")
     return Trace(file, Header(**json.loads(bytes(file["header"][()]).decode())))

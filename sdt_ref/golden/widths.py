@@ -65,7 +65,7 @@ class ListLengths:
     Attributes
     ----------
     lengths : how many lists (one per step and token) have 0, 1, 2, ... events: int64[most + 1]
-    step_mean, step_worst : events in a time step
+    steps : events of each time step of each run
     """
 
     stage: str

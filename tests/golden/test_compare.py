@@ -438,7 +438,7 @@ SPIKES = "record,step,token,channel\nblock.0.attn.q_lif/spikes,"
         ("dut.csv", f"{CSV}{NAME},0,0,0,1\n", f"record '{NAME}': expected every number once (96), found step 0, token 0, channel 1 0 times"),
         ("dut.csv", f"{CSV}{NAME},0,0,0,1\n{NAME},0,0,0,1\n", f"record '{NAME}': expected every number once (96), found step 0, token 0, channel 0 2 times"),
         ("dut.csv", f"{SPIKES}0,0,16\n", "channel: expected 0 to 15, found 16"),
-        ("dut.csv", f"{SPIKES}0,0,1\nblock.0.attn.q_lif/spikes,0,0,1\n", "the spike of step 0, token 0, channel 1 stands there 2 times"),
+        ("dut.csv", f"{SPIKES}0,0,1\nblock.0.attn.q_lif/spikes,0,0,1\n", "the spike of step 0, token 0, channel 1 is listed 2 times"),
         ("dut.mem", "00\n", "does not say which record it holds; name it with --record STAGE/QUANTITY"),
         ("dut.mem", f"// record: {NAME}\n00xx\n", "line 2: found '00xx', which holds an unknown value (x)"),
         ("dut.mem", f"// record: {NAME}\n{WORD}\nzz\n", "line 3: found 'zz', which holds an unknown value (z)"),
@@ -543,10 +543,10 @@ def npy(array: np.ndarray) -> bytes:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int))), (f"{NAME}.npy", npy(np.ones((3, 2, 16), int)))], "stands in it twice"),
-        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int))), (NAME, npy(np.ones((3, 2, 16), int)))], "stands in it twice"),
+        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int))), (f"{NAME}.npy", npy(np.ones((3, 2, 16), int)))], "is in the file twice"),
+        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int))), (NAME, npy(np.ones((3, 2, 16), int)))], "is in the file twice"),
         ([(f"{NAME}.npy", b"garbage")], "that numpy.savez wrote"),
-        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int)) + b"more")], "expected 96 numbers, found more behind"),
+        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int)) + b"more")], "expected 96 numbers, found more"),
         ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int))[:-8])], "that numpy.savez wrote"),
     ],
 )  # fmt: skip

@@ -181,7 +181,7 @@ def test_a_file_without_its_hash_is_not_complete(tmp_path: Path) -> None:
     path = traced(tmp_path, PLAIN)
     with h5py.File(path, "a") as file:
         del file.attrs["sha256"]
-    with pytest.raises(sdt_ref.TraceError, match=r"run\.h5': not complete: .*; record it anew$"), open_trace(path):
+    with pytest.raises(sdt_ref.TraceError, match=r"run\.h5': not complete: .*; record it again$"), open_trace(path):
         pass
 
 

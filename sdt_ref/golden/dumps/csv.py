@@ -45,7 +45,7 @@ def read_csv(text: str, golden: Trace) -> Dump:
                 raise TraceError(f"line {line}: '{name}' belongs in a file of the other header")
         rows[name].append(whole)
     if not rows:
-        raise TraceError("has a header and nothing else; spikes of a silent record cannot be told from none written")
+        raise TraceError("has a header and no lines; a silent record and one that was not written look the same")
     dump = Dump(golden.header.steps)
     for name, listed in rows.items():
         record, table = golden.records[name], np.array(listed, WIDE)
@@ -63,7 +63,7 @@ def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
         for row in lines:
             yield lines.line_num, [cell.strip() for cell in row]
     except csv.Error as error:
-        raise TraceError(f"line {lines.line_num}: {error}; write it anew") from None
+        raise TraceError(f"line {lines.line_num}: {error}; write it again") from None
 
 
 def _placed(record: Record, table: np.ndarray, steps: list[int]) -> np.ndarray:

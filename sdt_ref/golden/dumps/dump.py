@@ -82,7 +82,7 @@ def take_events(dump: Dump, record: Record, events: np.ndarray) -> None:
     if (values > 1).any():
         step, token, channel = (int(part[0]) for part in np.nonzero(values > 1))
         raise TraceError(
-            f"record '{name}': the spike of step {dump.steps[step]}, token {token}, channel {channel} stands there "
+            f"record '{name}': the spike of step {dump.steps[step]}, token {token}, channel {channel} is listed "
             f"{values[step, token, channel]} times"
         )
     dump.values[name], dump.sent[name] = values, events

@@ -28,7 +28,7 @@ def _opened_h5(file: Path) -> Iterator[h5py.File]:
     except TraceError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise TraceError(f"expected HDF5, found a file that cannot be read ({error}); write it anew") from None
+        raise TraceError(f"expected HDF5, found a file that cannot be read ({error}); write it again") from None
 
 
 def _read_trace(file: Path, golden: Trace) -> Dump:

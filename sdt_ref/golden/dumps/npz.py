@@ -29,17 +29,17 @@ def read_npz(file: Path, golden: Trace) -> Dump:
             for member in archive.namelist():
                 record = find_record(golden, member.removesuffix(".npy"))
                 if record.name in dump.values:
-                    raise TraceError(f"record '{record.name}' stands in it twice; write each once")
+                    raise TraceError(f"record '{record.name}' is in the file twice; write each once")
                 with archive.open(member) as stream:  # its header first
                     shape, _, dtype = NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
                 check_kind(record, dtype, shape, dump.steps)
                 with archive.open(member) as stream:
                     array = np.lib.format.read_array(stream, allow_pickle=False)
                     if stream.read(1):
-                        raise TraceError(f"record '{record.name}': expected {array.size:,} numbers, found more behind")
+                        raise TraceError(f"record '{record.name}': expected {array.size:,} numbers, found more")
                 dump.values[record.name] = checked(record, array, dump.steps)
     except TraceError:
         raise
     except NO_ARRAYS as error:
-        raise TraceError(f"expected arrays of numbers that numpy.savez wrote ({error}); write it anew") from None
+        raise TraceError(f"expected arrays of numbers that numpy.savez wrote ({error}); write it again") from None
     return dump

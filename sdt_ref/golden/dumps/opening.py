@@ -1,4 +1,4 @@
-"""Read a dump of any format, told by the end of its name."""
+"""Read a dump of any format, recognised by the end of its name."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def read_dump(path: str, golden: Trace, record: str | None = None) -> Dump:
     if file.suffix not in FORMS:
         raise TraceError(f"dump '{file}': expected a file that ends in {', '.join(FORMS)}")
     if record is not None and file.suffix != ".mem":
-        raise TraceError(f"dump '{file}': --record is for .mem files; this one names its records itself")
+        raise TraceError(f"dump '{file}': --record is for .mem files; this format names its records")
     try:
         dump = _read(file, golden, record)
         if not dump.values:
@@ -37,7 +37,7 @@ def read_dump(path: str, golden: Trace, record: str | None = None) -> Dump:
     except TraceError as error:
         raise TraceError(f"dump '{file}': {error}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise TraceError(f"dump '{file}': cannot be read ({' '.join(str(error).split())}); write it anew") from None
+        raise TraceError(f"dump '{file}': cannot be read ({' '.join(str(error).split())}); write it again") from None
 
 
 def _read(file: Path, golden: Trace, record: str | None) -> Dump:
@@ -47,5 +47,5 @@ def _read(file: Path, golden: Trace, record: str | None) -> Dump:
         return read_npz(file, golden)
     text = file.read_text(encoding="utf-8")
     if not text.endswith("\n"):
-        raise TraceError("ends in the middle of a line; write it anew" if text else "is empty; write it anew")
+        raise TraceError("ends in the middle of a line; write it again" if text else "is empty; write it again")
     return read_csv(text, golden) if file.suffix == ".csv" else read_mem(text, golden, record)

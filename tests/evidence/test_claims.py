@@ -26,6 +26,7 @@ from sdt_ref.evidence import (
     addition_only,
     assembly,
     between,
+    boolean_attention,
     event_driven,
     linear,
     llvm_ir,
@@ -666,7 +667,7 @@ def test_the_spikes_of_a_run_are_mask_and_add(network: Network, arithmetic: str)
 
 
 def test_all_spikes_are_all() -> None:
-    (batch,) = mask_and_add.all_spikes((1, 2, 1))
+    (batch,) = boolean_attention.all_spikes((1, 2, 1))
     assert batch.shape == (3, 1, 64, 2, 1)
     assert len({tuple(case.ravel()) for case in np.moveaxis(batch, 2, 0)}) == 64
 

@@ -117,7 +117,7 @@ def _require_sound(members: dict[str, zipfile.ZipInfo], size: int) -> None:
         if info.flag_bits & 1:
             raise RecordingError(f"expected an npz that is not encrypted, found array {key} encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise RecordingError(f"expected arrays stored or deflated, as NumPy does, found {key} otherwise")
+            raise RecordingError(f"expected arrays stored or deflated, found {key} compressed in another way")
     unpacked = sum(info.file_size for info in members.values())
     if unpacked > max(MOST * size, HARMLESS):
         raise RecordingError(
@@ -151,5 +151,5 @@ def _sensor(column: _Column | None) -> tuple[int, int] | None:
         return None
     found = column.take(column.length).tolist() if column.length == 2 else [0]
     if not all(0 < size <= LARGEST for size in found):
-        raise RecordingError(f"expected width and height, 1 to {LARGEST} pixels, in array sensor, found otherwise")
+        raise RecordingError(f"expected width and height, 1 to {LARGEST} pixels, in array sensor, found other values")
     return found[0], found[1]

@@ -75,7 +75,7 @@ def list_trials(source: Any, name: str | None = None) -> list[Trial]:
                 before[trial.label] += 1
                 trials.append(trial)
     except csv.Error as error:
-        raise RecordingError(f"trials '{table.name}': expected a table of commas, found otherwise ({error})") from None
+        raise RecordingError(f"trials '{table.name}': expected comma-separated values ({error})") from None
     if not trials:
         raise RecordingError(f"trials '{table.name}': expected trials, found none")
     return trials

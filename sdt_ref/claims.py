@@ -149,7 +149,7 @@ def _show_kernels(console: cli.Screen, found: addition_only.AdditionOnly) -> Non
     read, allowed = (sum(getattr(each, name) for each in found.modules) for name in ("lines", "allowed"))
     others = [(each.module, text) for each in found.modules for text in each.found]
     console.print(
-        f"\nPython between the kernels, {len(found.modules)} modules, all of engine/ and network/:\n"
+        f"\nPython between the kernels, {len(found.modules)} modules (engine/, network/, fixed/registers.py):\n"
         f"in {read:,} lines {allowed} products of sizes, or listed with a reason; {len(others)} others"
     )
     for module, text in others:

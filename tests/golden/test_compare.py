@@ -423,7 +423,7 @@ SPIKES = "record,step,token,channel\nblock.0.attn.q_lif/spikes,"
         ("dut.txt", "", "expected a file that ends in .h5, .npz, .csv, .mem"),
         ("dut.csv", "", "is empty"),
         ("dut.csv", "a,b\n", "line 1: expected 'record,step,token,channel,value', or for spikes"),
-        ("dut.csv", CSV, "has a header and nothing else"),
+        ("dut.csv", CSV, "has a header and no lines; write records without any spike"),
         ("dut.csv", f"{CSV}{NAME},0,0,0", "ends in the middle of a line"),
         ("dut.csv", f"{CSV}{NAME},0,0,0\n", "line 2: expected 5 columns, found 4"),
         ("dut.csv", f"{CSV}{'a' * 200000},0,0,0,1\n", "line 2: field larger than field limit"),

@@ -45,7 +45,7 @@ def read_csv(text: str, golden: Trace) -> Dump:
                 raise TraceError(f"line {line}: '{name}' belongs in a file of the other header")
         rows[name].append(whole)
     if not rows:
-        raise TraceError("has a header and no lines; a silent record and one that was not written look the same")
+        raise TraceError("has a header and no lines; write records without any spike as .npz or .h5")
     dump = Dump(golden.header.steps)
     for name, listed in rows.items():
         record, table = golden.records[name], np.array(listed, WIDE)

@@ -5,7 +5,7 @@ import numpy as np
 from ..fixed.quantise import FixedNeuron
 from ..network.wiring import HEAD, NEURON, Stage
 from ..result import OperationCount
-from ..terminal.cli import many
+from ..terminal.words import many
 from .characters import sparkline
 from .observation import Observation
 

@@ -21,7 +21,6 @@ FIRST, LAST = 10, 3  # additions shown of a long list
 CLASSES = 5
 MOST_STEPS = 8  # whose logits are shown, too; --json has all
 FEW = 4  # spikes whose steps are named
-LEAST_NAMES = 24  # columns beside a title in which its stages are named; with less room they stand below it
 IN_TABLE = 4  # columns before a table
 COLOURS = ("red", "green", "blue")
 
@@ -74,7 +73,7 @@ def show_lens(screen: Screen, run: Observation, lens: Lens, step: int, all_addit
 
 def _heading(screen: Screen, title: str, names: str) -> None:
     room = min(screen.width, WIDEST) - len(title) - 2
-    if names and room < LEAST_NAMES:
+    if screen.is_window and len(names) > room:
         screen.print(f"[bold]{escape(title)}[/]")
         return _plain_text(screen, names)
     shown = textwrap.shorten(names, room, placeholder=" ...") if names else ""
@@ -149,7 +148,7 @@ def _show_and(screen: Screen, run: Observation, lens: Lens) -> None:
         for name, spikes in lens.spikes.items():
             shown.add_row(name, *("1" if fired else "0" for fired in spikes))
     else:  # names are long and steps may be many: a line for each step
-        shown = table("step", *(name.rpartition(".")[2] for name in lens.spikes))
+        shown = table("step", *lens.spikes)
         for t in range(run.time_steps):
             shown.add_row(f"{t}", *("1" if spikes[t] else "0" for spikes in lens.spikes.values()))
     screen.print_table(shown, IN_TABLE)

@@ -49,6 +49,7 @@ OPTIONS = {
 }
 CHECK_FAILED = 1
 BAD_INPUT = 2
+NEAR = 0.65  # of a name that was probably meant: the share of letters in common
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,7 +85,7 @@ class Parser(argparse.ArgumentParser):
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """The nearest of what is known, as the end of an error message; nothing where none is near."""
-    near = get_close_matches(found, list(known), n=1)
+    near = get_close_matches(found, list(known), n=1, cutoff=NEAR)
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core import event
 
 from sdt_ref import convert
 from sdt_ref.golden.trace import open_trace
 from sdt_ref.terminal import screen as screens
-from sdt_ref.terminal.progress import counting, working
+from sdt_ref.terminal.progress import counting, kernels_loading, working
 from sdt_ref.terminal.screen import Screen, table
 from sdt_ref.weights import file as weights_file
 from sdt_ref.weights.checkpoint import Conversion
@@ -200,3 +201,15 @@ def test_an_unreadable_list_ends(capsys: Capture) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "unreadable [b]0.jpg: broken"
     assert lines[20:] == ["... and 3 more; --json lists all"]
+
+
+def test_compilation_is_told_once_and_by_the_arithmetic(capsys: Capture) -> None:
+    for arithmetic, compiled in (("float32", 0), ("float32", 3), ("fixed", 2)):
+        with kernels_loading(Screen(stderr=True), arithmetic):
+            for _ in range(compiled):
+                with event.trigger_event("numba:compile"):
+                    pass
+    assert capsys.readouterr().err == (
+        "first run with float32: compiling its kernels; this takes a few seconds\n"
+        "first run with fixed: compiling its kernels; this takes a few seconds\n"
+    )

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from rich.markup import escape
+
 from ..errors import ConfigError, SdtError
 from ..kernels.policy import cache_folder
 from . import interrupt
-from .screen import drop_output
+from .screen import Screen, drop_output
 
 if TYPE_CHECKING:
     from ..network.model import SpikeDrivenTransformer
@@ -62,11 +64,11 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *, gone: Mapping[str, str] | None = None, **others: Any) -> None:
-        super().__init__(allow_abbrev=False, **others)
+        super().__init__(**others)
         self._gone = gone or {}
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse; an unknown option is named before anything that is missing, with the one that was probably meant."""
+        """Parse; an unknown or shortened option is refused first, and the one that was probably meant is named."""
         given = list(sys.argv[1:] if args is None else args)
         for text in given[: given.index("--") if "--" in given else None]:
             option = text.partition("=")[0]
@@ -234,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     first = arguments[0] if arguments else "--help"
     if first in ("-h", "--help"):
-        print(_help())
+        Screen().print(escape(_help()))
         return 0 if arguments else BAD_INPUT
     if first == "--version":
         from .. import __version__
@@ -258,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _help() -> str:
     commands = "\n".join(f"  {name:<10} {purpose}" for name, purpose in COMMANDS.items())
-    options = "\n".join(f"  {name:<18} {purpose}" for name, purpose in OPTIONS.items())
+    options = "\n".join(f"  {name:<20} {purpose}" for name, purpose in OPTIONS.items())
     folder = cache_folder()
     kept = "nowhere, as no folder can be written" if folder is None else f"in '{folder.parent}'"
     return f"""usage: sdt-ref COMMAND [options]

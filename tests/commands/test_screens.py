@@ -172,8 +172,10 @@ def test_an_indent_is_given_up_before_a_row_is_taken_apart(monkeypatch: pytest.M
 
 def test_text_breaks_between_words_and_long_words_stay_whole(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    Screen().print(f"  one [bold]two[/] {'3' * 50} four: :dog: \\[five]\nsix")
-    assert capsys.readouterr().out.splitlines() == ["  one two", "3" * 50, "four: :dog: [five]", "six"]
+    Screen().print(f"  one [bold]two[/] {'3' * 50} four: :dog: \\[five]\nsix" + " 1,234,567" * 4)
+    assert capsys.readouterr().out.splitlines() == [
+        "  one two", "3" * 50, "four: :dog: [five]", "six 1,234,567 1,234,567 1,234,567", "1,234,567",
+    ]  # fmt: skip
 
 
 # --- progress ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """The walk and the lens on a screen: in a window of 40 columns or more, with colours or without, or into a file."""
 
-import textwrap
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -10,13 +9,12 @@ from ..network.wiring import HEAD, SPIKES, STREAM
 from ..terminal.screen import Screen, table
 from ..terminal.words import many
 from .additions import BIAS, BIT, EVENT, PIXEL, RESIDUAL, TOKEN, Addition, Sum
-from .characters import Picture, side_by_side, sparkline
+from .characters import sparkline
 from .lens import Lens, look_into
 from .observation import Observation
+from .text import heading, note, paragraph, paragraph_of, pictures_below, wrapped
 from .walk import POLARITIES, walk
 
-WIDEST = 100  # columns of text: longer lines are hard to follow
-INDENT = 10  # of the text, behind its label
 FIRST, LAST = 10, 3  # additions shown of a long list
 CLASSES = 5
 MOST_STEPS = 8  # whose logits are shown, too; --json has all
@@ -29,17 +27,17 @@ def show_walk(screen: Screen, run: Observation) -> None:
     """Tell the whole run."""
     for number, chapter in enumerate(walk(run, _plain(screen)), start=1):
         names = _names(chapter.stages)
-        _heading(screen, f"{number:>2}  {chapter.title}", names)
+        heading(screen, f"{number:>2}  {chapter.title}", names)
         for label, text in chapter.paragraphs:
-            _paragraph(screen, label, text)
+            paragraph(screen, label, text)
         if chapter.closer:
-            _paragraph(screen, "look", _one_neuron(screen, run, chapter.closer))
-        _pictures(screen, chapter.pictures)
+            paragraph(screen, "look", _one_neuron(screen, run, chapter.closer))
+        pictures_below(screen, chapter.pictures)
         screen.print()
-    _heading(screen, "    The answer", "")
+    heading(screen, "    The answer", "")
     _answer(screen, run)
     screen.print()
-    _plain_text(
+    note(
         screen,
         "Closer: --stage NAME, with the names on the right, and --token, --channel, --step; all numbers: --json",
     )
@@ -48,15 +46,15 @@ def show_walk(screen: Screen, run: Observation) -> None:
 def show_lens(screen: Screen, run: Observation, lens: Lens, step: int, all_additions: bool) -> None:
     """Take one element apart: its membrane at all steps, and the additions behind its current at one of them."""
     screen.print(f"[bold]{escape(lens.stage.name)}[/]")
-    for line in _wrapped(screen, _place(lens), 4):
+    for line in wrapped(screen, _place(lens), 4):
         screen.print(f"    {escape(line)}")
     if lens.chosen:
         other = "--token and --channel choose another" if _has_tokens(lens) else "--channel chooses another"
-        _plain_text(screen, f"{lens.chosen}; {other}")
+        note(screen, f"{lens.chosen}; {other}")
     if lens.pixels is not None:
         each = ", ".join(_number(pixel) for pixel in lens.pixels)
-        note = " at every time step" if len(lens.pixels) < run.time_steps else ", step by step"
-        _paragraph(screen, "pixel", f"{each}{note}")
+        when = " at every time step" if len(lens.pixels) < run.time_steps else ", step by step"
+        paragraph(screen, "pixel", f"{each}{when}")
     if lens.spikes and lens.stage.kind == SPIKES:
         screen.print()
         _show_and(screen, run, lens)
@@ -69,37 +67,6 @@ def show_lens(screen: Screen, run: Observation, lens: Lens, step: int, all_addit
     if lens.sums:
         screen.print()
         _show_sum(screen, run, lens, step, all_additions)
-
-
-def _heading(screen: Screen, title: str, names: str) -> None:
-    room = min(screen.width, WIDEST) - len(title) - 2
-    if screen.is_window and len(names) > room:
-        screen.print(f"[bold]{escape(title)}[/]")
-        return _plain_text(screen, names)
-    shown = textwrap.shorten(names, room, placeholder=" ...") if names else ""
-    beside = f"{' ' * (room - len(shown) + 2)}[dim]{escape(shown)}[/]" if names else ""
-    return screen.print(f"[bold]{escape(title)}[/]{beside}")
-
-
-def _paragraph(screen: Screen, label: str, text: str) -> None:
-    lines = _wrapped(screen, text, INDENT)
-    for n, line in enumerate(lines):
-        shown = f"[dim]{label:<{INDENT - 4}}[/]" if n == 0 else " " * (INDENT - 4)
-        screen.print(f"    {shown}{escape(line)}")
-
-
-def _wrapped(screen: Screen, text: str, indent: int) -> list[str]:
-    """Lines that leave room for the indent; a word that is longer stays whole, as a number must."""
-    room = min(screen.width, WIDEST) - indent
-    return textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False)
-
-
-def _pictures(screen: Screen, pictures: Sequence[Picture]) -> None:
-    if not pictures:
-        return
-    screen.print()
-    for line in side_by_side(pictures, min(screen.width, WIDEST) - INDENT, _plain(screen)):
-        screen.print(f"{' ' * INDENT}[cyan]{escape(line)}[/]" if line else "")
 
 
 def _one_neuron(screen: Screen, run: Observation, name: str) -> str:
@@ -154,7 +121,7 @@ def _show_and(screen: Screen, run: Observation, lens: Lens) -> None:
     screen.print_table(shown, IN_TABLE)
     also = "; in dvs mode also beside such a place, in token and channel order"
     widened = run.model.config.dvs_mode and lens.stage.name.endswith(".masked")
-    _plain_text(screen, f"A spike of the last where both of the others have one{also * widened}.")
+    note(screen, f"A spike of the last where both of the others have one{also * widened}.")
 
 
 def _show_membrane(screen: Screen, run: Observation, lens: Lens) -> None:
@@ -171,7 +138,7 @@ def _show_membrane(screen: Screen, run: Observation, lens: Lens) -> None:
     unit = f"; whole numbers, 1.0 is {own.unit:,.0f}" if own.unit != 1 else ""
     change = f"(x - v) * {_number(own.leak)}"
     change = f"rounded({change})" if own.unit != 1 else change
-    _plain_text(
+    note(
         screen,
         f"h = v + {change}, with v of the step before; a spike where h >= "
         f"{_number(own.threshold)}, the threshold; then v = 0, else v = h{unit}. Bars: h as a share of the threshold.",
@@ -179,8 +146,8 @@ def _show_membrane(screen: Screen, run: Observation, lens: Lens) -> None:
 
 
 def _show_values(screen: Screen, lens: Lens) -> None:
-    heading = "logit" if lens.stage.kind == HEAD else "stream"
-    shown = table("step", heading)
+    what = "logit" if lens.stage.kind == HEAD else "stream"
+    shown = table("step", what)
     for t, each in enumerate(lens.sums):
         shown.add_row(f"{t}", _number(each.recorded))
     screen.print_table(shown, IN_TABLE)
@@ -190,7 +157,7 @@ def _show_sum(screen: Screen, run: Observation, lens: Lens, step: int, all_addit
     """The additions behind one number, first to last, and how it compares with what the engine recorded."""
     shown = lens.sums[step]
     what = {HEAD: "logit", STREAM: "element"}.get(lens.stage.kind, "current")
-    _paragraph_of(screen, f"The {what} at step {step}", f"{_summary(shown)}, {_source(run, lens)}")
+    paragraph_of(screen, f"The {what} at step {step}", f"{_summary(shown)}, {_source(run, lens)}")
     screen.print()
     analog = any(one.kind == PIXEL for one in shown.additions)
     listed = table("input", *(("pixel", "x weight") if analog else ()), "adds", "sum so far")
@@ -210,9 +177,7 @@ def _show_sum(screen: Screen, run: Observation, lens: Lens, step: int, all_addit
     screen.print_table(listed, IN_TABLE)
     same = bool(shown.value == shown.recorded)
     verdict = "the same number, bit for bit" if same else f"not the same as {_number(shown.value)}"
-    _plain_text(
-        screen, f"The engine recorded {_number(shown.recorded)}: {verdict}. Added in this order, in {_type(run)}."
-    )
+    note(screen, f"The engine recorded {_number(shown.recorded)}: {verdict}. Added in this order, in {_type(run)}.")
 
 
 def _summary(shown: Sum) -> str:
@@ -275,22 +240,6 @@ def _window(run: Observation, lens: Lens) -> int:
 
 def _type(run: Observation) -> str:
     return "whole numbers" if run.model.arithmetic.name == "fixed" else run.model.arithmetic.name
-
-
-def _plain_text(screen: Screen, text: str) -> None:
-    for line in _wrapped(screen, text, 4):
-        screen.print(f"    [dim]{escape(line)}[/]")
-
-
-def _paragraph_of(screen: Screen, lead: str, text: str) -> None:
-    """A paragraph whose first words are bold."""
-    lines = textwrap.wrap(
-        f"{lead}: {text}", min(screen.width, WIDEST) - 4, break_on_hyphens=False, break_long_words=False
-    )
-    for n, line in enumerate(lines):
-        screen.print(
-            f"    [bold]{escape(line[: len(lead)])}[/]{escape(line[len(lead) :])}" if n == 0 else f"    {escape(line)}"
-        )
 
 
 def _number(value: object) -> str:

@@ -30,9 +30,9 @@ class Command(Protocol):
 
 
 COMMANDS = {
-    "infer": "classify a picture or a recording, and show which spikes said so",
+    "infer": "classify a picture or a recording, and show the spikes and additions behind the answer",
     "explain": "walk through one run, stage by stage, down to a single membrane",
-    "evaluate": "measure the accuracy on a folder or pack of pictures, or of recordings",
+    "evaluate": "measure the accuracy on a folder or a pack, of pictures or of recordings",
     "energy": "count where operations and energy go, stage by stage",
     "claims": "check the paper's four claims, and show the evidence",
     "attention": "show which tokens and channels each attention lets through",
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
 
     Parameters
     ----------
-    gone : options of the past, with the words that refuse each
+    gone : options that are no more, with the message that refuses each
     others : as of argparse
     """
 
@@ -105,7 +105,7 @@ def parser(command: str, example: str, gone: Mapping[str, str] | None = None) ->
 
 
 def add_model_options(to: Parser, *, fixed_alone: bool = False) -> None:
-    """Add the options of every command that runs the network; `fixed_alone`: it runs in fixed point, whatever."""
+    """Add the options of every command that runs the network; `fixed_alone`: it always runs in fixed point."""
     to.add_argument(
         "--weights",
         metavar="W.h5",

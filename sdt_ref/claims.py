@@ -33,9 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         expected = addition_only.expected_counts(model, x, result)
         evidence = {
             "event_driven": event_driven.event_driven(model, x, told),
-            "addition_only": addition_only.addition_only(result, told=told, expected=expected),
-            "linear": linear.linear_complexity(told=told),
-            "masking": mask_and_add.masks_and_adds(model, told=told, result=result),
+            "addition_only": addition_only.addition_only(result, progress=told, expected=expected),
+            "linear": linear.linear_complexity(progress=told),
+            "masking": mask_and_add.masks_and_adds(model, progress=told, result=result),
         }
     with cli.showing():
         if options.json:

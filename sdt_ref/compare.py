@@ -9,7 +9,7 @@ from .golden.differences import EVENT_MODES, Cause, Comparison, Difference, caus
 from .golden.dumps import Dump, read_dump
 from .golden.replay import isolated
 from .golden.screen import show_comparison
-from .golden.trace import Trace, open_trace
+from .golden.trace_file import Trace, open_trace
 from .terminal import cli
 from .terminal.progress import working
 from .terminal.screen import Screen
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with open_trace(options.golden) as golden, working(Screen(stderr=True), "comparing") as progress:
         dump = read_dump(options.dump, golden, options.record)
         if options.isolated:
-            comparison = isolated(golden, golden.model(options.weights), dump, options.tolerance, progress)
+            comparison = isolated(golden, golden.parameters(options.weights), dump, options.tolerance, progress)
         else:
             comparison = compare(golden, dump, options.events, options.tolerance)
         found = comparison.first

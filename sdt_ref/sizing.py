@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .fixed.quantise import FixedParameters
 from .golden.screen import show_sizing
-from .golden.trace import open_trace
+from .golden.trace_file import open_trace
 from .golden.widths import Sizing, sizing
 from .terminal import cli
 from .terminal.screen import Screen
@@ -22,8 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(argv)
     with ExitStack() as opened:
         traces = [opened.enter_context(open_trace(path)) for path in options.traces]
-        parameters = traces[0].model(options.weights).parameters
-        assert isinstance(parameters, FixedParameters)
+        parameters = traces[0].parameters(options.weights)
         report = sizing(traces, parameters)
     if options.json:
         cli.print_json(_as_json(report))

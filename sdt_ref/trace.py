@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .errors import TraceError
 from .files import require_writable
-from .golden.trace import Trace, open_trace, write_trace
+from .golden.trace_file import Trace, open_trace
+from .golden.writing import write_trace
 from .inputs.reading import given_or_sample, read
 from .terminal import cli
 from .terminal.progress import kernels_loading, working

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from .errors import TraceError
 from .files import require_new_folder
 from .golden.export import MANIFEST, export
-from .golden.trace import open_trace
+from .golden.trace_file import open_trace
 from .terminal import cli
 from .terminal.progress import working
 from .terminal.screen import Screen, table
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(argv)
     require_new_folder(options.output, TraceError)
     with open_trace(options.trace) as trace, working(Screen(stderr=True), "writing") as progress:
-        manifest = export(trace, trace.model(options.weights), options.output, progress)
+        manifest = export(trace, trace.parameters(options.weights), options.output, progress)
     if options.json:
         cli.print_json({key: manifest[key] for key in ("format", "trace", "parameters", "corners", "sha256")})
         return 0

@@ -4,7 +4,7 @@ from ..terminal.screen import Screen, table
 from .account import SYNAPSES
 from .official import OfficialStatistic
 from .published import PUBLISHED_RATIO, READ_RATE, Row, energies, ratios, without_spikes
-from .report import Report
+from .summary import Summary
 from .technology import energy, memory_traffic
 
 KINDS = {
@@ -22,9 +22,9 @@ KINDS = {
 }
 
 
-def show(screen: Screen, report: Report, memory: bool) -> None:
+def show(screen: Screen, report: Summary, memory: bool) -> None:
     """Print the report; with `memory` also the words that move."""
-    how, steps = report.how, report.account.time_steps
+    how, steps = report.technology, report.account.time_steps
     screen.print(f"{report.arithmetic}, {steps} time steps; {how.name}: {how.mac:g} pJ per MAC, {how.add:g} pJ per AC")
     screen.print(f"[dim]{how.source}[/]\n")
     _show_layers(screen, report)
@@ -35,11 +35,11 @@ def show(screen: Screen, report: Report, memory: bool) -> None:
         _show_memory(screen, report)
 
 
-def _show_layers(screen: Screen, report: Report) -> None:
+def _show_layers(screen: Screen, report: Summary) -> None:
     """What was counted, layer by layer."""
-    many = report.survey.pictures > 1
+    many = report.average.pictures > 1
     shown = table("weight layer", "fires", "read", "operations", "of dense", "uJ", *["+-"] * many)
-    counted, account = energy(report.account, report.how), report.account
+    counted, account = energy(report.account, report.technology), report.account
     for words, stages in report.layers().items():
         kind = SYNAPSES if (stages[0], SYNAPSES) in counted else "attention"
         done = sum(account.get(stage, kind, field).sum() for stage in stages for field in ("ac", "mac"))
@@ -55,7 +55,7 @@ def _show_layers(screen: Screen, report: Report) -> None:
     )
 
 
-def _show_formula(screen: Screen, report: Report) -> None:
+def _show_formula(screen: Screen, report: Summary) -> None:
     """The paper's formula, and what separates it from the count."""
     shown = table("by the formula", "millions", "+ pooling", "- borders", "= counted", "uJ")
     for words, stages in report.layers().items():
@@ -64,7 +64,7 @@ def _show_formula(screen: Screen, report: Report) -> None:
             sum(part.macs + part.acs for part in parts), sum(p.pooling for p in parts), -sum(p.borders for p in parts)
         )  # fmt: skip
         equal = _mega(formula + pooling - borders) if parts[0].complete else ""
-        spent = _mega(sum(part.energy(report.how) for part in parts))
+        spent = _mega(sum(part.energy(report.technology) for part in parts))
         shown.add_row(words, _mega(formula), _mega(pooling, nothing=""), _mega(borders, nothing=""), equal, spent)
     screen.print_table(shown)
     screen.print(
@@ -73,7 +73,7 @@ def _show_formula(screen: Screen, report: Report) -> None:
     )
 
 
-def _shown_rates(report: Report, stage: str) -> tuple[str, str]:
+def _shown_rates(report: Summary, stage: str) -> tuple[str, str]:
     """Firing rates over all time steps, as its neurons fire and behind the pool."""
     rates = report.rates(stage)
     if rates is None:
@@ -81,10 +81,10 @@ def _shown_rates(report: Report, stage: str) -> tuple[str, str]:
     return f"{rates[0]:.3f}", f"{rates[1]:.3f}"
 
 
-def _show_kinds(screen: Screen, report: Report) -> None:
+def _show_kinds(screen: Screen, report: Summary) -> None:
     """All operations, also those besides the weight layers."""
     shown = table("all operations", "additions", "products", "comparisons", "shifts", "uJ")
-    counted = energy(report.account, report.how)
+    counted = energy(report.account, report.technology)
     fields = ("ac", "mac", "comparisons", "shifts")
     present = {kind for _, kind in counted}
     for kind, words in KINDS.items():
@@ -96,20 +96,20 @@ def _show_kinds(screen: Screen, report: Report) -> None:
     screen.print_table(shown)
     screen.print(
         "[dim]products: MACs, their addition included, and divisions;\n"
-        f"AND and OR cost {report.how.bit:g} pJ, shifts by a constant {report.how.shift:g}[/]\n"
+        f"AND and OR cost {report.technology.bit:g} pJ, shifts by a constant {report.technology.shift:g}[/]\n"
     )
 
 
-def _show_sums(screen: Screen, report: Report) -> None:
+def _show_sums(screen: Screen, report: Summary) -> None:
     shown = table("", "", "", show_header=False)
-    many, spreads = report.survey.pictures > 1, report.survey.spreads
+    many, spreads = report.average.pictures > 1, report.average.spreads
     for words, name in (
         ("weight layers, by the paper's formula", "formula"),
         ("weight layers, counted", "synapses"),
         ("all operations, counted", "counted"),
     ):
         shown.add_row(words, _milli(spreads[name].mean), f"+- {spreads[name].deviation / 1e9:.2g} mJ" if many else "")
-    without = report.vanilla.macs * report.how.mac
+    without = report.vanilla.macs * report.technology.mac
     shown.add_row("the same network without spikes, vanilla attention", _milli(without), "")
     screen.print_table(shown)
     by_formula, counted = (_times(without, spreads[name].mean) for name in ("formula", "counted"))
@@ -129,8 +129,8 @@ def _show_sums(screen: Screen, report: Report) -> None:
         )
 
 
-def _show_memory(screen: Screen, report: Report) -> None:
-    how = report.how
+def _show_memory(screen: Screen, report: Summary) -> None:
+    how = report.technology
 
     def moved(name: str) -> str:
         numbers, bits = memory_traffic(report.account)[name]

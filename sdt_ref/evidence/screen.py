@@ -99,8 +99,8 @@ def _show_kernels(screen: Screen, found: addition_only.AdditionOnly) -> None:
     read, allowed = (sum(getattr(each, name) for each in found.modules) for name in ("lines", "allowed"))
     others = [(each.module, text) for each in found.modules for text in each.found]
     screen.print(
-        f"\nPython between the kernels ({', '.join(each.module for each in found.modules)}):\n"
-        f"in {read:,} lines {allowed} products of sizes and of counts, each listed word for word; {len(others)} others"
+        f"\nPython between the kernels, {len(found.modules)} modules (engine/, network/, fixed/registers.py):\n"
+        f"in {read:,} lines {allowed} products of sizes, or listed with a reason; {len(others)} others"
     )
     for module, text in others:
         screen.print(f"   [red]{module}.py, {plain(text)}[/]")

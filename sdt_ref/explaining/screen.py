@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from rich.markup import escape
 
-from ..network.wiring import HEAD, SPIKES, STREAM
 from ..terminal.screen import Screen, table
 from ..terminal.words import many
+from ..weights.wiring import HEAD, SPIKES, STREAM
 from .additions import BIAS, BIT, EVENT, PIXEL, RESIDUAL, TOKEN, Addition, Sum
 from .characters import sparkline
 from .lens import Lens, look_into

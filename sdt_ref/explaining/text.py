@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 
 from ..terminal.screen import Screen
-from .characters import Picture, side_by_side
+from .characters import TextPicture, side_by_side
 
 WIDEST = 100  # columns of text: longer lines are hard to follow
 INDENT = 10  # of the text, behind its label
@@ -36,7 +36,7 @@ def wrapped(screen: Screen, text: str, indent: int) -> list[str]:
     return textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False)
 
 
-def pictures_below(screen: Screen, pictures: Sequence[Picture]) -> None:
+def pictures_below(screen: Screen, pictures: Sequence[TextPicture]) -> None:
     """Small pictures, as many in a row as fit."""
     if not pictures:
         return

@@ -8,7 +8,7 @@ from ..terminal.screen import Screen, table
 from ..terminal.words import many
 from .differences import Cause, Comparison, Difference
 from .dumps import Dump
-from .trace import Trace
+from .trace_file import Trace
 from .widths import ListLengths, Sizing
 
 MOST_EVENTS = 24  # in words; --json has them all

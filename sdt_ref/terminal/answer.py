@@ -3,8 +3,8 @@
 import dataclasses
 
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import in_words
 from ..result import OperationCount, Result
+from ..weights.wiring import in_words
 from .screen import Screen, table
 from .words import plain
 

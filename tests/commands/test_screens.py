@@ -10,7 +10,7 @@ import pytest
 from numba.core import event
 
 from sdt_ref import convert
-from sdt_ref.golden.trace import open_trace
+from sdt_ref.golden.trace_file import open_trace
 from sdt_ref.terminal import screen as screens
 from sdt_ref.terminal.progress import counting, kernels_loading, working
 from sdt_ref.terminal.screen import Screen, table

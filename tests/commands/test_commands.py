@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from PIL import Image
 import sdt_ref
 from sdt_ref import evaluate, infer
 from sdt_ref.files import require_writable, written_whole
-from sdt_ref.inputs.datasets import open_pictures
+from sdt_ref.inputs.datasets import Samples, open_pictures, spread
 from sdt_ref.measuring import accuracy
 from sdt_ref.terminal import cli
 from sdt_ref.weights import file as weights_file
@@ -99,18 +98,6 @@ def test_infer_json_is_the_engine_s_result(capsys: Capture) -> None:
     assert layer["firing_rate"] == pytest.approx(sum(layer["events"]) / (4 * 32 * 32 * 32))
 
 
-def test_infer_takes_less_than_two_seconds_once_compiled() -> None:
-    """As a whole process; the best of a few, since a busy machine can only make it slower."""
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        assert module("sdt_ref.infer", "--json").returncode == 0
-        seconds.append(time.perf_counter() - start)
-        if seconds[-1] < 2:
-            break
-    assert min(seconds) < 2, seconds
-
-
 def test_infer_leaves_scipy_importable(capsys: Capture) -> None:
     """It is kept out only while the kernels load."""
     assert infer.main(["--json"]) == 0
@@ -134,7 +121,10 @@ def test_infer_at_another_size(capsys: Capture) -> None:
         (["--size", "0"], "setting 'size': expected 1 to 8192 pixels, found 0"),
         (["--threads", "0"], "threads: expected 1 to 256"),
         (["--arithmetic", "int4"], "arithmetic: expected one of float32, float64, fixed, found 'int4'"),
-        (["--weights", "absent.h5"], "weights file 'absent.h5' does not exist"),
+        (
+            ["--weights", "nope"],
+            "weights file 'nope' does not exist; the weights that ship are sdt-2-256-cifar10 and sdt-2-64-nmnist",
+        ),
         (["--weights", str(CAT)], "expected HDF5 written by sdt_ref.convert"),
     ],
 )
@@ -210,7 +200,7 @@ def test_wrong_options_are_one_line(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as caught:
         infer.main(["--colour"])
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "sdt-ref infer: error: unrecognized arguments: --colour; see --help\n"
+    assert capsys.readouterr().err == "sdt-ref infer: error: unknown option '--colour'; see --help\n"
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -221,7 +211,7 @@ def test_help_has_an_example(command: str) -> None:
     assert "--json" in shown.stdout
 
 
-def test_the_console_script(capsys: Capture) -> None:
+def test_the_dispatcher(capsys: Capture) -> None:
     assert cli.main(["infer", "--json", "--top", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["predictions"][0]["label"] == "cat"
     assert cli.main(["--help"]) == 0
@@ -235,13 +225,7 @@ def test_the_console_script(capsys: Capture) -> None:
     )
 
 
-def test_ctrl_c_and_a_closed_pipe_are_quiet(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "load_model", interrupt)
-    assert infer.main([]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
+def test_a_closed_pipe_is_quiet() -> None:
     shown = subprocess.run(
         f"{sys.executable} -m sdt_ref.infer | head -c 10", shell=True, capture_output=True, text=True, check=False
     )
@@ -345,6 +329,37 @@ def test_evaluate_a_pack(pack: Path, tmp_path: Path, capsys: Capture) -> None:
     assert 0 <= summary["agreeing"] <= 2
     assert evaluate.main([str(pack), "--limit", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 1
+
+
+def test_a_limit_takes_as_many_evenly_spread() -> None:
+    assert list(spread(10, None)) == list(range(10))
+    assert list(spread(10, 3)) == [0, 3, 6]
+    assert list(spread(10, 5)) == [0, 2, 4, 6, 8]
+    assert list(spread(3, 10**20)) == [0, 1, 2]
+    assert list(spread(0, 4)) == []
+
+
+def test_evaluate_and_energy_take_the_same_ones(tree: Path, capsys: Capture) -> None:
+    """Of cat/1, cat/2 (broken), cat/10 and dog/2 the first and the third."""
+    labelled = open_pictures(tree, CIFAR10)
+    counted = accuracy.measure(sdt_ref.load(), labelled, limit=2)
+    assert [number for number, _ in counted.labels] == [0, 2]
+    assert counted.unreadable == []
+    assert [name for name, _ in Samples([str(tree)], CIFAR10, limit=2)] == ["cat/1.png", "cat/10.png"]
+    assert evaluate.main([str(tree), "--limit", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 2
+
+
+def test_the_labels_of_another_program_are_of_the_whole_set(tree: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Each picture is compared with the label at its own place, also where only some are classified."""
+    labelled = open_pictures(tree, CIFAR10)
+    own = dict(accuracy.measure(sdt_ref.load(), labelled).labels)
+    np.save(tmp_path / "labels.npy", [own.get(number, 99) for number in range(len(labelled))])
+    assert evaluate.main([str(tree), "--limit", "2", "--json", "--against", str(tmp_path / "labels.npy")]) == 0
+    assert json.loads(capsys.readouterr().out)["agreeing"] == 2
+    np.save(tmp_path / "labels.npy", [own[0], 99, own[2]])
+    assert evaluate.main([str(tree), "--limit", "2", "--json", "--against", str(tmp_path / "labels.npy")]) == 2
+    assert "expected at least 4 integers" in capsys.readouterr().err
 
 
 def test_pack_labels_are_matched_by_class_name(pack: Path) -> None:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import sdt_ref
-from sdt_ref import infer, report
+from sdt_ref import report
 from sdt_ref.cost.account import Accountant
 from sdt_ref.cost.technology import DEFAULTS, TECHNOLOGIES, energy
 from sdt_ref.engine.events import SpikeEvents
@@ -33,7 +33,7 @@ from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.page import sampling
 from sdt_ref.page.gather import Photo, gather
 from sdt_ref.page.write import MAX_BYTES, render, write
-from sdt_ref.terminal import cli
+from sdt_ref.terminal import answer, cli
 from sdt_ref.weights import file as weights_file
 from sdt_ref.weights.tensors import tensor_shapes
 from tests import browser
@@ -156,7 +156,7 @@ def assert_of_the_run(data: Page, model: SpikeDrivenTransformer, x: np.ndarray, 
             assert sum(operations["sum"][field]["steps"]) == account.total(field)
     assert operations["sum"]["picojoules"]["all"] == pytest.approx(sum(pj.sum() for pj in spent.values()), rel=1e-12)
     layers = {layer["name"]: layer for layer in operations["layers"]}
-    for name, count in infer.stages(result).items():
+    for name, count in answer.stages(result).items():
         assert layers[name]["ac"]["steps"] == count.ac[steps].tolist()
         assert layers[name]["mac"]["all"] == count.mac.sum()
         assert (layers[name]["reads"] or {"all": None})["all"] == count.firing_rate
@@ -613,7 +613,7 @@ def test_each_time_step_shows_the_engines_numbers(
         cells = page.execute_script(
             "return [...document.querySelectorAll('#layers tbody tr')].map(r => [...r.children].map(c => c.textContent))"
         )
-        layers = infer.stages(result)
+        layers = answer.stages(result)
         for name, rate, operations, _, _, whole in cells:
             if name in layers:
                 count = layers[name]

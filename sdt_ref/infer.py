@@ -180,7 +180,7 @@ def _show(
         show_repairs(screen, seen.recording.repairs)
     show_classes(screen, model)
     show_ranking(screen, ranking)
-    show_stages(screen, result)
+    show_stages(screen, model, result)
     steps = len(result.logits_per_step)
     screen.print(
         f"{seconds:.3f} s on {many(model.threads, 'thread')}, {model.arithmetic.name}, {many(steps, 'time step')}"

@@ -4,7 +4,7 @@ import dataclasses
 
 from ..network.model import SpikeDrivenTransformer
 from ..result import OperationCount, Result
-from ..weights.wiring import in_words
+from ..weights.names import layer_in_words
 from .screen import Screen, table
 from .words import plain
 
@@ -13,11 +13,12 @@ BESIDE_BAR = 28  # columns of a class and its share, where room is short
 NAMED = 12  # classes that are named on one line; of more, the first few
 
 
-def stages(result: Result) -> dict[str, OperationCount]:
+def stages(model: SpikeDrivenTransformer, result: Result) -> dict[str, OperationCount]:
     """Operations of each weight layer under a reader's name: 'block 0: q, k, v' adds up three layers."""
     named: dict[str, OperationCount] = {}
-    for layer, count in result.counts.items():
-        name = in_words(layer)
+    for layer in model.synapses:
+        count = result.counts[layer]
+        name = layer_in_words(layer)
         if name in named:  # q, k and v read the same spikes
             have = named[name]
             named[name] = dataclasses.replace(have, ac=have.ac + count.ac, mac=have.mac + count.mac)
@@ -46,10 +47,10 @@ def show_ranking(screen: Screen, ranking: list[tuple[str, float]]) -> None:
     screen.print()
 
 
-def show_stages(screen: Screen, result: Result) -> None:
+def show_stages(screen: Screen, model: SpikeDrivenTransformer, result: Result) -> None:
     """Print firing rate and operations of each weight layer."""
     shown = table("stage", "firing rate", "additions", "multiplications")
-    for name, count in stages(result).items():
+    for name, count in stages(model, result).items():
         rate, ac, mac = count.firing_rate, int(count.ac.sum()), int(count.mac.sum())
         additions = "" if rate is None else f"{ac:,}"
         shown.add_row(name, "analog" if rate is None else f"{rate:.3f}", additions, f"{mac:,}")

@@ -156,7 +156,7 @@ def assert_of_the_run(data: Page, model: SpikeDrivenTransformer, x: np.ndarray, 
             assert sum(operations["sum"][field]["steps"]) == account.total(field)
     assert operations["sum"]["picojoules"]["all"] == pytest.approx(sum(pj.sum() for pj in spent.values()), rel=1e-12)
     layers = {layer["name"]: layer for layer in operations["layers"]}
-    for name, count in answer.stages(result).items():
+    for name, count in answer.stages(model, result).items():
         assert layers[name]["ac"]["steps"] == count.ac[steps].tolist()
         assert layers[name]["mac"]["all"] == count.mac.sum()
         assert (layers[name]["reads"] or {"all": None})["all"] == count.firing_rate
@@ -613,7 +613,7 @@ def test_each_time_step_shows_the_engines_numbers(
         cells = page.execute_script(
             "return [...document.querySelectorAll('#layers tbody tr')].map(r => [...r.children].map(c => c.textContent))"
         )
-        layers = answer.stages(result)
+        layers = answer.stages(model, result)
         for name, rate, operations, _, _, whole in cells:
             if name in layers:
                 count = layers[name]

@@ -5,9 +5,8 @@ repository. What a block prints is compared with the block that stands directly 
 for any lines. A comment above a block, which no reader sees, says what is special:
 
     <!-- needs: torch -->        skipped, loudly, where that is not installed
-    <!-- exit code: 1 -->        of its last line; 0 without such a comment
+    <!-- exit code: 1 -->        of the block; 0 without such a comment. Two of them: <!-- needs: icarus; exit code: 1 -->
     <!-- not run: REASON -->     nothing is executed; its options must exist all the same
-    <!-- output: REASON -->      above a block that was printed once, and that no second run would print
 
 Commands in README's tables are run, too. `pip install`, `apt install` and `python3 -m venv` only pretend, since the
 environment of the tests stands in for what they would make; but an extra that pyproject.toml lacks is refused, and on a
@@ -23,7 +22,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,11 +54,12 @@ ENVIRONMENT = {
     "sdt-ref": f'exec "{sys.executable}" -c "import sys; from sdt_ref.terminal.cli import main; sys.exit(main())" "$@"',
     "mkdocs": f'exec "{sys.executable}" -m mkdocs "$@"',
 }
+MARKS = {"needs", "exit code", "not run"}
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", "__pycache__", "build", "dist", "out", ".*_cache", ".hypothesis")
+Outcome = tuple[int, str, str]
 BLOCK = re.compile(
-    r"^(?P<indent> *)(?:<!-- (?P<mark>[a-z ]+): (?P<value>[^\n]*?) -->\n+ *)?"
+    r"^(?P<indent> *)(?:<!-- (?P<marks>[a-z ]+: [^\n]*?) -->\n+ *)?"
     r"```(?P<kind>sh|python)\n(?P<code>.*?)\n *```\n"
-    r"(?:\n+ *<!-- output: [^\n]*? -->)?"
     r"(?:\n *```\n(?P<shown>.*?)\n *```\n)?",
     re.M | re.S,
 )
@@ -76,39 +76,40 @@ class Block:
     kind: str
     code: str
     shown: str | None
-    mark: str | None = None
-    value: str = ""
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
-        return int(self.value) if self.mark == "exit code" else 0
+        return int(self.marks.get("exit code", 0))
 
     @property
     def missing(self) -> str | None:
         """The tool that it needs and that is not installed."""
-        return self.value if self.mark == "needs" and not TOOLS[self.value]() else None
+        tool = self.marks.get("needs")
+        return tool if tool is not None and not TOOLS[tool]() else None
 
     def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}, line {self.line}"
+        return f"{self.page.relative_to(ROOT) if self.page.is_relative_to(ROOT) else self.page}, line {self.line}"
 
 
 def blocks(page: Path) -> list[Block]:
     """Every block of a page that can be typed, in order."""
     text = page.read_text(encoding="utf-8")
     found = []
-    if page == README:
-        for match in ROW.finditer(text):
-            found.append(Block(page, text.count("\n", 0, match.start()) + 1, "sh", match["code"], None))
+    for match in ROW.finditer(text) if page == README else ():
+        found.append(Block(page, text.count("\n", 0, match.start()) + 1, "sh", match["code"], None))
     for match in BLOCK.finditer(text):
         part = {name: without(value, match["indent"]) for name, value in match.groupdict().items()}
         line = text.count("\n", 0, match.start("code")) + 1
-        found.append(
-            Block(page, line, match["kind"], part["code"] or "", part["shown"], match["mark"], match["value"] or "")
-        )
+        marks = dict(mark.split(": ", 1) for mark in (match["marks"] or "").split("; ") if mark)
+        if unknown := set(marks) - MARKS:
+            raise ValueError(f"{page}, line {line}: expected one of {sorted(MARKS)}, found {sorted(unknown)}")
+        found.append(Block(page, line, match["kind"], part["code"] or "", part["shown"], marks))
     return sorted(found, key=lambda block: block.line)
 
 
 def without(text: str | None, indent: str) -> str | None:
+    """Lines of a block, moved to the left."""
     return text and "\n".join(line.removeprefix(indent) for line in text.split("\n"))
 
 
@@ -119,56 +120,76 @@ def same(printed: str, shown: str) -> bool:
 
 
 def masked(text: str) -> str:
+    """Without times and trailing spaces."""
     lines = [MASKED.sub("TIME", line).rstrip() for line in text.rstrip().splitlines()]
     return "".join(f"{line}\n" for line in lines)
 
 
-class Desk:
+class WorkingCopy:
     """A copy of the repository, in which a page is typed."""
 
     def __init__(self, folder: Path, page: Path) -> None:
-        self.copy, self.exported = folder / "sdt_ref", folder / "exported"
-        shutil.copytree(ROOT, self.copy, ignore=NOT_COPIED)
-        self.git("init", "-q")
-        self.git("add", "-A")
-        self.exported.write_text("")
-        activated = not any("-m venv" in block.code for block in blocks(page))
-        tools = [write_tools(folder / "environment", ENVIRONMENT)] * activated
-        tools.append(write_tools(folder / "system", SYSTEM))
-        keep = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "COLUMNS")}
-        self.environment = {
-            **keep,
-            "PATH": os.pathsep.join([*map(str, tools), os.environ["PATH"]]),
-            "PYTHONPATH": str(self.copy),
-            "PYTHONUTF8": "1",
-            "COLUMNS": "80",
-            "NO_MKDOCS_2_WARNING": "1",
-        }
+        self.shell = stand_ins(folder, activated=not any("-m venv" in block.code for block in blocks(page)))
+        shutil.copytree(ROOT, self.shell.folder, ignore=NOT_COPIED, dirs_exist_ok=True)
+        self._git("init", "-q")
+        self._git("add", "-A")
 
-    def run(self, block: Block) -> tuple[int, str, str]:
-        """Exit code, standard output and standard error of a block; what it exports stays for the next ones."""
+    def run(self, block: Block) -> Outcome:
+        """See Shell."""
+        return self.shell.run(block)
+
+    def left_behind(self) -> str:
+        """What `git status` would show after the page: files of the commands where they do not belong."""
+        return self._git("diff", "--name-only") + self._git("ls-files", "--others", "--exclude-standard")
+
+    def _git(self, *words: str) -> str:
+        folder = self.shell.folder
+        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs blocks in a folder; what one of them exports stays for the next ones."""
+
+    folder: Path
+    exported: Path
+    environment: Mapping[str, str]
+
+    def run(self, block: Block) -> Outcome:
+        """Exit code, standard output and standard error of a block."""
         if block.kind == "python":
             return self.interpret(block)
         script = f'. "{self.exported}"\nset -eo pipefail\n{block.code}\nexport -p > "{self.exported}"\n'
         done = subprocess.run(
-            ["bash", "-c", script], cwd=self.copy, env=self.environment, capture_output=True, text=True, check=False,
+            ["bash", "-c", script], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False,
             timeout=600,
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
 
-    def interpret(self, block: Block) -> tuple[int, str, str]:
+    def interpret(self, block: Block) -> Outcome:
         """The same of a block of Python, in this process; each begins anew."""
         out = io.StringIO()
-        with contextlib.chdir(self.copy), contextlib.redirect_stdout(out):
+        with contextlib.chdir(self.folder), contextlib.redirect_stdout(out):
             exec(compile(block.code, str(block), "exec"), {"__name__": "__main__"})
         return 0, out.getvalue(), ""
 
-    def left_behind(self) -> str:
-        """What `git status` would show after the page: files of the commands where they do not belong."""
-        return self.git("diff", "--name-only") + self.git("ls-files", "--others", "--exclude-standard")
 
-    def git(self, *words: str) -> str:
-        return subprocess.run(["git", *words], cwd=self.copy, capture_output=True, text=True, check=True).stdout
+def stand_ins(folder: Path, *, activated: bool) -> Shell:
+    """A shell in folder/sdt_ref, with programs that stand in for those of an environment, activated or yet to be."""
+    tools = [write_tools(folder / "environment", ENVIRONMENT)] * activated
+    tools.append(write_tools(folder / "system", SYSTEM))
+    keep = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "COLUMNS")}
+    (folder / "sdt_ref").mkdir(parents=True)
+    (folder / "exported").write_text("")
+    environment = {
+        **keep,
+        "PATH": os.pathsep.join([*map(str, tools), os.environ["PATH"]]),
+        "PYTHONPATH": str(folder / "sdt_ref"),
+        "PYTHONUTF8": "1",
+        "COLUMNS": "80",
+        "NO_MKDOCS_2_WARNING": "1",
+    }
+    return Shell(folder / "sdt_ref", folder / "exported", environment)
 
 
 def extras(words: list[str]) -> Iterator[str]:
@@ -206,11 +227,11 @@ def store(page: Path) -> None:
     """Run a page, and put what it prints into its place, except where lines are left out."""
     text = page.read_text(encoding="utf-8")
     with TemporaryDirectory() as folder:
-        desk = Desk(Path(folder), page)
+        copy = WorkingCopy(Path(folder), page)
         for block in blocks(page):
-            if block.mark == "not run" or block.missing:
+            if "not run" in block.marks or block.missing:
                 continue
-            code, printed, complaint = desk.run(block)
+            code, printed, complaint = copy.run(block)
             if code != block.exit_code:
                 print(f"{block}: exit code {code}\n{complaint}")
             if block.shown is not None and not same(printed, block.shown):
@@ -220,7 +241,7 @@ def store(page: Path) -> None:
                 else:
                     text = text.replace(block.shown, new)
                     print(f"{block}: stored anew")
-        if left := desk.left_behind():
+        if left := copy.left_behind():
             print(f"{page}: left behind:\n{left}")
     page.write_text(text, encoding="utf-8")
 

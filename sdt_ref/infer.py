@@ -21,10 +21,10 @@ from .errors import ConfigError
 from .inputs.image import open_picture, preprocess
 from .inputs.reading import given_or_sample
 from .network.model import SpikeDrivenTransformer
-from .network.wiring import in_words
 from .result import OperationCount, Result
 from .terminal import cli
 from .weights.config import MOST_STEPS, Preprocessing
+from .weights.wiring import in_words
 
 BAR = 32  # characters of a full bar
 OF_RECORDINGS = ("steps", "split", "trial", "figure")  # options that a picture has no use for

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with ExitStack() as opened:
         traces = [opened.enter_context(open_trace(path)) for path in options.traces]
-        parameters = traces[0].model(options.weights).parameters
+        parameters = traces[0].model(options.weights).read_back()
         assert isinstance(parameters, FixedParameters)
         report = sizing(traces, parameters)
     if options.json:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network.wiring import INPUT, NEURON, Stage
 from ..weights.architecture import Architecture
 from ..weights.config import ModelConfig
+from ..weights.tensors import tensor_shapes
+from ..weights.wiring import INPUT, NEURON, Stage
 from .account import SYNAPSES, Account
 from .technology import TECHNOLOGIES, Technology
 
@@ -26,15 +27,15 @@ def flops(architecture: Architecture, config: ModelConfig, height: int, width: i
     FL = k^2 h w c_in c_out of a convolution (S1), and tokens times inputs times outputs of a linear layer (S2)
     """
     sizes: dict[str, int] = {}
-    tensors = architecture.tensors()
+    shapes = tensor_shapes(architecture)
     for stage, number in enumerate(("", "1", "2", "3")):
         sizes[f"patch_embed.proj_conv{number}"] = (
-            int(np.prod(tensors[f"patch_embed.proj_conv{number}.weight"])) * height * width
+            int(np.prod(shapes[f"patch_embed.proj_conv{number}.weight"])) * height * width
         )
         if config.pools[stage]:
             height, width = height // 2, width // 2
     tokens = height * width
-    for name, shape in tensors.items():
+    for name, shape in shapes.items():
         module = name.removesuffix(".weight")
         if name.endswith("conv.weight") and module not in sizes and not module.startswith("patch_embed.proj_conv"):
             sizes[module] = int(np.prod(shape)) * tokens

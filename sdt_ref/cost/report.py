@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import counted_as, in_words
+from ..weights.wiring import counted_as, in_words
 from .account import FIELDS, SYNAPSES, Account, Accountant, rate
 from .formula import Estimate, Vanilla, estimates, flops, n_tokens, vanilla
 from .survey import Survey

@@ -20,9 +20,9 @@ from ..errors import ConfigError
 from ..inputs.arrays import as_frames
 from ..kernels.policy import config
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import NEURON, wiring
 from ..result import Result
 from ..weights.arithmetic import FIXED
+from ..weights.wiring import NEURON, wiring
 from . import assembly, between, llvm_ir
 from .addition import Refused, interpreted, plain
 from .exercises import EXERCISES, TYPES, Arguments, Numbers
@@ -194,7 +194,7 @@ def expected_counts(model: SpikeDrivenTransformer, x: np.ndarray, result: Result
         return {}
     image, T = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
     frames, B, inputs, H, W = image.shape
-    outputs = len(model.parameters.layers["patch_embed.proj_conv"].bias)
+    outputs = model.synapses["patch_embed.proj_conv"].n_outputs
     stages = wiring(model.architecture, model.config).values()
     neurons = sum(math.prod(result.spikes[stage.hook].shape) for stage in stages if stage.kind == NEURON)
     return {

@@ -14,20 +14,20 @@ import numpy as np
 
 from .. import kernels
 from ..dense.layers import fan_out
-from ..engine.current import StoredCurrent
 from ..engine.events import SpikeEvents
 from ..engine.neuron import Neuron
 from ..engine.run import Run
 from ..engine.set_operations import pool
+from ..engine.storing import store
 from ..engine.synapse import Synapse, SynapticCurrent
 from ..fixed.formats import Format
 from ..fixed.quantise import FixedLayer
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import counted_as, wiring
 from ..result import Result
 from ..weights.folding import Layer
+from ..weights.wiring import counted_as, wiring
 from .noticing import Reads, kernels_replaced, reading
 
 SHAPE = 2, 1, 12, 3, 3  # T, B, C, H, W of the spikes that kernels read in Python
@@ -146,7 +146,7 @@ def _kernel_reads(told: Callable[[str], None], seed: int) -> Iterator[KernelRead
                 return of[place]
 
             with kernels_replaced({name: reading(name, places, reads_of)}):
-                StoredCurrent.of(Synapse(name, layer)(events), Run(T, 1))
+                store(Synapse(name, layer)(events), Run(T, 1))
             reached = int(fan_out(events.to_dense(), layer).sum())
             weights, outputs, biases = (reads.count for reads in of.values())
             expected = reached, reached, T * B * H * W * kernels.PANEL
@@ -199,8 +199,7 @@ def _silent(stage: Any) -> Any:
 
 def _inputs(model: SpikeDrivenTransformer, x: np.ndarray, result: Result) -> Iterator[tuple[Synapse, SpikeEvents]]:
     """Each weight layer that reads events, with those that it read."""
-    parts = [model.patch_embed, model.head, *(part for block in model.blocks for part in (block.attn, block.mlp))]
-    synapses = {s.module: s for part in parts for s in vars(part).values() if isinstance(s, Synapse)}
+    synapses = {module: layer for module, layer in model.synapses.items() if isinstance(layer, Synapse)}
     stages = wiring(model.architecture, model.config)
     for stage in stages.values():
         if stage.layer not in synapses:  # no weights, or the analog convolution
@@ -218,8 +217,8 @@ def _inputs(model: SpikeDrivenTransformer, x: np.ndarray, result: Result) -> Ite
 
 def _additions(synapse: Synapse, events: SpikeEvents, threads: int) -> int:
     run = Run(events.grid[0], threads)
-    StoredCurrent.of(SynapticCurrent(synapse, events), run)
-    return int(run.counter.counts[synapse.name].ac.sum())
+    store(SynapticCurrent(synapse, events), run)
+    return int(run.counter.counts()[synapse.name].ac.sum())
 
 
 def _reached(synapse: Synapse, events: SpikeEvents) -> int:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..dense import steps
 from ..dense.fixed import FixedOracle, Numbers
-from ..dense.layers import neurons
 from ..engine.events import SpikeEvents
 from ..engine.neuron import is_or
 from ..network.model import SpikeDrivenTransformer
 from ..network.sdsa import SpikeDrivenSelfAttention
 from ..result import Result
 from ..weights.arithmetic import FIXED, FLOAT32, Arithmetic
+from ..weights.folding import Parameters
 from .lone_attention import attention, mask_and_add, with_heads
 
 Size = tuple[int, int, int]
@@ -184,12 +185,14 @@ def _stepped(attn: SpikeDrivenSelfAttention, model: SpikeDrivenTransformer | Non
     """The attention's neurons as a dense oracle steps them."""
     parameters = attn.talking_heads_lif.parameters
     if model is None or model.arithmetic is not FIXED:
-        return lambda kv: neurons(_sum(kv).astype(parameters.threshold.dtype), parameters).astype(bool)
+        return lambda kv: steps(parameters, _sum(kv).astype(parameters.threshold.dtype))[1].astype(bool)
+
+    alone = Parameters({}, {name: parameters})
 
     def attend(kv: np.ndarray) -> np.ndarray:
         T, B, h, N, d = kv.shape
         tokens = Numbers(np.broadcast_to(np.int64(0), (T, B, h * d, 1, N)), 0)
-        return FixedOracle(model, T).attend(name, _sum(kv), tokens).astype(bool)
+        return FixedOracle(alone, model.config, T).attend(name, _sum(kv), tokens).astype(bool)
 
     return attend
 

@@ -13,8 +13,8 @@ from ..fixed.formats import Format
 from ..fixed.quantise import FixedLayer, FixedNeuron
 from ..fixed.registers import wider_by
 from ..network.encoder import BitPlaneEncoder
-from ..network.wiring import HEAD, INPUT, NEURON, STREAM, Stage
 from ..weights.folding import Layer
+from ..weights.wiring import HEAD, INPUT, NEURON, STREAM, Stage
 from .observation import Observation
 
 BIAS, EVENT, PIXEL, BIT, RESIDUAL, TOKEN = "bias", "event", "pixel", "bit", "residual", "token"
@@ -123,7 +123,7 @@ class Adder:
 
     @property
     def _whole(self) -> bool:
-        return isinstance(next(iter(self._run.parameters.neurons.values())), FixedNeuron)
+        return isinstance(next(iter(self._run.model.neurons.values())), FixedNeuron)
 
     def _tokens(self, stage: Stage) -> int:
         height, width, _ = self._run.size(stage)
@@ -237,7 +237,7 @@ class Adder:
 
     def _entering(self, stage: Stage, total: Any, fraction: Any, tokens: int = 1) -> tuple[Conversion, ...]:
         """In fixed point a sum enters the register of the membrane; otherwise it is the current."""
-        neuron = self._run.parameters.neurons[stage.name]
+        neuron = self._run.model.neurons[stage.name]
         if not isinstance(neuron, FixedNeuron):
             return ()
         register = neuron.membrane.wider(wider_by(tokens))

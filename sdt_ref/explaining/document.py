@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..network.wiring import NEURON
+from ..weights.wiring import NEURON
 from .additions import Addition, Sum
 from .lens import Lens
 from .observation import Observation

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from ..network.wiring import HEAD, SPIKES, STREAM
 from ..terminal.cli import many
+from ..weights.wiring import HEAD, SPIKES, STREAM
 from .additions import BIAS, BIT, EVENT, PIXEL, RESIDUAL, TOKEN, Addition, Sum
 from .characters import Picture, side_by_side, sparkline
 from .lens import Lens, look_into

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..measuring.attention_map import AttentionMap, attention_maps
 from ..network.encoder import BitPlaneEncoder
-from ..network.wiring import Stage
 from ..terminal.cli import many
+from ..weights.wiring import Stage
 from .characters import Picture
 from .observation import Observation
 from .words import Words, total

@@ -77,7 +77,7 @@ def export(
 def _written(
     trace: Trace, model: SpikeDrivenTransformer, folder: "_Folder", progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    parameters = model.parameters
+    parameters = model.read_back()
     assert isinstance(parameters, FixedParameters)
     records, layers, cases = {}, {}, {}
     for name, record in trace.records.items():

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..dense import step
 from ..dense.fixed import FixedOracle, Numbers
 from ..errors import TraceError
 from ..fixed.formats import Format
@@ -16,7 +17,7 @@ from ..fixed.registers import WIDE, wider_by
 from ..network.model import SpikeDrivenTransformer
 from .differences import Comparison
 from .dumps import Dump
-from .trace import Trace, membranes
+from .trace import Trace
 
 _IN_HEADS = (".kv", ".talking_heads_lif", ".masked")  # stages whose official tensors split the channels into heads
 
@@ -62,7 +63,7 @@ class _Replay(FixedOracle):
         comparison: Comparison,
         progress: Callable[[str], None],
     ) -> None:
-        super().__init__(model, golden.header.time_steps)
+        super().__init__(model.read_back(), model.config, golden.header.time_steps)
         self.comparison = comparison
         self._golden = golden
         self._dump = dump
@@ -142,7 +143,7 @@ class _Replay(FixedOracle):
             held_s = None  # the dump has those behind the pool
         h, v, before = np.empty_like(x), np.empty_like(x), np.zeros_like(x[0])
         for t in range(len(x)):
-            h[t] = membranes(neuron, x[t : t + 1], before)[0]
+            h[t], _, _ = step(neuron, x[t], before)
             reached = h if held_h is None else held_h
             fired = reached[t] >= int(neuron.threshold) if held_s is None else held_s[t]
             v[t] = np.where(fired, 0, reached[t])

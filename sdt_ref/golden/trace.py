@@ -26,19 +26,20 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..dense import steps
 from ..engine.events import CHANNEL, OFFSET, SpikeEvents
 from ..engine.monitor import Monitor
 from ..errors import ConfigError, InputError, TraceError, require_file
 from ..files import written_whole
-from ..fixed.formats import DEFAULT, Formats, shifted_right
+from ..fixed.formats import DEFAULT, Formats
 from ..fixed.quantise import FixedNeuron, FixedParameters, bits_for, digest
 from ..fixed.registers import WIDE, wider_by
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import SPIKES, Stage, counted_as, wiring
 from ..result import OperationCount, Result
 from ..weights.architecture import Architecture
 from ..weights.config import ModelConfig, is_int
 from ..weights.file import load
+from ..weights.wiring import SPIKES, Stage, counted_as, wiring
 
 FORMAT, SCHEMA_VERSION = "sdt_ref trace", 1
 
@@ -138,7 +139,7 @@ def write_trace(
     TraceError
         the file cannot be written
     """
-    parameters = model.parameters
+    parameters = model.read_back()
     if not isinstance(parameters, FixedParameters):
         raise ConfigError(f"trace: expected arithmetic 'fixed', found '{model.arithmetic.name}'")
     if len(np.shape(x)) > 0 and np.shape(x)[0] != 1:
@@ -183,20 +184,6 @@ def write_trace(
 
 def _operations(count: OperationCount) -> dict[str, list[int]]:
     return {kind: getattr(count, kind).tolist() for kind in ("ac", "events", "neurons")}
-
-
-def membranes(neuron: FixedNeuron, x: np.ndarray, v: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Membranes before and after the reset, h and v, from inputs x [steps, ...]; `v` is the membrane before them."""
-    finest = max((shift for _, shift in neuron.leak_terms), default=0)
-    before = np.zeros_like(x[0]) if v is None else v
-    h, after = np.empty_like(x), np.empty_like(x)
-    for t in range(len(x)):
-        leak = np.zeros_like(before)
-        for sign, shift in neuron.leak_terms:
-            leak += sign * ((x[t] - before) << (finest - shift))
-        h[t] = before + shifted_right(leak, finest, neuron.leak_rounding)
-        after[t] = before = np.where(h[t] >= int(neuron.threshold), 0, h[t])
-    return h, after
 
 
 class _Writer(Monitor):
@@ -247,7 +234,7 @@ class _Writer(Monitor):
             size, n_tokens = (1, 1), self._tokens[0] * self._tokens[1]
         else:
             x, sums, size, n_tokens = _rows(currents), _rows(sums), _size(currents), 1
-        h, v = membranes(neuron, x)
+        h, _, v = steps(neuron, x)
         bits = neuron.membrane.bits
         self._write(module, "sum", sums, *self._width_of_sums(stage, n_tokens), size)
         for quantity, values in (("x", x), ("h", h), ("v", v)):
@@ -409,7 +396,7 @@ class Trace:
         Raises TraceError when these weights, in the trace's formats, or their settings are not what was traced.
         """
         model = SpikeDrivenTransformer(load(weights), "fixed", formats=self.formats)
-        parameters = model.parameters
+        parameters = model.read_back()
         assert isinstance(parameters, FixedParameters)
         where = (
             f"in {'the shipped weights' if weights is None else repr(str(weights))}; name the right file with --weights"

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import TraceError
 from ..fixed.quantise import FixedLayer, FixedParameters, bits_for, sum_range
-from ..network.wiring import NEURON
+from ..weights.wiring import NEURON
 from .trace import Record, Trace
 
 REGISTER = {"pixel": "input", "sum": "sum", "x": "membrane", "h": "membrane", "v": "membrane", "u": "stream"}

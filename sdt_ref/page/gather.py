@@ -15,8 +15,8 @@ from ..engine.events import SpikeEvents
 from ..inputs.image import crop, preprocess
 from ..measuring.attention_map import AttentionMap, attention_maps
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import Stage
 from ..result import Result
+from ..weights.wiring import Stage
 from .membranes import FIRING, HIGHEST, LOWEST, Histograms
 from .operations import operations
 from .sampling import (

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 import sdt_ref
 from sdt_ref import SpikeEvents
 from sdt_ref.dense import layers as dense
-from sdt_ref.engine.current import StoredCurrent
+from sdt_ref.dense import steps
 from sdt_ref.engine.run import Run
 from sdt_ref.engine.set_operations import intersect, pool, pool_tokens, sum_tokens
+from sdt_ref.engine.stored import StoredCurrent
+from sdt_ref.engine.storing import store
 from sdt_ref.engine.synapse import Synapse
 from sdt_ref.network.head import mean_steps, mean_tokens
 from sdt_ref.network.sps import max_pool
@@ -30,7 +32,7 @@ def random_layer(rng: np.random.Generator, outputs: int, inputs: int, window: in
 
 def current_of(layer: Layer, spikes: np.ndarray, run: Run) -> np.ndarray:
     """Official axes: [T, B, C_out, H, W]."""
-    stream = StoredCurrent.of(Synapse("layer", layer)(SpikeEvents.from_dense(spikes)), run)
+    stream = store(Synapse("layer", layer)(SpikeEvents.from_dense(spikes)), run)
     return np.moveaxis(stream.array.reshape(*stream.grid, -1), -1, 2)
 
 
@@ -51,8 +53,8 @@ def test_linear_literal() -> None:
     spikes = np.array([1, 0, 1], np.uint8).reshape(1, 1, 3, 1, 1)
     run = Run(1, 1)
     assert current_of(layer, spikes, run).ravel().tolist() == [101.5, 202.25]
-    assert run.counter.counts["layer"].ac.tolist() == [4]
-    assert run.counter.counts["layer"].events.tolist() == [2]
+    assert run.counter.counts()["layer"].ac.tolist() == [4]
+    assert run.counter.counts()["layer"].events.tolist() == [2]
 
 
 def test_conv_literal_at_a_corner() -> None:
@@ -63,7 +65,7 @@ def test_conv_literal_at_a_corner() -> None:
     run = Run(1, 1)
     current = current_of(Layer(weight, np.zeros(1, np.float32)), spikes, run)
     assert current[0, 0, 0].tolist() == [[4, 3], [1, 0]]
-    assert run.counter.counts["layer"].ac.tolist() == [4]
+    assert run.counter.counts()["layer"].ac.tolist() == [4]
 
 
 def test_canonical_order_literal() -> None:
@@ -81,7 +83,7 @@ def test_weight_layers_equal_the_dense_ones(
     run = Run(len(spikes), threads)
     with small_tiles(500):
         assert_same(current_of(layer, spikes, run), dense.conv(spikes, layer), "current")
-    assert_same(run.counter.counts["layer"].ac, dense.fan_out(spikes, layer), "additions")
+    assert_same(run.counter.counts()["layer"].ac, dense.fan_out(spikes, layer), "additions")
 
 
 @given(dense_spikes(), SEEDS)
@@ -107,7 +109,7 @@ def test_no_events_leave_the_bias(spikes: np.ndarray, window: int, seed: int) ->
     run = Run(len(spikes), 1)
     current = current_of(layer, np.zeros_like(spikes), run)
     assert (current == layer.bias[:, None, None]).all()
-    assert run.counter.counts["layer"].ac.sum() == 0
+    assert run.counter.counts()["layer"].ac.sum() == 0
 
 
 @given(dense_spikes(), st.sampled_from([1, 3]), SEEDS)
@@ -119,7 +121,7 @@ def test_disjoint_event_sets_add(spikes: np.ndarray, window: int, seed: int) -> 
     runs = [Run(len(spikes), 1) for _ in range(3)]
     both, one, other = (current_of(layer, s, r) for s, r in zip((spikes, first, spikes - first), runs, strict=True))
     assert_same(both, one + other, "current")
-    both_count, one_count, other_count = (run.counter.counts["layer"].ac for run in runs)
+    both_count, one_count, other_count = (run.counter.counts()["layer"].ac for run in runs)
     assert_same(both_count, one_count + other_count, "additions")
 
 
@@ -145,7 +147,7 @@ def spikes_of(current: np.ndarray, leak: float, threshold: float, package: Modul
     )
     T, C = current.shape
     return neuron(
-        package.engine.current.StoredCurrent.from_array((T, 1), current.reshape(T, 1, C)), package.engine.run.Run(T, 1)
+        package.engine.stored.StoredCurrent.from_array((T, 1), current.reshape(T, 1, C)), package.engine.run.Run(T, 1)
     ).to_dense()[:, 0]
 
 
@@ -164,7 +166,7 @@ def test_the_charge_has_two_roundings() -> None:
     for repeats in (1, 8, 9, 40):  # parts of a vector, whole ones, another panel
         spikes = spikes_of(np.tile(TWO_ROUNDINGS, repeats), 0.5, 1.0)
         assert spikes.tolist() == [[0, 0] * repeats, [0, 1] * repeats]
-    assert dense.neurons(TWO_ROUNDINGS, NeuronParameters(np.float32(0.5), np.float32(1))).tolist() == [[0, 0], [0, 1]]
+    assert steps(NeuronParameters(np.float32(0.5), np.float32(1)), TWO_ROUNDINGS)[1].tolist() == [[0, 0], [0, 1]]
 
 
 def test_just_below_the_threshold_does_not_fire() -> None:
@@ -176,7 +178,7 @@ def test_just_below_the_threshold_does_not_fire() -> None:
 def test_neurons_equal_the_dense_ones(seed: int, T: int, C: int, leak: float, dtype: type, dyadic: bool) -> None:
     current = np.random.default_rng(seed).normal(1, 1.5, (T, C))
     current = (np.rint(current * 4) / 4 if dyadic else current).astype(dtype)
-    expected = dense.neurons(current, NeuronParameters(dtype(leak), dtype(1)))
+    expected = steps(NeuronParameters(dtype(leak), dtype(1)), current)[1]
     assert_same(spikes_of(current, leak, 1.0), expected, "spikes")
 
 

@@ -166,7 +166,7 @@ NOT_EVENT_DRIVEN = {
     "more with fewer": ("kernels/accumulate.py", "added[p, t] += e - begin", "added[p, t] += (e - begin) * (n_inputs - (e - begin))"),
     "dense work, not counted": ("kernels/accumulate.py", "                            begin = e\n", "                            begin = e\n                            for _ in range(n_inputs):\n                                copy_panel(current, place, current, place)\n"),
     "a row read twice": ("kernels/fixed.py", "weight = tap * n_inputs + channels[e]", "weight = tap * n_inputs + channels[e] + 0 * int(panels[p, 0, 0])"),
-    "wrong layer's spikes": ("network/wiring.py", 'pooled_behind=config.dvs_mode, hook=f"{hook}_x_after_qkv")', 'pooled_behind=config.dvs_mode, hook=f"{hook}_q_lif")'),
+    "wrong layer's spikes": ("weights/wiring.py", 'pooled_behind=config.dvs_mode, hook=f"{hook}_x_after_qkv")', 'pooled_behind=config.dvs_mode, hook=f"{hook}_q_lif")'),
 }  # fmt: skip
 
 

@@ -22,9 +22,9 @@ from sdt_ref.explaining.membrane import membrane
 from sdt_ref.explaining.screen import show_lens, show_walk
 from sdt_ref.explaining.words import many
 from sdt_ref.inputs.image import open_picture, preprocess
-from sdt_ref.network.wiring import NEURON, SPIKES, counted_as
 from sdt_ref.weights import file as weights_file
 from sdt_ref.weights.folding import NeuronParameters
+from sdt_ref.weights.wiring import NEURON, SPIKES, counted_as
 from tests.equality import small_tiles
 from tests.networks import Network, input_of, model_of, weights_of
 from tests.strategies import formats_files, networks

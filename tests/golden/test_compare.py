@@ -20,8 +20,8 @@ from sdt_ref.golden.dumps import Dump, canonical, read_dump
 from sdt_ref.golden.packing import packed
 from sdt_ref.golden.replay import isolated
 from sdt_ref.golden.trace import Trace, open_trace, write_trace
-from sdt_ref.network.wiring import NEURON, STREAM
 from sdt_ref.weights.file import Weights, save
+from sdt_ref.weights.wiring import NEURON, STREAM
 from tests.golden.test_trace import NARROW, NETWORKS, PLAIN, content, traced
 from tests.networks import Network, input_of, model_of, weights_of
 
@@ -144,7 +144,7 @@ def test_the_first_difference_is_the_first_in_time_then_in_data_flow(golden: Pat
 @pytest.mark.parametrize("case", ["plain", "a shortcut of its own", "two blocks, pooled stream"])
 def test_the_events_that_contributed_add_up_to_the_sum(tmp_path: Path, case: str) -> None:
     n, _ = NETWORKS[case]
-    layers = model_of(n, "fixed").parameters.layers
+    layers = model_of(n, "fixed").read_back().layers
     rng = np.random.default_rng(0)
     n_checked = 0
     with open_trace(traced(tmp_path, n)) as trace:

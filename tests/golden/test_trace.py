@@ -17,8 +17,8 @@ from sdt_ref import trace as command
 from sdt_ref.golden.dumps import read_dump
 from sdt_ref.golden.replay import isolated
 from sdt_ref.golden.trace import Trace, open_trace, write_trace
-from sdt_ref.network.wiring import wiring
 from sdt_ref.weights.file import save
+from sdt_ref.weights.wiring import wiring
 from tests.commands.test_commands import CAT
 from tests.equality import assert_same, small_tiles
 from tests.networks import Network, input_of, model_of, weights_of

@@ -35,6 +35,7 @@ from sdt_ref.page.gather import Photo, gather
 from sdt_ref.page.write import MAX_BYTES, render, write
 from sdt_ref.terminal import cli
 from sdt_ref.weights import file as weights_file
+from sdt_ref.weights.tensors import tensor_shapes
 from tests import browser
 from tests.networks import Network, model_of, weights_of
 
@@ -174,7 +175,7 @@ def assert_membranes(stage: Page, model: SpikeDrivenTransformer, result: sdt_ref
         assert fired.tolist() == stage["spikes"]
     if model.arithmetic.name == "fixed":
         return
-    neuron = model.parameters.neurons[stage["module"]]
+    neuron = model.neurons[stage["module"]]
     edges = np.linspace(stage["membrane"]["lowest"], stage["membrane"]["highest"], table.shape[1] + 1)
     v = np.zeros_like(result.currents[stage["module"]][0])
     for t, x in enumerate(result.currents[stage["module"]]):
@@ -232,7 +233,7 @@ def test_any_network_of_pictures_has_its_page(n: Network, arithmetic: str) -> No
     assert_of_the_run(again, model, x, model(x, record="currents"))
     assert data["steps"] == (list(range(n.time_steps)) if n.time_steps <= 32 else sampling.evenly(40, 32))
     for block in data["blocks"]:
-        neuron = model.parameters.neurons[f"block.{block['block']}.attn.talking_heads_lif"]
+        neuron = model.neurons[f"block.{block['block']}.attn.talking_heads_lif"]
         assert block["is_or"] == (not n.dvs_mode and is_or(neuron))
 
 
@@ -336,7 +337,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Page]:
     rng = np.random.default_rng(0)
     architecture = sdt_ref.weights.architecture.Architecture(768, 8, 3, 1000, 3072, "lif")
     tensors = {}
-    for name, shape in architecture.tensors().items():
+    for name, shape in tensor_shapes(architecture).items():
         if name.endswith("running_var"):
             value = np.ones(shape)
         elif name.endswith("running_mean") or "conv.bias" in name:

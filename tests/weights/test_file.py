@@ -19,9 +19,9 @@ from sdt_ref import ConfigError, SpikeDrivenTransformer, WeightsError, load
 from sdt_ref.camera.frames import prepare
 from sdt_ref.camera.opening import open_recording
 from sdt_ref.weights import file as weights_file
-from sdt_ref.weights.architecture import infer
 from sdt_ref.weights.config import ModelConfig, Preprocessing
 from sdt_ref.weights.presets import PRESETS, class_names, synsets
+from sdt_ref.weights.tensors import infer, tensor_shapes
 from tests.equality import assert_same
 from tests.networks import Network, weights_of
 from tests.strategies import networks
@@ -280,7 +280,7 @@ def test_official_parameter_counts() -> None:
     assert set(published) == set(PRESETS)
     for name, total in published.items():
         preset = PRESETS[name]
-        table = preset.architecture.tensors()
+        table = tensor_shapes(preset.architecture)
         parameters = sum(int(np.prod(shape)) for tensor, shape in table.items() if "running" not in tensor)
         assert parameters + 64 * preset.depth == total, name
         assert infer(table).dim == preset.dim

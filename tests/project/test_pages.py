@@ -8,16 +8,14 @@ from tests import pages
 from tests.pages import PAGES, ROOT, WorkingCopy, blocks, same, stand_ins
 
 RUN = [page for page in PAGES if any("not run" not in block.marks for block in blocks(page))]
-LONG = {"README.md", "as-coded.md", "exactness.md", "from-photo-to-bug.md", "hardware/README.md"}
+SHORT = {f"docs/{name}.md" for name in ("api", "checkpoints", "compatibility", "engine", "index", "report")}
 
 
 def cases() -> list[object]:
-    """Pages; those that take longer than two minutes where others work, too, are campaigns."""
+    """Pages; all but the shortest are campaigns, since each of their commands is a process."""
     names = [page.relative_to(ROOT).as_posix() for page in RUN]
-    return [
-        pytest.param(page, id=name, marks=[pytest.mark.slow] + [pytest.mark.campaign] * (name.removeprefix("docs/") in LONG))
-        for page, name in zip(RUN, names, strict=True)
-    ]
+    marks = [[pytest.mark.slow] + [pytest.mark.campaign] * (name not in SHORT) for name in names]
+    return [pytest.param(page, id=name, marks=mark) for page, name, mark in zip(RUN, names, marks, strict=True)]
 
 
 @pytest.mark.parametrize("page", cases())

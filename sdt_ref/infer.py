@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .camera.events import EventFile, Survey, survey
 from .camera.frames import SPLITS, prepare
 from .camera.opening import open_recording
+from .camera.recording import EventFile, Survey, survey
 from .camera.trials import list_trials, only, table_beside
 from .errors import ConfigError
 from .inputs.image import open_picture, preprocess

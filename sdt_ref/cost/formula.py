@@ -66,9 +66,9 @@ class Estimate:
     borders: float
     complete: bool = True
 
-    def energy(self, how: Technology) -> float:
+    def energy(self, technology: Technology) -> float:
         """Picojoules by the formula."""
-        return self.macs * how.mac + self.acs * how.add
+        return self.macs * technology.mac + self.acs * technology.add
 
 
 def estimates(account: Account, sizes: Mapping[str, int], tokens: int, dim: int, batch: int = 1) -> dict[str, Estimate]:
@@ -155,7 +155,7 @@ def attention_ratio(
     time_steps: int,
     rate_of_operator: float,
     rate_of_input: float | None = None,
-    how: Technology = PAPER,
+    technology: Technology = PAPER,
 ) -> float:
     """Energy of vanilla self-attention over that of SDSA, by the paper's terms.
 
@@ -170,12 +170,12 @@ def attention_ratio(
     make = 3 * tokens * dim**2
     if rate_of_input is None:
         make, rate_of_input = 0, 0.0
-    ours = time_steps * (rate_of_input * make + rate_of_operator * tokens * dim) * how.add
-    return (make + 2 * tokens**2 * dim) * how.mac / ours
+    ours = time_steps * (rate_of_input * make + rate_of_operator * tokens * dim) * technology.add
+    return (make + 2 * tokens**2 * dim) * technology.mac / ours
 
 
 def rate_for_ratio(
-    ratio: float, tokens: int, dim: int, time_steps: int, with_qkv: bool, how: Technology = PAPER
+    ratio: float, tokens: int, dim: int, time_steps: int, with_qkv: bool, technology: Technology = PAPER
 ) -> float:
     """The firing rate at which `attention_ratio` has this value; with Q, K and V one rate serves for both R and R^."""
-    return attention_ratio(tokens, dim, time_steps, 1.0, 1.0 if with_qkv else None, how) / ratio
+    return attention_ratio(tokens, dim, time_steps, 1.0, 1.0 if with_qkv else None, technology) / ratio

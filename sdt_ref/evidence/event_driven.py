@@ -105,20 +105,20 @@ class EventDriven:
 
 
 def event_driven(
-    model: SpikeDrivenTransformer, x: np.ndarray, told: Callable[[str], None] = lambda name: None, seed: int = 0
+    model: SpikeDrivenTransformer, x: np.ndarray, progress: Callable[[str], None] = lambda name: None, seed: int = 0
 ) -> EventDriven:
     """Run each weight layer alone, on the spikes that it reads of an input, on some of them, and on none.
 
     Parameters
     ----------
     x : as for the model
-    told : is called with the name of each layer before it is run
+    progress : called with the name of each layer before it is run
     seed : of the order in which spikes are removed
     """
     result = model(x, record=True)
     layers = []
     for synapse, events in _inputs(model, x, result):
-        told(synapse.name)
+        progress(synapse.name)
         order = np.random.default_rng(seed).random(events.n_events)
         subsets = [subset(events, order < share) for share in KEPT]
         in_network = int(result.counts[synapse.name].ac.sum())
@@ -128,15 +128,15 @@ def event_driven(
     of_input = counted_as("patch_embed.proj_conv")  # in fixed point it reads the bits of the picture
     silent = silenced(model)(x).counts
     additions = sum(int(count.ac.sum()) for name, count in silent.items() if name != of_input)
-    return EventDriven(tuple(layers), additions, tuple(_kernel_reads(told, seed)))
+    return EventDriven(tuple(layers), additions, tuple(_kernel_reads(progress, seed)))
 
 
-def _kernel_reads(told: Callable[[str], None], seed: int) -> Iterator[KernelReads]:
+def _kernel_reads(progress: Callable[[str], None], seed: int) -> Iterator[KernelReads]:
     """Let the kernels that add run in Python, on many spikes and on none."""
     rng = np.random.default_rng(seed)
     T, B, C, H, W = SHAPE
     for name, places in ADDING.items():
-        told(name)
+        progress(name)
         for window, rate in itertools.product((1, 3), RATES):
             events = SpikeEvents.from_dense(rng.random(SHAPE) < rate)
             layer = _layer(name, rng.integers(-3, 4, (kernels.PANEL, C, window, window)))
@@ -178,22 +178,24 @@ def silenced(model: SpikeDrivenTransformer) -> SpikeDrivenTransformer:
     return quiet
 
 
-class _NeverFires:
+class _NeverFires(Neuron):
     """A neuron layer without its spikes."""
 
-    def __init__(self, neuron: Neuron) -> None:
-        self.module = neuron.module
-        self._neuron = neuron
-
     def __call__(self, current: Any, run: Run) -> SpikeEvents:
-        events = self._neuron(current, run)
+        events = super().__call__(current, run)
         return subset(events, np.zeros(events.n_events, bool))
 
 
 def _silent(stage: Any) -> Any:
     """A copy of a stage, without the spikes of its neurons."""
     quiet = copy.copy(stage)
-    vars(quiet).update({name: _NeverFires(part) for name, part in vars(stage).items() if isinstance(part, Neuron)})
+    vars(quiet).update(
+        {
+            name: _NeverFires(part.module, part.parameters, part.heads)
+            for name, part in vars(stage).items()
+            if isinstance(part, Neuron)
+        }
+    )
     return quiet
 
 

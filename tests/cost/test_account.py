@@ -21,9 +21,9 @@ import sdt_ref
 from sdt_ref import energy as command
 from sdt_ref.cost import formula, published
 from sdt_ref.cost.account import FIELDS, SYNAPSES, Account, Accountant, reached, saved_by_exit
+from sdt_ref.cost.average import Spread
 from sdt_ref.cost.official import OfficialStatistic
-from sdt_ref.cost.report import take_stock, to_csv, to_json
-from sdt_ref.cost.survey import Spread
+from sdt_ref.cost.summary import take_stock, to_csv, to_json
 from sdt_ref.cost.technology import ON_BITS, TECHNOLOGIES, energy, memory_traffic, technology
 from sdt_ref.dense import layers as dense
 from sdt_ref.dense import steps
@@ -469,8 +469,8 @@ def test_report_of_two_pictures_is_the_mean_of_both() -> None:
     for cell, pj in energy(both.account, FLOAT).items():
         assert pj == pytest.approx((parts[0][cell] + parts[1][cell]) / 2)
     totals = [sum(pj.sum() for pj in each.values()) for each in parts]
-    assert both.survey.spreads["counted"].mean == pytest.approx(np.mean(totals))
-    assert both.survey.spreads["counted"].deviation == pytest.approx(np.std(totals, ddof=1))
+    assert both.average.spreads["counted"].mean == pytest.approx(np.mean(totals))
+    assert both.average.spreads["counted"].deviation == pytest.approx(np.std(totals, ddof=1))
     assert take_stock(model, [], 8, FLOAT) is None
 
 

@@ -18,8 +18,9 @@ from sdt_ref import vectors as command
 from sdt_ref.golden.corners import NAMES
 from sdt_ref.golden.export import export
 from sdt_ref.golden.packing import digits, packed, unpacked
-from sdt_ref.golden.trace import open_trace, write_trace
+from sdt_ref.golden.trace_file import open_trace
 from sdt_ref.golden.widths import Sizing, sizing
+from sdt_ref.golden.writing import write_trace
 from sdt_ref.weights.file import save
 from sdt_ref.weights.wiring import NEURON, STREAM
 from tests.golden.test_trace import NARROW, NETWORKS, PLAIN, content, traced
@@ -54,7 +55,7 @@ def vectors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     n, formats = NETWORKS[request.param]
     path, model = traced(folder, n, formats), model_of(n, "fixed", formats=formats)
     with open_trace(path) as trace:
-        export(trace, model, folder / "out")
+        export(trace, model.read_back(), folder / "out")
     manifest = json.loads((folder / "out" / "manifest.json").read_text())
     return folder / "out", path, manifest, model
 
@@ -174,7 +175,7 @@ def test_corner_cases_are_what_their_names_say(vectors: tuple[Path, Path, Any, A
 def test_a_wide_network_reaches_every_corner(tmp_path: Path) -> None:
     n, formats = NETWORKS["two blocks, pooled stream"]
     with open_trace(traced(tmp_path, n, formats)) as trace:
-        manifest = export(trace, model_of(n, "fixed", formats=formats), tmp_path / "out")
+        manifest = export(trace, model_of(n, "fixed", formats=formats).read_back(), tmp_path / "out")
     assert tuple(manifest["corners"]) == NAMES
     assert manifest["corners_not_reached"] == []
 

@@ -15,9 +15,9 @@ from scipy import stats
 
 import sdt_ref
 from sdt_ref import RecordingError, calibrate, energy, evaluate, explain, infer, trace
-from sdt_ref.camera.events import CameraEvents, EventFile, survey
 from sdt_ref.camera.frames import fit, integrate, prepare
 from sdt_ref.camera.opening import is_recording, open_recording
+from sdt_ref.camera.recording import CameraEvents, EventFile, survey
 from sdt_ref.drawing.recording import _in_colours, _shortened, draw
 from sdt_ref.inputs.reading import read
 from sdt_ref.inputs.recordings import open_recordings

@@ -14,8 +14,8 @@ from PIL import Image
 import sdt_ref
 from sdt_ref import convert, evaluate
 from sdt_ref.camera import nmnist
-from sdt_ref.camera.events import EventFile
 from sdt_ref.camera.frames import integrate
+from sdt_ref.camera.recording import EventFile
 from sdt_ref.weights.config import Preprocessing
 from sdt_ref.weights.file import Weights
 from sdt_ref.weights.tensors import UNUSED, tensor_shapes

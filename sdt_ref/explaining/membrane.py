@@ -82,7 +82,7 @@ class _Whole:
 
     def __init__(self, parameters: FixedNeuron, tokens: int) -> None:
         register, unchanged = Register(parameters.membrane, WIDE), Fraction.uniform(parameters.membrane.fraction, 1)
-        self._entering = register.conversion(unchanged, WIDE, wider_by(tokens))
+        self._entering = register.rescaling(unchanged, WIDE, wider_by(tokens))
         self._leak = leak_steps(parameters.leak_terms, parameters.leak_rounding, WIDE)
 
     def __call__(self, x: np.ndarray, threshold: Any) -> tuple[Any, np.ndarray]:

@@ -320,7 +320,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         ([str(path), "/dev/null"], "it is a device or a pipe"),
         (
             [str(path), str(out), "--set", "num_heads=4"],
-            "'num_heads': expected 2, as talking_heads.weight tells, found 4",
+            "'num_heads': expected 2, the rows of talking_heads.weight, found 4",
         ),
         ([str(path), str(out), "--set", "mean=" + "[" * 60_000], "'mean': expected three finite numbers"),
         ([str(path), str(tmp_path / "no" / "w.h5")], "cannot write"),

@@ -325,7 +325,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         ([str(path), str(out), "--set", "mean=" + "[" * 60_000], "'mean': expected three finite numbers"),
         ([str(path), str(tmp_path / "no" / "w.h5")], "cannot write"),
         ([str(path), str(out), "--set", "colour=1"], "unknown setting 'colour'"),
-        ([str(path), str(out), "--set", "dim=32"], "is told by the tensors"),
+        ([str(path), str(out), "--set", "dim=32"], "follows from the tensors"),
         ([str(path), str(out), "--set", "T"], "expected key=value"),
         ([str(path), str(out), "--config", str(names)], "expected names and values, found str"),
         ([str(path), str(out), "--config", "absent.yml"], "cannot be read"),

@@ -34,7 +34,7 @@ class Screen(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
-        self.is_window = self.is_terminal or "COLUMNS" in os.environ
+        self.is_window = self.is_terminal or os.environ.get("COLUMNS", "").isdigit()
         self.width = max(self.width, NARROWEST)
 
     def print(self, *objects: Any, **how: Any) -> None:

@@ -80,7 +80,7 @@ def run_in_bash(command: str, folder: Path) -> str:
     (folder / "sdt_ref").mkdir()
     (folder / "sdt_ref" / "data").symlink_to(ROOT / "sdt_ref" / "data")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PATH": path, "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=100
     ).stdout

@@ -25,7 +25,7 @@ def test_every_command_prints_what_the_page_says(tmp_path: Path) -> None:
     path = (
         f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # `python` is this one, as in a venv's shell
     )
-    environment = {**os.environ, "PATH": path, "COLUMNS": "100", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
     for command, expected in steps:
         done = subprocess.run(
             ["bash", "-c", command],

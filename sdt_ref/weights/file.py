@@ -67,7 +67,8 @@ class Weights:
         architecture = self.architecture
         if len(self.classes) != architecture.num_classes:
             raise WeightsError(
-                f"class names: expected {architecture.num_classes}, one per row of head.weight, found {len(self.classes)}"
+                f"class names: expected {architecture.num_classes}, one per row of head.weight, found "
+                f"{len(self.classes)}"
             )
         if architecture.dim % self.config.num_heads:
             raise WeightsError(

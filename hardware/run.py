@@ -104,7 +104,7 @@ def _check_tools(rtl: Path) -> None:
     if shutil.which("iverilog") is None:
         raise VectorsError("Icarus Verilog is missing: install the package iverilog")
     if find_spec("cocotb") is None:
-        raise VectorsError("cocotb is missing: pip install 'sdt_ref[hardware]'")
+        raise VectorsError("cocotb is missing: pip install '.[hardware]'")
     absent = [name for name in SOURCES if not (rtl / name).is_file()]
     if absent:
         raise VectorsError(f"'{rtl}': expected the modules {', '.join(SOURCES)}; there is no {absent[0]}")

@@ -29,21 +29,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .drawing import attention as drawing  # needs matplotlib
 
         drawing.require_tiles(len(blocks), len(steps))
-    how = model.preprocessing.at(options.size)
+    preprocessing = model.preprocessing.at(options.size)
     with given_or_sample(options.image) as (source, name):
         picture = open_picture(source)
-    x = preprocess(picture, how)[None]
+    x = preprocess(picture, preprocessing)[None]
     screen = Screen(stderr=True)
     with kernels_loading(screen, model.arithmetic.name), working(screen, "computing"):
         maps = attention_maps(model(x, record=True).spikes)
     maps = [maps[j] for j in blocks]
     if options.output is not None:
-        drawing.draw(options.output, maps, steps, crop(picture, how), source.name)
+        drawing.draw(options.output, maps, steps, crop(picture, preprocessing), source.name)
     if options.json:
-        cli.print_json(_summary(source, how.size, model.arithmetic.name, maps, steps, options.output))
+        cli.print_json(_summary(source, preprocessing.size, model.arithmetic.name, maps, steps, options.output))
         return 0
     screen = Screen()
-    screen.print(f"[bold]{plain(name)}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}\n")
+    screen.print(
+        f"[bold]{plain(name)}[/]  {picture.width}x{picture.height}, seen at {preprocessing.size}x{preprocessing.size}\n"
+    )
     _show(screen, maps, steps)
     if options.output is not None:
         screen.print(f"\n{plain(options.output)}: {len(blocks)} x {len(steps)} maps")

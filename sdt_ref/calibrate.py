@@ -27,10 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.require_range(options, "limit")
     require_writable(options.output, FormatError, *options.data, options.weights)
     network = weights.load(options.weights)
-    how = network.preprocessing.at(options.size)
+    preprocessing = network.preprocessing.at(options.size)
     widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
     formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
-    pictures = Samples(options.data, network.classes, options.split, options.limit, how.frames)
+    pictures = Samples(options.data, network.classes, options.split, options.limit, preprocessing.frames)
     require_writable(options.output, FormatError, *pictures.files)
     screen, repairs, total = Screen(stderr=True), Counter[str](), len(pictures)
     with kernels_loading(screen, "float64"), counting(screen, "calibrating", total) as shown:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         def inputs() -> Iterator[np.ndarray]:
             for number, (_, source) in enumerate(pictures):
                 shown(number, "calibrating")
-                yield read(source, how, network.config.time_steps, as_official=True, repairs=repairs)[None]
+                yield read(source, preprocessing, network.config.time_steps, as_official=True, repairs=repairs)[None]
 
         chosen = calibrate(network, inputs(), widths, options.threads)
     formats.save(options.output, chosen)
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         show_repairs(screen, repairs)
         console = Screen()
-        what = many(len(pictures), "recording" if how.frames else "picture")
+        what = many(len(pictures), "recording" if preprocessing.frames else "picture")
         console.print(f"{plain(options.output)}: formats from {what}\n")
         for line in chosen.to_toml().splitlines():
             console.print(plain(line))

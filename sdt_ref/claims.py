@@ -29,13 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     screen = Screen(stderr=True)
     with kernels_loading(screen, model.arithmetic.name):
         result = model(x, record=True)
-    with working(screen, "checking") as told:
+    with working(screen, "checking") as progress:
         expected = addition_only.expected_counts(model, x, result)
         evidence = {
-            "event_driven": event_driven.event_driven(model, x, told),
-            "addition_only": addition_only.addition_only(result, progress=told, expected=expected),
-            "linear": linear.linear_complexity(progress=told),
-            "masking": mask_and_add.masks_and_adds(model, progress=told, result=result),
+            "event_driven": event_driven.event_driven(model, x, progress),
+            "addition_only": addition_only.addition_only(result, progress=progress, expected=expected),
+            "linear": linear.linear_complexity(progress=progress),
+            "masking": mask_and_add.masks_and_adds(model, progress=progress, result=result),
         }
     with cli.showing():
         if options.json:
@@ -54,14 +54,16 @@ def command_line() -> cli.Parser:
     return parser
 
 
-def _sample(how: Preprocessing, model: SpikeDrivenTransformer) -> tuple[str, np.ndarray]:
+def _sample(preprocessing: Preprocessing, model: SpikeDrivenTransformer) -> tuple[str, np.ndarray]:
     """The sample photo; random counts of events for weights that read frames."""
-    if how.frames:
+    if preprocessing.frames:
         steps, channels = model.config.time_steps, model.architecture.in_channels
-        counts = np.random.default_rng(SEED).poisson(0.5, (1, steps, channels, how.size, how.size))
-        return f"random frames of {how.size}x{how.size}", counts.astype(np.float32)
+        counts = np.random.default_rng(SEED).poisson(0.5, (1, steps, channels, preprocessing.size, preprocessing.size))
+        return f"random frames of {preprocessing.size}x{preprocessing.size}", counts.astype(np.float32)
     with given_or_sample(None) as (sample, name):
-        return f"{name}, at {how.size}x{how.size}", read(sample, how, model.config.time_steps)[None]
+        return f"{name}, at {preprocessing.size}x{preprocessing.size}", read(
+            sample, preprocessing, model.config.time_steps
+        )[None]
 
 
 def _all_hold(evidence: dict[str, Any]) -> bool:

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     _require_outputs(options)
     model = cli.load_model(options, *options.pictures[:1])
-    how = technology(options.technology or DEFAULTS[model.arithmetic.name]).with_values(_own_values(options.pj))
+    chosen = technology(options.technology or DEFAULTS[model.arithmetic.name]).with_values(_own_values(options.pj))
     unreadable: list[tuple[str, str]] = []
     repairs: Counter[str] = Counter()
     with given_or_sample(None, model.preprocessing.frames) as (sample, _):
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             finally:
                 _show_trouble(repairs, unreadable)
             return cli.CHECK_FAILED if unreadable else 0
-        report = take_stock(model, inputs, model.preprocessing.at(options.size).size, how)
+        report = take_stock(model, inputs, model.preprocessing.at(options.size).size, chosen)
     if report is not None and options.csv is not None:
         with written_whole(options.csv, ConfigError) as part:
             part.write_text(to_csv(report), encoding="utf-8")
@@ -151,14 +151,14 @@ def _readable(
     repairs: Counter[str],
 ) -> Iterator[np.ndarray]:
     """Inputs, as `inputs.reading.read` makes them, of those that can be read, while a bar shows how far."""
-    how = model.preprocessing.at(size)
+    preprocessing = model.preprocessing.at(size)
     screen, total = Screen(stderr=True), len(pictures)
     with kernels_loading(screen, model.arithmetic.name), counting(screen, "counting", total) as shown:
         for number, (name, source) in enumerate(pictures):
             shown(number, "counting")
             try:
                 alone = total == 1  # then it is read as infer does
-                x = read(source, how, model.config.time_steps, as_official=not alone, repairs=repairs)
+                x = read(source, preprocessing, model.config.time_steps, as_official=not alone, repairs=repairs)
             except UNREADABLE as error:
                 unreadable.append((name, str(error)))
                 continue

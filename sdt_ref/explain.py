@@ -26,21 +26,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.stage is None and given is not None and given is not False:
             raise ConfigError(f"--{option}: expected --stage NAME with it")
     model = cli.load_model(options, options.image)
-    how = model.preprocessing.at(options.size)
-    with given_or_sample(options.image, how.frames) as (source, name):
+    preprocessing = model.preprocessing.at(options.size)
+    with given_or_sample(options.image, preprocessing.frames) as (source, name):
         repairs: Counter[str] = Counter()
-        x, kind = read(source, how, model.config.time_steps, repairs=repairs)[None], describe(source, how)
+        x, kind = (
+            read(source, preprocessing, model.config.time_steps, repairs=repairs)[None],
+            describe(source, preprocessing),
+        )
     screen = Screen(stderr=True)
     with kernels_loading(screen, model.arithmetic.name), working(screen, "computing"):
         run = observe(model, x)
         lens = None if options.stage is None else look_into(run, options.stage, options.token, options.channel)
         step = None if lens is None else _step(lens, options.step, run.time_steps)
     if options.json:
-        about = {"image": str(source), "size": how.size, **({"repairs": repairs} if how.frames else {})}
+        about = {
+            "image": str(source),
+            "size": preprocessing.size,
+            **({"repairs": repairs} if preprocessing.frames else {}),
+        }
         cli.print_json({**about, **(of_walk(run) if lens is None else of_lens(run, lens))})
         return 0
     screen = Screen()
-    seen = f"{kind}, seen at {how.size}x{how.size}"
+    seen = f"{kind}, seen at {preprocessing.size}x{preprocessing.size}"
     between = "  " if len(name) + 2 + len(seen) <= screen.width else "\n"
     screen.print(f"[bold]{plain(name)}[/]{between}{seen}")
     show_repairs(screen, repairs)

@@ -29,7 +29,7 @@ OF_RECORDINGS = ("time_steps", "split_by", "trial", "figure")  # options that a 
 
 
 @dataclass(frozen=True)
-class Seen:
+class Shown:
     """What the network is shown, and what can be told of it.
 
     Attributes
@@ -44,7 +44,7 @@ class Seen:
     lines: tuple[str, ...]
     facts: dict[str, object]
     recording: EventFile | None = None
-    told: Survey | None = None
+    surveyed: Survey | None = None
 
 
 @cli.guarded
@@ -58,29 +58,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         canvas.require(options.figure, options.input, options.weights, options.formats)
     model = cli.load_model(options, options.input)
-    how = model.preprocessing.at(options.size)
+    preprocessing = model.preprocessing.at(options.size)
     screen = Screen(stderr=True)
     with (
-        given_or_sample(options.input, how.frames) as (source, name),
+        given_or_sample(options.input, preprocessing.frames) as (source, name),
         kernels_loading(screen, model.arithmetic.name),
         working(screen, "computing"),
     ):
-        seen = (_recording if how.frames else _picture)(source, plain(name), how, model, options)
+        shown = (_recording if preprocessing.frames else _picture)(source, plain(name), preprocessing, model, options)
         model.warm_up()
         start = time.perf_counter()
-        result = model(seen.x, record=options.figure is not None)
+        result = model(shown.x, record=options.figure is not None)
         seconds = time.perf_counter() - start
         if options.figure is not None:
             from .drawing.recording import draw
 
-            assert seen.recording is not None
-            assert seen.told is not None
-            draw(options.figure, seen.recording, seen.told, seen.x[0], result)
+            assert shown.recording is not None
+            assert shown.surveyed is not None
+            draw(options.figure, shown.recording, shown.surveyed, shown.x[0], result)
     ranking = model.rank(result.logits[0])[: options.top]
     if options.json:
-        cli.print_json(_summary(model, seen, how.size, ranking, result, seconds))
+        cli.print_json(_summary(model, shown, preprocessing.size, ranking, result, seconds))
     else:
-        _show(model, seen, ranking, result, seconds)
+        _show(model, shown, ranking, result, seconds)
     return 0
 
 
@@ -111,21 +111,21 @@ def command_line() -> cli.Parser:
 
 
 def _picture(
-    source: Path, name: str, how: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
-) -> Seen:
+    source: Path, name: str, preprocessing: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
+) -> Shown:
     for option in OF_RECORDINGS:
         if getattr(options, option) is not None:
             name_in_full = f"--{option.replace('_', '-')}"
             raise ConfigError(f"{name_in_full}: expected weights for recordings with it, found weights for pictures")
     picture = open_picture(source)
-    x = preprocess(picture, how)[None]
-    line = f"[bold]{name}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}"
-    return Seen(x, (line,), {"image": str(source)})
+    x = preprocess(picture, preprocessing)[None]
+    line = f"[bold]{name}[/]  {picture.width}x{picture.height}, seen at {preprocessing.size}x{preprocessing.size}"
+    return Shown(x, (line,), {"image": str(source)})
 
 
 def _recording(
-    source: Path, name: str, how: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
-) -> Seen:
+    source: Path, name: str, preprocessing: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
+) -> Shown:
     recording = open_recording(source)
     if options.trial is not None:
         trials = list_trials(table_beside(source))
@@ -133,51 +133,53 @@ def _recording(
             raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {options.trial}")
         recording = only(recording, trials[options.trial - 1])
         name += f", trial {options.trial} of {len(trials)}"
-    told, split = survey(recording), options.split_by or "number"
+    surveyed, split = survey(recording), options.split_by or "number"
     steps = options.time_steps or model.config.time_steps
-    x = prepare(recording, how, steps, split, told)[None]
-    side = how.sensor or how.size
+    x = prepare(recording, preprocessing, steps, split, surveyed)[None]
+    side = preprocessing.sensor or preprocessing.size
     width, height = recording.sensor or (side, side)
     lines = [
-        f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {many(told.events, 'event')} in "
-        f"{told.duration / 1000:,.1f} ms, {told.on / told.events:.0%} ON",
-        f"{many(steps, 'frame')} by {split}, " + _per_frame(told, steps, split) + f", seen at {how.size}x{how.size}",
+        f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {many(surveyed.events, 'event')} in "
+        f"{surveyed.duration / 1000:,.1f} ms, {surveyed.on / surveyed.events:.0%} ON",
+        f"{many(steps, 'frame')} by {split}, "
+        + _per_frame(surveyed, steps, split)
+        + f", seen at {preprocessing.size}x{preprocessing.size}",
     ]
-    if told.backwards:
+    if surveyed.backwards:
         kept = "taken in the order of the file" if split == "number" else "each taken at its own time"
-        lines.append(f"[yellow]noticed[/] events earlier than the one before them, {kept}: {told.backwards:,}")
+        lines.append(f"[yellow]noticed[/] events earlier than the one before them, {kept}: {surveyed.backwards:,}")
     facts = {
         "recording": str(source),
         "trial": options.trial,
         "format": recording.format,
         "sensor": [width, height],
         "sensor_told_by": "the recording" if recording.sensor else "the weights",
-        "events": told.events,
-        "events_on": told.on,
-        "duration_us": told.duration,
-        "backwards": told.backwards,
+        "events": surveyed.events,
+        "events_on": surveyed.on,
+        "duration_us": surveyed.duration,
+        "backwards": surveyed.backwards,
         "repairs": dict(recording.repairs),
         "split": split,
     }
-    return Seen(x, tuple(lines), facts, recording, told)
+    return Shown(x, tuple(lines), facts, recording, surveyed)
 
 
-def _per_frame(told: Survey, steps: int, split: str) -> str:
-    if split == "number" and told.events < steps:
+def _per_frame(surveyed: Survey, steps: int, split: str) -> str:
+    if split == "number" and surveyed.events < steps:
         return "all events in the last"
     if split == "number":
-        return f"{many(told.events // steps, 'event')} each"
-    return f"{told.duration // steps / 1000:,.1f} ms each"
+        return f"{many(surveyed.events // steps, 'event')} each"
+    return f"{surveyed.duration // steps / 1000:,.1f} ms each"
 
 
 def _show(
-    model: SpikeDrivenTransformer, seen: Seen, ranking: list[tuple[str, float]], result: Result, seconds: float
+    model: SpikeDrivenTransformer, shown: Shown, ranking: list[tuple[str, float]], result: Result, seconds: float
 ) -> None:
     screen = Screen()
-    for line in seen.lines:
+    for line in shown.lines:
         screen.print(line)
-    if seen.recording is not None:
-        show_repairs(screen, seen.recording.repairs)
+    if shown.recording is not None:
+        show_repairs(screen, shown.recording.repairs)
     show_classes(screen, model)
     show_ranking(screen, ranking)
     show_stages(screen, model, result)
@@ -189,7 +191,7 @@ def _show(
 
 def _summary(
     model: SpikeDrivenTransformer,
-    seen: Seen,
+    shown: Shown,
     size: int,
     ranking: list[tuple[str, float]],
     result: Result,
@@ -200,7 +202,7 @@ def _summary(
         return {"firing_rate": count.firing_rate, **per_step}
 
     return {
-        **seen.facts,
+        **shown.facts,
         "size": size,
         "arithmetic": model.arithmetic.name,
         "time_steps": len(result.logits_per_step),

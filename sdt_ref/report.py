@@ -40,14 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"weights '{options.weights}' read event-camera frames; expected weights for pictures{RECORDINGS}"
         )
     steps = None if options.steps is None else cli.chosen("--steps", options.steps, model.config.time_steps)
-    how = technology(options.technology or DEFAULTS[model.arithmetic.name])
+    chosen = technology(options.technology or DEFAULTS[model.arithmetic.name])
     size = model.preprocessing.at(options.size).size
     screen = Screen(stderr=True)
     with kernels_loading(screen, model.arithmetic.name), working(screen, "computing") as progress:
         from .page.gather import Photo, gather
         from .page.write import render, write
 
-        gathered = gather(model, Photo(_text(source.name), picture), _named(options.weights), size, how, steps)
+        gathered = gather(model, Photo(_text(source.name), picture), _named(options.weights), size, chosen, steps)
         progress("the page")
         n_bytes = write(options.output, render(gathered))
     answer, sampled = gathered["answer"][0], gathered["sampled"]

@@ -23,10 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_writable(options.output, TraceError, options.image, options.weights, options.formats)
     steps = None if options.steps is None else cli.numbers("--steps", options.steps)
     model = cli.load_model(options, options.image)
-    how = model.preprocessing.at(options.size)
-    with given_or_sample(options.image, how.frames) as (source, _):
+    preprocessing = model.preprocessing.at(options.size)
+    with given_or_sample(options.image, preprocessing.frames) as (source, _):
         repairs: Counter[str] = Counter()
-        x = read(source, how, model.config.time_steps, repairs=repairs)[None]
+        x = read(source, preprocessing, model.config.time_steps, repairs=repairs)[None]
     screen = Screen(stderr=True)
     with kernels_loading(screen, model.arithmetic.name), working(screen, "recording") as progress:
         write_trace(options.output, model, x, options.stages.split(","), steps, progress)

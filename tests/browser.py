@@ -24,7 +24,7 @@ def chromium(profile: Path) -> Iterator[Any]:
     service = shutil.which("chromedriver")
     if program is None or service is None:
         pytest.skip("NO BROWSER: the report was not opened in Chromium; apt install chromium chromium-driver")
-    pytest.importorskip("selenium", reason="NO BROWSER: selenium is not installed; pip install 'sdt_ref[test]'")
+    pytest.importorskip("selenium", reason="NO BROWSER: selenium is not installed; pip install '.[test]'")
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 

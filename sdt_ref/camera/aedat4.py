@@ -37,7 +37,8 @@ def open_aedat4(source: Source) -> EventFile:
     """
     if importlib.util.find_spec("aedat") is None:
         raise RecordingError(
-            f"recording '{source.name}' is AEDAT 4, which needs the package aedat; run: pip install 'sdt_ref[events]'"
+            f"recording '{source.name}' is AEDAT 4, which needs the package aedat; "
+            "in the folder of sdt_ref: pip install '.[events]'"
         )
     with _decoder(source) as out:
         answer = _line(source, out)

@@ -101,22 +101,22 @@ def _eight_bit(picture: Image.Image, name: str) -> Image.Image:
     return Image.fromarray(eight).convert("RGB")
 
 
-def preprocess(picture: Image.Image, how: Preprocessing) -> np.ndarray:
+def preprocess(picture: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
     """Resize the shorter side, crop the centre, normalise: RGB picture -> float32 [3, size, size].
 
     Raises ImageError when the weights read event-camera frames.
     """
-    if how.frames:
+    if preprocessing.frames:
         raise ImageError(
             "these weights read event-camera frames, two channels of counts; expected weights for pictures"
         )
-    return normalise(np.asarray(crop(picture, how)), how)
+    return normalise(np.asarray(crop(picture, preprocessing)), preprocessing)
 
 
-def crop(picture: Image.Image, how: Preprocessing) -> Image.Image:
-    """Resize the shorter side to `how.resize`, then cut `how.size` squared pixels out of the centre."""
+def crop(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """Resize the shorter side to `preprocessing.resize`, then cut `size` x `size` pixels out of the centre."""
     width, height = picture.size
-    short = how.resize
+    short = preprocessing.resize
     target = (short, int(short * height / width)) if width <= height else (int(short * width / height), short)
     if target[0] * target[1] > MAX_PIXELS:
         raise ImageError(
@@ -124,17 +124,17 @@ def crop(picture: Image.Image, how: Preprocessing) -> Image.Image:
         )
     # in two steps, since Pillow 12 and older resize rows first, and newer ones whichever way is cheaper: other pixels
     for step in ((target[0], height), target):
-        picture = picture.resize(step, Image.Resampling[how.filter.upper()])
+        picture = picture.resize(step, Image.Resampling[preprocessing.filter.upper()])
     # Python rounds halves to even, and the official offsets depend on it: 235 -> 224 starts at 6
-    left, top = round((target[0] - how.size) / 2), round((target[1] - how.size) / 2)
-    return picture.crop((left, top, left + how.size, top + how.size))
+    left, top = round((target[0] - preprocessing.size) / 2), round((target[1] - preprocessing.size) / 2)
+    return picture.crop((left, top, left + preprocessing.size, top + preprocessing.size))
 
 
-def normalise(pixels: np.ndarray, how: Preprocessing) -> np.ndarray:
+def normalise(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """uint8 [H, W, 3] -> float32 [3, H, W]; the two formulas differ in the last bits, so the weights name theirs."""
     planes = np.moveaxis(pixels, -1, 0).astype(np.float32)
-    mean, std = np.array(how.mean)[:, None, None], np.array(how.std)[:, None, None]
+    mean, std = np.array(preprocessing.mean)[:, None, None], np.array(preprocessing.std)[:, None, None]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # absurd settings: the model refuses the result
-        if how.formula == "prefetcher":
+        if preprocessing.formula == "prefetcher":
             return (planes - (255 * mean).astype(np.float32)) / (255 * std).astype(np.float32)
         return (planes / np.float32(255) - mean.astype(np.float32)) / std.astype(np.float32)

@@ -25,7 +25,7 @@ UNREADABLE = ImageError, RecordingError  # what `read` raises
 
 def read(
     source: Any,
-    how: Preprocessing,
+    preprocessing: Preprocessing,
     time_steps: int,
     *,
     split: str = "number",
@@ -52,13 +52,13 @@ def read(
     ImageError, RecordingError
         it cannot be read, or is of the other kind
     """
-    if how.frames:
+    if preprocessing.frames:
         recording = source if isinstance(source, EventFile) else open_recording(source)
-        x = prepare(recording, how, time_steps, split)
+        x = prepare(recording, preprocessing, time_steps, split)
         if repairs is not None:
             repairs.update(recording.repairs)
         return x
-    return preprocess(open_picture(source, as_official=as_official), how)
+    return preprocess(open_picture(source, as_official=as_official), preprocessing)
 
 
 @contextmanager
@@ -72,9 +72,9 @@ def given_or_sample(path: str | None, recording: bool = False) -> Iterator[tuple
         yield sample, f"{name}, {in_words}"
 
 
-def describe(source: Any, how: Preprocessing) -> str:
+def describe(source: Any, preprocessing: Preprocessing) -> str:
     """Size of a picture that can be read, '451x300'; format and sensor of a recording, 'N-MNIST, 34x34 pixels'."""
-    if not how.frames:
+    if not preprocessing.frames:
         picture = open_picture(source)
         return f"{picture.width}x{picture.height}"
     recording = open_recording(source)

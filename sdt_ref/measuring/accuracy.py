@@ -77,16 +77,16 @@ def measure(
     progress : called after every batch
     steps, split : of recordings: T, None takes the weights' own, and how they are cut; see `camera.frames.integrate`
     """
-    how, steps = model.preprocessing.at(size), steps or model.config.time_steps
-    channels = max(model.architecture.widths[0], model.architecture.in_channels * steps if how.frames else 0)
-    batch = max(1, BATCH_NEURONS // (how.size**2 * channels))
+    preprocessing, steps = model.preprocessing.at(size), steps or model.config.time_steps
+    channels = max(model.architecture.widths[0], model.architecture.in_channels * steps if preprocessing.frames else 0)
+    batch = max(1, BATCH_NEURONS // (preprocessing.size**2 * channels))
     counted = Accuracy()
 
     def readable() -> Iterator[tuple[int, np.ndarray, int]]:
         wanted = spread(len(labelled), limit)
         for number, (name, source, label) in zip(wanted, taken(labelled, wanted), strict=True):
             try:
-                x = read(source, how, steps, split=split, as_official=True, repairs=counted.repairs)
+                x = read(source, preprocessing, steps, split=split, as_official=True, repairs=counted.repairs)
                 yield number, x, label
             except UNREADABLE as error:
                 counted.unreadable.append((name, str(error)))

@@ -29,9 +29,13 @@ def stages(model: SpikeDrivenTransformer, result: Result) -> dict[str, Operation
 
 def show_classes(screen: Screen, model: SpikeDrivenTransformer) -> None:
     """Say what the weights can answer at all."""
-    how, classes = model.preprocessing, model.classes
+    preprocessing, classes = model.preprocessing, model.classes
     known = ", ".join(classes) if len(classes) <= NAMED else ", ".join(classes[: NAMED // 2]) + ", ..."
-    what = f"frames of {how.size}x{how.size}" if how.frames else f"{how.size}x{how.size}"
+    what = (
+        f"frames of {preprocessing.size}x{preprocessing.size}"
+        if preprocessing.frames
+        else f"{preprocessing.size}x{preprocessing.size}"
+    )
     screen.print(f"[dim]The weights know {len(classes)} classes at {what}, nothing else: {plain(known)}[/]\n")
 
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 from ..errors import ConfigError, SdtError
 from ..kernels.policy import cache_folder
 from . import interrupt
+from .completion import SHELLS, script
 from .screen import Screen, drop_output
 
 if TYPE_CHECKING:
@@ -244,9 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sdt-ref {__version__}")
         return 0
     if first == "--print-completion":
-        from .completion import script
-
-        print(script(arguments[1] if len(arguments) > 1 else ""))
+        print(script(arguments[1] if len(arguments) > 1 else "", *_all_parsers()))
         return 0
     if first not in COMMANDS:
         what = "option" if first.startswith("-") else "command"
@@ -256,6 +255,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     command = importlib.import_module(f"sdt_ref.{first}")
     return int(command.main(arguments[1:]))
+
+
+def _all_parsers() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of `sdt-ref`, and those of its commands."""
+    top = Parser(prog="sdt-ref")
+    top.add_argument("--version", action="store_true", help=OPTIONS["--version"])
+    top.add_argument("--print-completion", choices=SHELLS, help=OPTIONS["--print-completion"])
+    below = top.add_subparsers()
+    commands = {}
+    for name, purpose in COMMANDS.items():
+        made: Parser = importlib.import_module(f"sdt_ref.{name}").command_line()
+        commands[name] = below.add_parser(name, help=purpose, parents=[made], add_help=False)
+    return top, commands
 
 
 def _help() -> str:

@@ -62,11 +62,11 @@ def kernels_loading(screen: Screen, arithmetic: str) -> Iterator[None]:
     from numba.core import event
 
     class Notice(event.Listener):  # numba has no types
-        told = False
+        shown = False
 
         def on_start(self, event: Any) -> None:
-            if not self.told:
-                self.told = True
+            if not self.shown:
+                self.shown = True
                 screen.print(
                     f"first run with {arithmetic}: compiling its kernels; this takes a few seconds", style="dim"
                 )

@@ -15,7 +15,7 @@ from .architecture import Architecture
 from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing, check
 from .presets import DATASETS, base_dataset, preset
 
-EXTRA = "pip install 'sdt_ref[convert]'"
+EXTRA = "in the folder of sdt_ref: pip install '.[convert]'"
 DVS_DATASETS = ("cifar10-dvs", "cifar10-dvs-tet")  # the only ones whose attention has the extra pools
 FRAME_DATASETS = (*DVS_DATASETS, "gesture", "nmnist")
 

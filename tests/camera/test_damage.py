@@ -366,7 +366,8 @@ def test_without_the_package_aedat4_names_the_command(monkeypatch: pytest.Monkey
     monkeypatch.setattr(aedat4.importlib.util, "find_spec", lambda _: None)
     message = refused(made.header4() + made.packet4(EVENTS), "r.aedat4")
     assert (
-        message == "recording 'r.aedat4' is AEDAT 4, which needs the package aedat; run: pip install 'sdt_ref[events]'"
+        message
+        == "recording 'r.aedat4' is AEDAT 4, which needs the package aedat; in the folder of sdt_ref: pip install '.[events]'"
     )
 
 

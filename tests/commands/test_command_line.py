@@ -216,7 +216,7 @@ def test_completion_for_no_known_shell_or_without_shtab(monkeypatch: pytest.Monk
     assert cli.main(["--print-completion", "bash"]) == 2
     assert (
         capsys.readouterr().err
-        == "error: completion needs shtab, which is not installed; pip install 'sdt_ref[completion]'\n"
+        == "error: completion needs shtab, which is not installed; in the folder of sdt_ref: pip install '.[completion]'\n"
     )
 
 

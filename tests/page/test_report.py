@@ -78,7 +78,7 @@ class Embedded(HTMLParser):
 @pytest.fixture(scope="module")
 def cat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the sample photo."""
-    pytest.importorskip("jinja2", reason="Jinja2 is not installed: pip install 'sdt_ref[report]'")
+    pytest.importorskip("jinja2", reason="Jinja2 is not installed: pip install '.[report]'")
     path = tmp_path_factory.mktemp("report") / "cat.html"
     assert report.main([str(CAT), "-o", str(path)]) == 0
     return path
@@ -487,7 +487,10 @@ def test_without_jinja_it_says_so_first(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(cli, "load_model", lambda options: pytest.fail("computed in vain"))
     assert report.main(["-o", str(tmp_path / "r.html")]) == 2
     captured = capsys.readouterr()
-    assert captured.err == "error: the report needs Jinja2, which is not installed; pip install 'sdt_ref[report]'\n"
+    assert (
+        captured.err
+        == "error: the report needs Jinja2, which is not installed; in the folder of sdt_ref: pip install '.[report]'\n"
+    )
     assert (captured.out, list(tmp_path.iterdir())) == ("", [])
 
 

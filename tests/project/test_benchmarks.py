@@ -59,7 +59,7 @@ def engine_or_skip(name: str, weights: Weights, x: np.ndarray) -> Engine:
     try:
         return make(name, weights, x, threads=2)
     except MissingLibraryError as missing:
-        pytest.skip(f"{missing}, or pip install 'sdt_ref[bench]'")
+        pytest.skip(f"{missing}, or pip install '.[bench]'")
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -136,7 +136,7 @@ BAD_OPTIONS = {
 def test_bad_options_are_told_before_anything_is_measured(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     options, message = BAD_OPTIONS[name]
     if "--figure" in options:
-        pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'sdt_ref[bench]'")
+        pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install '.[bench]'")
     try:
         code = benchmark.main(options)
     except SystemExit as stopped:
@@ -191,7 +191,7 @@ def test_the_ceiling_adds_rows() -> None:
 
 
 def test_the_command_checks_measures_and_draws(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'sdt_ref[bench]'")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install '.[bench]'")
     options = ["--network", "shipped", "--batch", "1", "--runs", "1", "--engines", "sdt_ref", "SciPy sparse"]
     figure = tmp_path / "figure.png"
     command = [sys.executable, "-m", "benchmarks", "engines", *options, "--figure", str(figure)]

@@ -45,7 +45,7 @@ def test_commands_that_no_test_runs_exist_and_have_these_options(
     page: str, module: str, options: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if module.startswith("weights."):
-        pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sdt_ref[train]'")
+        pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[train]'")
     package, _, name = module.partition(".")
     main = importlib.import_module(f"{package}.{name or '__main__'}").main
     named = [word for word in shlex.split(options) if word.startswith("-")]
@@ -130,7 +130,7 @@ def test_links_resolve(page: Path) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built strictly: any warning is an error."""
     if find_spec("material") is None or find_spec("mkdocstrings") is None:
-        pytest.skip("mkdocs-material or mkdocstrings is not installed: pip install 'sdt_ref[docs]'")
+        pytest.skip("mkdocs-material or mkdocstrings is not installed: pip install '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],

@@ -53,7 +53,7 @@ MACHINES: dict[str, tuple[Network, str | None]] = {
 @pytest.fixture(scope="module")
 def icarus() -> None:
     if shutil.which("iverilog") is None or find_spec("cocotb") is None:
-        pytest.skip("Icarus Verilog or cocotb is not installed: apt install iverilog; pip install 'sdt_ref[hardware]'")
+        pytest.skip("Icarus Verilog or cocotb is not installed: apt install iverilog; pip install '.[hardware]'")
 
 
 def vectors_of(folder: Path, machine: str, stages: tuple[str, ...] = ("*",)) -> Path:

@@ -18,7 +18,7 @@ NAMES = [path.name for path in lessons.NOTEBOOKS]
 
 pytestmark = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("nbclient", "nbformat", "ipykernel")),
-    reason="THE LESSONS ARE NOT CHECKED: nbclient, nbformat or ipykernel is not installed: pip install 'sdt_ref[test]'",
+    reason="THE LESSONS ARE NOT CHECKED: nbclient, nbformat or ipykernel is not installed: pip install '.[test]'",
 )
 
 

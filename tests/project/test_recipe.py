@@ -23,7 +23,7 @@ from tests.equality import assert_same
 from tests.golden_cases import case_names, read_small
 from tests.networks import Network, input_of, weights_of
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sdt_ref[train]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[train]'")
 
 from weights.recipe import data, model, recordings, state, train  # noqa: E402  # they import torch
 

@@ -18,7 +18,7 @@ from sdt_ref.weights.settings import parse_setting
 from tests.equality import assert_same
 from tests.networks import Network, input_of, model_of, random_tensors
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sdt_ref[convert]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[convert]'")
 
 N = Network(spike_mode="plif", num_heads=2)
 ARGS = {"time_steps": 3, "pooling_stat": "0011", "num_heads": 2, "dvs_mode": False, "TET": False, "dataset": "golden",

@@ -21,7 +21,16 @@ import pytest
 import sdt_ref
 from sdt_ref import claims, kernels
 from sdt_ref.cost.account import Accountant
-from sdt_ref.evidence import addition_only, assembly, attention, between, event_driven, linear, llvm_ir, masking
+from sdt_ref.evidence import (
+    addition_only,
+    assembly,
+    between,
+    event_driven,
+    linear,
+    llvm_ir,
+    lone_attention,
+    mask_and_add,
+)
 from sdt_ref.evidence.addition import Addend, Place, Refused, addends, interpreted
 from sdt_ref.evidence.exercises import EXERCISES, TYPES, Numbers
 from sdt_ref.weights import file as weights_file
@@ -76,13 +85,13 @@ def test_all_four_claims_hold() -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The command with less to compile and fewer sizes."""
-    whole, growth, cases = addition_only.addition_only, linear.linear_complexity, masking.masks_and_adds
+    whole, growth, cases = addition_only.addition_only, linear.linear_complexity, mask_and_add.masks_and_adds
     types = {"list_events": (Numbers(),), "lif_steps": (Numbers(np.float32, np.float32),)}
     monkeypatch.setattr(
         addition_only, "addition_only", lambda result, told, expected: whole(result, types, told, expected)
     )
     monkeypatch.setattr(linear, "linear_complexity", lambda told: growth(*SIZES, told))
-    monkeypatch.setattr(masking, "masks_and_adds", lambda model, told, result: cases(model, FEW, FEW, told, result))
+    monkeypatch.setattr(mask_and_add, "masks_and_adds", lambda model, told, result: cases(model, FEW, FEW, told, result))
     return monkeypatch
 
 
@@ -231,14 +240,14 @@ PLANTED: dict[str, Planted] = {
     "shifted event": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] << 3", "LLVM IR, Python"),
     "scaled event": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] * b_channels[0]", "LLVM IR, Python"),
     "scaled count": ("sum_tokens", "attention.py", "sums[pair, channels[e]] += 1", "sums[pair, channels[e]] *= 3", "LLVM IR, Python"),
-    "scaled sum of a checked layer": ("add_rows_checked", "whole.py", "total = current[p, t, at + i, o] + panels", "total = current[p, t, at + i, o] * panels", "LLVM IR, Python"),
-    "halved weights": ("add_rows_checked", "whole.py", "+ panels[p, weight, o]", "+ (panels[p, weight, o] >> 1)", "LLVM IR, Python"),
+    "scaled sum of a checked layer": ("add_rows_checked", "fixed.py", "total = current[p, t, at + i, o] + panels", "total = current[p, t, at + i, o] * panels", "LLVM IR, Python"),
+    "halved weights": ("add_rows_checked", "fixed.py", "+ panels[p, weight, o]", "+ (panels[p, weight, o] >> 1)", "LLVM IR, Python"),
     "halved channel": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] >> 1", "LLVM IR, Python"),
     "halved channel, by way of an int": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = int(a_channels[e]) >> 1", "LLVM IR"),
     "a bit more in a channel": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = a_channels[e] | 4", "Python"),
     "an operation that no addend has": ("intersect", "attention.py", "common[n_events] = a_channels[e]", "common[n_events] = -(-a_channels[e])", "Python"),
     "fused, through a pointer": ("add_rows", "vector.py", "totals = [add(total, row) for total, row in zip(sums, loaded, strict=True)]", THROUGH_A_POINTER, "LLVM IR"),
-    "an exempt kernel multiplies registers": ("requantise", "whole.py", "return b.ashr(b.add(y, add), right)", "return b.ashr(b.mul(y, add), right)", "LLVM IR, assembly, Python"),
+    "an exempt kernel multiplies registers": ("requantise", "fixed.py", "return b.ashr(b.add(y, add), right)", "return b.ashr(b.mul(y, add), right)", "LLVM IR, assembly, Python"),
     "an exempt kernel does not multiply": ("conv3x3_analog", "vector.py", "product = builder.fmul(value, weights.load(element, k))", "product = weights.load(element, k)", "Python"),
 }  # fmt: skip
 
@@ -253,7 +262,7 @@ def test_a_planted_multiplication_is_found(tmp_path: Path, name: str) -> None:
     )
     with changed_copy(tmp_path, library, (f"kernels/{file}", old, new), jit=True) as package:
         of = evidence(package, "exercises").Numbers
-        numbers = of(np.int32, np.int32) if file == "whole.py" else of(np.float32, np.float32)
+        numbers = of(np.int32, np.int32) if file == "fixed.py" else of(np.float32, np.float32)
         if kernel not in TYPES:
             numbers = of()
         (found,) = evidence(package, "addition_only").addition_only(exercised={kernel: (numbers,)}).kernels
@@ -324,7 +333,7 @@ BETWEEN = {
     "a product by operator": ("engine/current.py", "+= residual.panels[:, :, first : first + count]", "+= 1 * residual.panels[:, :, first : first + count]", "1 * residual.panels[:, :, first:first + count]"),
     "in place": ("network/sdsa.py", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")\n        k *= 1", "k *= 1"),
     "a name inside a listed product": ("engine/synapse.py", "self.widths @ sum(rows)", "self.widths @ np.multiply(1, sum(rows))", "np.multiply"),
-    "a name of its own": ("network/mlp.py", "from .current import", "from operator import mul\n\nfrom .current import", "import mul"),
+    "a name of its own": ("network/mlp.py", "from ..engine.current import", "from operator import mul\n\nfrom ..engine.current import", "import mul"),
     "another library": ("engine/set_operations.py", "import numpy as np\n", "import numpy as np\nimport scipy.signal\n", "import scipy.signal"),
     "a mean": ("network/sdsa.py", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")", "run.count_each(\"attention\", self.talking_heads_lif.module, kv, \"ac\", \"events\")\n        k.offsets.mean()", "k.offsets.mean()"),
     "a shift": ("engine/set_operations.py", "return sums.reshape(T, B, -1)", "return sums.reshape(T, B, -1) << 0", "sums.reshape(T, B, -1) << 0"),
@@ -530,13 +539,13 @@ def test_attention_that_is_not_linear_is_found(tmp_path: Path, name: str) -> Non
 
 
 def test_attention_is_mask_and_add() -> None:
-    found = masking.masks_and_adds(sizes=FEW, dvs_sizes=(*FEW, (1, 3, 1), (4, 1, 1)))
+    found = mask_and_add.masks_and_adds(sizes=FEW, dvs_sizes=(*FEW, (1, 3, 1), (4, 1, 1)))
     assert found.holds
     by_neuron = {tried.neuron: tried for tried in found.exhaustions}
     assert by_neuron["LIF"].cases == 2**6 + 2**6 + 2 * 2**12
     assert by_neuron["PLIF, w = 0"].rule == "OR"
     assert by_neuron["PLIF, w = -1.5"].rule == "count"
-    assert by_neuron["PLIF, w = -1.5"].witness == masking.Witness((1,), (1,), (0,))
+    assert by_neuron["PLIF, w = -1.5"].witness == mask_and_add.Witness((1,), (1,), (0,))
 
 
 @pytest.mark.parametrize("arithmetic", ["float64", "fixed"])
@@ -547,7 +556,7 @@ def test_the_attention_of_a_network_that_counts(arithmetic: str) -> None:
         if name.endswith("talking_heads_lif.w"):
             weights.tensors[name][...] = -1.5
     model = sdt_ref.SpikeDrivenTransformer(weights, arithmetic, 1)
-    tried = masking.masks_and_adds(model, FEW, FEW).exhaustions[0]
+    tried = mask_and_add.masks_and_adds(model, FEW, FEW).exhaustions[0]
     assert (tried.neuron, tried.rule, tried.wrong) == (f"block 0, {arithmetic}", "count", 0)
     assert tried.holds
 
@@ -557,7 +566,7 @@ def test_registers_decide_whether_an_attention_is_an_or(fraction: int, rule: str
     """A leak below 1/2 whose product with one spike is rounded up to the threshold, or not."""
     formats = f'schema_version = 1\n[default]\nmembrane = {{ leak = "2^-1 - 2^-6", bits = 16, fraction = {fraction} }}'
     model = model_of(WIDE, "fixed", formats=formats)
-    found = masking.masks_and_adds(model, FEW, FEW, result=model(input_of(WIDE), record=True))
+    found = mask_and_add.masks_and_adds(model, FEW, FEW, result=model(input_of(WIDE), record=True))
     assert found.exhaustions[0].rule == rule
     assert found.holds
     assert bool(Accountant(model).account(input_of(WIDE)).early_exit) == (rule == "OR")
@@ -565,8 +574,8 @@ def test_registers_decide_whether_an_attention_is_an_or(fraction: int, rule: str
 
 @pytest.mark.parametrize("threshold", [0.49, 0.51])
 def test_an_lif_must_be_an_or(monkeypatch: pytest.MonkeyPatch, threshold: float) -> None:
-    monkeypatch.setattr(attention, "ATTENTION_THRESHOLD", threshold)
-    found = masking.masks_and_adds(sizes=FEW, dvs_sizes=FEW).exhaustions[0]
+    monkeypatch.setattr(lone_attention, "ATTENTION_THRESHOLD", threshold)
+    found = mask_and_add.masks_and_adds(sizes=FEW, dvs_sizes=FEW).exhaustions[0]
     assert (found.neuron, found.rule, found.holds) == ("LIF", "OR", threshold < 0.5)
 
 
@@ -574,14 +583,14 @@ def test_an_lif_must_be_an_or(monkeypatch: pytest.MonkeyPatch, threshold: float)
 @pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
 def test_the_spikes_of_a_run_are_mask_and_add(network: Network, arithmetic: str) -> None:
     model = model_of(network, arithmetic)
-    (seen,) = masking.masks_and_adds(model, FEW, FEW, result=model(input_of(network), record=True)).recorded
+    (seen,) = mask_and_add.masks_and_adds(model, FEW, FEW, result=model(input_of(network), record=True)).recorded
     assert seen.holds
     assert seen.most > (8 if network is WIDE else 0)
     assert seen.compared == (2 * seen.tokens + 1) * seen.channels * network.time_steps * network.batch
 
 
 def test_all_spikes_are_all() -> None:
-    (batch,) = masking.all_spikes((1, 2, 1))
+    (batch,) = mask_and_add.all_spikes((1, 2, 1))
     assert batch.shape == (3, 1, 64, 2, 1)
     assert len({tuple(case.ravel()) for case in np.moveaxis(batch, 2, 0)}) == 64
 
@@ -601,7 +610,7 @@ NOT_MASK_AND_ADD = {
 def test_attention_that_is_not_mask_and_add_is_found(tmp_path: Path, name: str) -> None:
     sizes = ((1, 2, 1), (1, 1, 2))
     with changed_copy(tmp_path, NOT_MASK_AND_ADD[name]) as package:
-        found = evidence(package, "masking").masks_and_adds(sizes=((1, 3, 1),), dvs_sizes=sizes)
+        found = evidence(package, "mask_and_add").masks_and_adds(sizes=((1, 3, 1),), dvs_sizes=sizes)
         assert any(tried.wrong for tried in found.exhaustions)
 
 
@@ -614,7 +623,7 @@ NOT_IN_A_RUN = {
 @pytest.mark.parametrize("name", NOT_IN_A_RUN)
 def test_attention_that_goes_wrong_in_a_large_network_is_found(tmp_path: Path, name: str) -> None:
     with changed_copy(tmp_path, *NOT_IN_A_RUN[name]) as package:
-        model, of = model_of(WIDE, package=package), evidence(package, "masking")
+        model, of = model_of(WIDE, package=package), evidence(package, "mask_and_add")
         found = of.masks_and_adds(model, ((1, 2, 1),), ((1, 2, 1),), result=model(input_of(WIDE), record=True))
         assert all(tried.wrong == 0 for tried in found.exhaustions)
         assert not found.holds

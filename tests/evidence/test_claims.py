@@ -91,7 +91,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         addition_only, "addition_only", lambda result, told, expected: whole(result, types, told, expected)
     )
     monkeypatch.setattr(linear, "linear_complexity", lambda told: growth(*SIZES, told))
-    monkeypatch.setattr(mask_and_add, "masks_and_adds", lambda model, told, result: cases(model, FEW, FEW, told, result))
+    monkeypatch.setattr(
+        mask_and_add, "masks_and_adds", lambda model, told, result: cases(model, FEW, FEW, told, result)
+    )
     return monkeypatch
 
 

@@ -19,9 +19,9 @@ from sdt_ref.golden.replay import isolated
 from sdt_ref.golden.trace import Trace, open_trace, write_trace
 from sdt_ref.network.wiring import wiring
 from sdt_ref.weights.file import save
-from tests.commands.test_commands import CAT
 from tests.equality import assert_same, small_tiles
 from tests.networks import Network, input_of, model_of, weights_of
+from tests.shipped import CAT
 
 Capture = pytest.CaptureFixture[str]
 

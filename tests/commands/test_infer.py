@@ -1,0 +1,110 @@
+"""`infer`: what it prints, where, and with which exit code."""
+
+import dataclasses
+import importlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sdt_ref
+from sdt_ref import infer
+from sdt_ref.weights import file as weights_file
+from tests.networks import Network, weights_of
+from tests.processes import module
+from tests.shipped import CAT
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_infer_without_an_image_classifies_the_cat(capsys: Capture) -> None:
+    assert infer.main([]) == 0
+    screen = capsys.readouterr().out
+    assert "cat.jpg, the sample photo  451x300, seen at 32x32" in screen
+    assert "know 10 classes at 32x32, nothing else: airplane" in screen
+    assert next(line for line in screen.splitlines() if "%" in line).startswith("cat")
+    assert "patch embedding: proj conv1" in screen
+    assert "block 1: attention q, k, v" in screen
+
+
+def test_infer_json_is_the_engine_s_result(capsys: Capture) -> None:
+    assert infer.main([str(CAT), "--json", "--top", "2", "--arithmetic", "float64", "--threads", "1"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    model = sdt_ref.load(arithmetic="float64")
+    ranking = model.predict(CAT, top=2)
+    assert [(p["label"], p["score"]) for p in summary["predictions"]] == ranking
+    assert (summary["arithmetic"], summary["size"], summary["classes_known"], summary["threads"]) == (
+        "float64",
+        32,
+        10,
+        1,
+    )
+    layer = summary["layers"]["MS_SPS_proj_conv1"]
+    assert len(layer["ac"]) == summary["time_steps"] == 4
+    assert layer["firing_rate"] == pytest.approx(sum(layer["events"]) / (4 * 32 * 32 * 32))
+
+
+def test_infer_takes_less_than_two_seconds_once_compiled() -> None:
+    """As a whole process; the best of a few, since a busy machine can only make it slower."""
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert module("sdt_ref.infer", "--json").returncode == 0
+        seconds.append(time.perf_counter() - start)
+        if seconds[-1] < 2:
+            break
+    assert min(seconds) < 2, seconds
+
+
+def test_infer_leaves_scipy_importable(capsys: Capture) -> None:
+    """It is kept out only while the kernels load."""
+    assert infer.main(["--json"]) == 0
+    capsys.readouterr()
+    importlib.import_module("scipy.linalg")
+
+
+def test_infer_at_another_size(capsys: Capture) -> None:
+    assert infer.main(["--size", "64", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["size"] == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["absent.jpg"], "picture 'absent.jpg' does not exist"),
+        (["a" * 300], "found a path that cannot be read"),
+        ([__file__], "expected a format that Pillow reads"),
+        (["--top", "0"], "--top: expected 1 or more, found 0"),
+        (["--size", "33"], "expected height and width divisible by 4 (pooling_stat 0011), found 33x33"),
+        (["--size", "0"], "setting 'size': expected 1 to 8192 pixels, found 0"),
+        (["--threads", "0"], "threads: expected 1 to 256"),
+        (["--arithmetic", "int4"], "arithmetic: expected one of float32, float64, fixed, found 'int4'"),
+        (["--weights", "absent.h5"], "weights file 'absent.h5' does not exist"),
+        (["--weights", str(CAT)], "expected HDF5 written by sdt_ref.convert"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr_and_exit_code_2(arguments: list[str], message: str, capsys: Capture) -> None:
+    assert infer.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_event_camera_weights_take_no_photo(tmp_path: Path, capsys: Capture) -> None:
+    weights_file.save(tmp_path / "w.h5", weights_of(Network(in_channels=2)))
+    assert infer.main([str(CAT), "--weights", str(tmp_path / "w.h5")]) == 2
+    assert "is a picture (JPEG); expected a recording of an event camera" in capsys.readouterr().err
+
+
+def test_logits_that_overflow_are_refused(tmp_path: Path, capsys: Capture) -> None:
+    n = Network(drive=100)
+    weights = weights_of(n)
+    tensors = {**weights.tensors, "head.weight": np.full((5, 16), 3e38, np.float32)}
+    weights_file.save(tmp_path / "w.h5", dataclasses.replace(weights, tensors=tensors))
+    assert infer.main(["--weights", str(tmp_path / "w.h5")]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert "the logits overflow float32; use arithmetic float64" in captured.err

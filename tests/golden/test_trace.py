@@ -17,7 +17,6 @@ from sdt_ref import trace as command
 from sdt_ref.golden.dumps import read_dump
 from sdt_ref.golden.replay import isolated
 from sdt_ref.golden.trace import Trace, open_trace, write_trace
-from sdt_ref.network.wiring import wiring
 from sdt_ref.weights.file import save
 from tests.equality import assert_same, small_tiles
 from tests.networks import Network, input_of, model_of, weights_of
@@ -224,16 +223,6 @@ def test_the_hash_is_also_that_of_widths_and_sizes(tmp_path: Path, stage: str, c
         attributes.update(change)
     with pytest.raises(sdt_ref.TraceError, match="does not have the hash"), open_trace(path):
         pass
-
-
-def test_wiring_names_each_stage_behind_those_that_it_reads() -> None:
-    for n, _ in NETWORKS.values():
-        weights = weights_of(n)
-        stages = wiring(weights.architecture, weights.config)
-        seen: set[str] = set()
-        for name, stage in stages.items():
-            assert {*stage.reads, *([stage.residual] if stage.residual else [])} <= seen
-            seen.add(name)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from sdt_ref import SpikeDrivenTransformer, WeightsError, load
 from sdt_ref.camera.frames import prepare
 from sdt_ref.camera.opening import open_recording
 from sdt_ref.weights import file as weights_file
-from sdt_ref.weights.config import Preprocessing
 from sdt_ref.weights.presets import class_names
 from tests.equality import assert_same
 from tests.networks import Network, weights_of
@@ -268,8 +267,3 @@ def test_the_default_is_found_in_the_package_or_beside_it(tmp_path: Path, monkey
     assert weights_file.shipped_path().parent == beside
     shutil.copytree(beside, package / "shipped")
     assert weights_file.shipped_path().parent == package / "shipped"
-
-
-CIFAR10 = Preprocessing(32, 1.0, "bicubic", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
-
-CIFAR100 = Preprocessing(32, 1.0, "bicubic", (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))

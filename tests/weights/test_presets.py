@@ -5,7 +5,6 @@ import numpy as np
 from sdt_ref.weights.architecture import infer
 from sdt_ref.weights.config import ModelConfig, Preprocessing
 from sdt_ref.weights.presets import PRESETS, class_names, synsets
-from tests.weights.test_file import CIFAR10, CIFAR100
 
 
 def test_official_parameter_counts() -> None:
@@ -24,6 +23,8 @@ def test_official_parameter_counts() -> None:
         assert infer(table).dim == preset.dim
 
 
+CIFAR10 = Preprocessing(32, 1.0, "bicubic", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+CIFAR100 = Preprocessing(32, 1.0, "bicubic", (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
 IMAGENET = Preprocessing(224, 0.95, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), large_valid=True)
 
 

@@ -18,7 +18,7 @@ from tests.page.embedded import Page
 from tests.shipped import CAT
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the sample photo."""
     pytest.importorskip("jinja2", reason="Jinja2 is not installed: pip install 'sdt_ref[report]'")
@@ -27,7 +27,7 @@ def cat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cat_run() -> tuple[SpikeDrivenTransformer, np.ndarray, sdt_ref.Result]:
     """The same run, by the engine alone."""
     model = sdt_ref.load()
@@ -35,7 +35,7 @@ def cat_run() -> tuple[SpikeDrivenTransformer, np.ndarray, sdt_ref.Result]:
     return model, x, model(x, record="currents")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Page]:
     """The report of SDT-8-768 at 288 pixels, with random weights that fire plausibly; and its data."""
     pytest.importorskip("jinja2")

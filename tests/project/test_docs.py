@@ -46,7 +46,9 @@ def runs() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
-def test_every_command_exists_and_has_these_options(page: str, command: str) -> None:
+def test_every_command_exists_and_has_these_options(
+    page: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = shlex.split(command.split(" | ", maxsplit=1)[0], comments=True)
     if words[:2] != ["python", "-m"] or words[2].startswith("tests."):
         assert words[0] in ("python3", "pip") or words[2] == "tests.golden_cases", f"{page} shows an unknown command"
@@ -57,9 +59,7 @@ def test_every_command_exists_and_has_these_options(page: str, command: str) -> 
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    shown = subprocess.run(
-        [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    shown = capsys.readouterr().out
     for option in options:
         assert re.search(rf"(?<![\w-]){re.escape(option)}\b", shown), f"{page}: {module} has no option {option}"
 

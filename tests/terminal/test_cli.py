@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -66,12 +67,17 @@ def test_wrong_options_are_one_line(capsys: Capture) -> None:
     assert capsys.readouterr().err == "sdt-ref infer: error: unrecognized arguments: --colour; see --help\n"
 
 
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
 @pytest.mark.parametrize("command", cli.COMMANDS)
-def test_help_has_an_example(command: str) -> None:
-    shown = module(f"sdt_ref.{command}", "--help")
-    assert shown.returncode == 0
-    assert f"example:\n  python -m sdt_ref.{command} " in shown.stdout
-    assert "--json" in shown.stdout
+def test_help_has_an_example(command: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Run as `python -m` runs a module."""
+    monkeypatch.setattr(sys, "argv", [f"{command}.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"sdt_ref.{command}", run_name="__main__")
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"example:\n  python -m sdt_ref.{command} " in shown
+    assert "--json" in shown
 
 
 def test_the_console_script(capsys: Capture) -> None:

@@ -69,6 +69,7 @@ def test_a_silent_network_has_no_shares(tmp_path: Path, capsys: Capture) -> None
     assert "0 of 16" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_a_picture_is_written(ending: str, drawing: Any, tmp_path: Path, capsys: Capture) -> None:
     """Whatever the name holds: markup of pictures and of terminals, signs that the font lacks."""
@@ -149,6 +150,7 @@ def test_event_camera_weights_take_no_photo(drawing: Any, tmp_path: Path, capsys
     assert [path.name for path in tmp_path.iterdir()] == ["w.h5"]
 
 
+@pytest.mark.slow
 def test_too_large_a_picture_is_refused_but_not_a_table(drawing: Any, tmp_path: Path, capsys: Capture) -> None:
     weights_file.save(tmp_path / "w.h5", weights_of(Network(time_steps=520)))
     arguments = ["--weights", str(tmp_path / "w.h5"), "-o", str(tmp_path / "map.png")]

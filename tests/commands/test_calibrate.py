@@ -11,6 +11,7 @@ from sdt_ref import calibrate, infer
 from tests.shipped import CAT
 
 
+@pytest.mark.slow
 def test_calibrate_writes_formats_that_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "formats.toml"
     assert calibrate.main([str(CAT), "-o", str(target), "--weight-bits", "6"]) == 0

@@ -36,6 +36,7 @@ def picture(path: Path, seed: int = 0) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_command_counts_pictures_of_a_folder_and_skips_unreadable_ones(tmp_path: Path, capsys: Capture) -> None:
     for k in range(3):
         picture(tmp_path / f"{k}.png", k)

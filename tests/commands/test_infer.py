@@ -57,6 +57,7 @@ print(code, len(compiled.buffer), *sys.modules, file=sys.stderr)
 """
 
 
+@pytest.mark.slow
 def test_a_second_infer_compiles_nothing_and_imports_nothing_that_it_does_not_need(capsys: Capture) -> None:
     """What a start takes is imports, and a compiler where it runs."""
     assert infer.main(["--json"]) == 0  # compiles what is not compiled yet

@@ -221,6 +221,7 @@ def test_a_pack_s_claims_are_not_allocated(tmp_path: Path, weights: Path, capsys
     assert "expected files of at most 1073741824 bytes, found one of 549755813888" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_other_commands_read_recordings_too(
     pack: Path, digit: Path, weights: Path, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +129,7 @@ def assert_operations_equal_dense_counts(n: Network, package: ModuleType = sdt_r
         assert_operations(count, {"ac": steps * outputs}, f"bias of {module}")
 
 
+@pytest.mark.slow
 @example(Network(dvs_mode=True, num_heads=2, dim=16, height=8, width=4, batch=2))
 @example(Network(pooling_stat="1111", height=16, width=16))
 @example(Network(hidden=16, frames=True, batch=3))
@@ -174,6 +176,7 @@ def with_zero_weights(n: Network, seed: int) -> Any:
     return sdt_ref.SpikeDrivenTransformer(weights, threads=1)
 
 
+@pytest.mark.slow
 @given(networks(), st.integers(0, 1000))
 @settings(max_examples=20)
 def test_effective_and_dense_operations(n: Network, seed: int) -> None:

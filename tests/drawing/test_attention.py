@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from sdt_ref.measuring.attention_map import AttentionMap, attention_maps
@@ -52,6 +53,7 @@ def test_the_picture_follows_the_maps(drawing: Any, tmp_path: Path) -> None:
     assert beside == 0
 
 
+@pytest.mark.slow
 def test_any_number_of_blocks_steps_and_heads_fits(drawing: Any) -> None:
     """Photos do not overlap, and stay within the sheet; long time is wrapped; no text leaves it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

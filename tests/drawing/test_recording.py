@@ -18,6 +18,7 @@ from tests.recordings import npz, some_events
 Capture = pytest.CaptureFixture[str]
 
 
+@pytest.mark.slow
 def test_infer_draws_a_recording(tmp_path: Path, digit: Path, weights: Path) -> None:
     picture = tmp_path / "figure.png"
     assert infer.main([str(digit), "--weights", str(weights), "--figure", str(picture), "--json"]) == 0
@@ -38,6 +39,7 @@ def test_what_infer_draws_is_its_run(
     assert len(result.spikes) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["$\\frac{b$_^{.npz", "\u540d\u524d.npz", "x" * 200 + ".npz"])
 def test_a_drawing_takes_any_name_and_a_single_event(tmp_path: Path, weights: Path, name: str, capsys: Capture) -> None:
     recording, picture = str(npz(tmp_path / name, [(7, 1, 2, 1)])), tmp_path / "figure.png"
@@ -46,6 +48,7 @@ def test_a_drawing_takes_any_name_and_a_single_event(tmp_path: Path, weights: Pa
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_drawing_shows_each_frame_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
     monkeypatch.setattr("sdt_ref.drawing.canvas.save", lambda figure, path: drawn.append(figure))

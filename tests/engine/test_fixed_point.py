@@ -13,6 +13,7 @@ from tests.networks import Network, input_of, model_of
 from tests.strategies import formats_files, networks
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(n=networks(), formats=formats_files(), threads=st.integers(1, 3), tile_bytes=st.sampled_from([1 << 18, 700]))
 def test_events_equal_dense_integers(n: Network, formats: str, threads: int, tile_bytes: int) -> None:

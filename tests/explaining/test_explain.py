@@ -77,6 +77,7 @@ def assert_explained(run: Any, seed: int = 0) -> None:
                 assert (np.logical_and(*inputs) == output).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arithmetic", ["float32", "float64", "fixed"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_stage_is_explained_to_the_last_bit(kind: str, arithmetic: str) -> None:
@@ -91,6 +92,7 @@ def test_every_stage_is_explained_to_the_last_bit(kind: str, arithmetic: str) ->
     assert "not the same" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(networks(), st.sampled_from(["float32", "float64", "fixed"]), st.none() | formats_files(), st.integers(0, 99))
 def test_any_network_is_explained(n: Network, arithmetic: str, formats: str | None, seed: int) -> None:

@@ -18,6 +18,8 @@ from tests.equality import assert_engine_equals_oracle, assert_same
 from tests.networks import Network, weights_of
 from tests.weights.test_folding import unfolded
 
+pytestmark = pytest.mark.campaign
+
 # few pixels and channels, for plain Python; many tiles; every branch of the network
 NETWORKS = [
     Network(dim=16, hidden=24, time_steps=2, height=4, width=8, pooling_stat="0101", batch=2, seed=1),

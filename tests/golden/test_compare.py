@@ -46,6 +46,7 @@ def flipped(trace: Trace, name: str, seed: int = 0) -> tuple[np.ndarray, tuple[i
 # --- every kind of value, in every form of dump -----------------------------------------------------------------------
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("case", NETWORKS)
 def test_one_flipped_bit_of_any_record_is_found_and_named(tmp_path: Path, case: str) -> None:
     n, formats = NETWORKS[case]
@@ -400,6 +401,7 @@ def test_exit_codes_and_what_is_said(golden: Path, tmp_path: Path, capsys: Captu
     assert "trace of other weights" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX shells")
 @pytest.mark.parametrize("more", ["", "--json"])
 def test_a_reader_that_leaves_does_not_turn_a_difference_into_success(golden: Path, tmp_path: Path, more: str) -> None:

@@ -158,6 +158,7 @@ def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_leaves_does_not_read_as_complete(tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom sdt_ref.golden.trace import write_trace\nfrom tests.networks import input_of, model_of\n"

@@ -10,6 +10,7 @@ from tests.networks import Network, input_of, model_of
 from tests.strategies import networks
 
 
+@pytest.mark.slow
 @given(networks())
 @example(Network(drive=1.5, depth=2))
 @example(Network(drive=1.5, spike_mode="plif", time_steps=1, num_heads=2, seed=3))

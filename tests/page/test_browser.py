@@ -25,6 +25,8 @@ from tests import browser
 from tests.networks import Network, model_of
 from tests.page.embedded import HOSTILE, Page, hostile_page, noise
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:

@@ -109,6 +109,7 @@ def assert_answer(data: Page, model: SpikeDrivenTransformer, result: sdt_ref.Res
         assert [line[-1] for line in scores["score"]][:6] == [best["score"] for best in data["answer"]]
 
 
+@pytest.mark.slow
 def test_the_page_of_the_sample_photo_holds_the_run(
     cat: Path, cat_run: tuple[SpikeDrivenTransformer, np.ndarray, sdt_ref.Result]
 ) -> None:
@@ -119,6 +120,7 @@ def test_the_page_of_the_sample_photo_holds_the_run(
     assert_of_the_run(data, *cat_run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "arithmetic"),
     [

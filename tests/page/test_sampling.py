@@ -64,6 +64,7 @@ def test_packing_by_hand() -> None:
     assert sampling.counts_per_position(events, [0]).tolist() == [[2, 1]]
 
 
+@pytest.mark.slow
 def test_a_large_network_fits_and_says_what_it_sampled(wide: tuple[Path, Page], cat: Path) -> None:
     path, data = wide
     print(f"{path.stat().st_size:,} and {cat.stat().st_size:,} bytes")

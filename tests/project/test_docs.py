@@ -64,6 +64,7 @@ def test_every_command_exists_and_has_these_options(
         assert re.search(rf"(?<![\w-]){re.escape(option)}\b", shown), f"{page}: {module} has no option {option}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "command", "expected"), runs())
 def test_every_output_is_what_the_command_prints(page: str, command: str, expected: str, tmp_path: Path) -> None:
     """A line '...' stands for any number of lines."""
@@ -135,6 +136,7 @@ def silent() -> list[tuple[str, str]]:
     return [block for block in blocks if len(block) == 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "command"), silent())
 def test_commands_without_their_output_run(page: str, command: str, tmp_path: Path) -> None:
     assert run_in_bash(command, tmp_path).strip(), f"{page}: {command} prints nothing"

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which("iverilog") is None or find_spec("cocotb") is None,
     reason="Icarus Verilog or cocotb is not installed: apt install iverilog; pip install 'sdt_ref[hardware]'",

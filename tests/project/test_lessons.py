@@ -31,6 +31,7 @@ def test_a_lesson_has_all_that_a_lesson_has(path: Path) -> None:
     assert path.stat().st_size <= lessons.MOST_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # those of Jupyter's own packages are not ours
 @pytest.mark.parametrize("path", lessons.NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_lesson_runs_and_prints_what_it_stores(path: Path) -> None:
@@ -38,6 +39,7 @@ def test_a_lesson_runs_and_prints_what_it_stores(path: Path) -> None:
     assert list(lessons.differences(stored, lessons.executed(stored))) == []
 
 
+@pytest.mark.campaign
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("content", ["white", "noise"])
 def test_the_asserts_hold_on_any_photo(content: str, tmp_path: Path) -> None:
@@ -146,6 +148,7 @@ def small() -> Any:
     return lessons.executed(make.new_notebook(cells=cells))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_executing_again_changes_nothing(small: Any) -> None:
     again = lessons.executed(small)
@@ -157,6 +160,7 @@ def test_executing_again_changes_nothing(small: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_the_kernel_is_of_this_python() -> None:
     import nbformat
@@ -166,6 +170,7 @@ def test_the_kernel_is_of_this_python() -> None:
     assert lessons.texts(fresh.cells[0]) == [("stream", f"{sys.executable}\n")]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(("old", "new"), [("value = 2", "value = 1 / 0"), ("value == 2", "value == 3")])
 def test_a_cell_or_a_folded_solution_that_fails_is_noticed(small: Any, old: str, new: str) -> None:

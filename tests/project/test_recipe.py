@@ -27,6 +27,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip insta
 
 from weights.recipe import data, model, recordings, state, train  # noqa: E402  # they import torch
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 16
 QUICK = [

@@ -24,6 +24,7 @@ def test_an_empty_name_is_no_default(capsys: Capture, pack: Path) -> None:
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_any_encoding_of_the_terminal(encoding: str, tmp_path: Path) -> None:
     photo = tmp_path / "caf\u00e9[bold] \u732b.jpg"
@@ -39,6 +40,7 @@ def test_any_encoding_of_the_terminal(encoding: str, tmp_path: Path) -> None:
     assert "[bold]" in shown.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX shells")
 @pytest.mark.parametrize(
     ("redirection", "code"),
@@ -94,6 +96,7 @@ def test_the_console_script(capsys: Capture) -> None:
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_a_closed_pipe_are_quiet(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -108,6 +111,7 @@ def test_ctrl_c_and_a_closed_pipe_are_quiet(monkeypatch: pytest.MonkeyPatch, cap
     assert "Exception" not in shown.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX")
 def test_progress_goes_to_stderr_and_output_has_no_escape_codes(pack: Path) -> None:
     shown = module("sdt_ref.evaluate", str(pack), "--json")
@@ -116,6 +120,7 @@ def test_progress_goes_to_stderr_and_output_has_no_escape_codes(pack: Path) -> N
     assert "\x1b" not in module("sdt_ref.infer").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX shells")
 @pytest.mark.parametrize("more", ["", "--json"])
 def test_a_reader_that_leaves_does_not_turn_a_failed_check_into_success(tree: Path, more: str) -> None:

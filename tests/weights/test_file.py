@@ -42,6 +42,7 @@ def test_the_shipped_event_weights_classify_the_shipped_recording() -> None:
     assert np.exp(logits).max() > 0.9 * np.exp(logits).sum()
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(networks())
 def test_round_trip_is_lossless(tmp_path_factory: pytest.TempPathFactory, n: Network) -> None:
@@ -201,6 +202,7 @@ print(refused)
 """
 
 
+@pytest.mark.campaign
 def test_corrupt_bytes_never_raise_anything_else(path: Path) -> None:
     """Flip bytes all over the file: it loads, or it is refused; h5py itself raises many kinds of errors."""
     done = subprocess.run([sys.executable, "-c", FUZZ, str(path)], capture_output=True, text=True, check=False)

@@ -28,13 +28,6 @@ from tests.networks import Network, input_of, model_of, weights_of
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def golden(tmp_path: Path) -> Path:
-    """A trace of a small network whose registers overflow, and its weights beside it."""
-    save(tmp_path / "w.h5", weights_of(PLAIN))
-    return traced(tmp_path, PLAIN, NARROW)
-
-
 def flipped(trace: Trace, name: str, seed: int = 0) -> tuple[np.ndarray, tuple[int, int, int]]:
     """The values of a record with the lowest bit of one of them flipped, and where."""
     values = trace.values(name)

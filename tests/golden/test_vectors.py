@@ -200,10 +200,9 @@ def test_a_leak_too_weak_for_the_threshold_leaves_that_corner_out_and_says_so(tm
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> tuple[str, str]:
+def files(golden: Path) -> tuple[str, str]:
     """A trace and its weights."""
-    save(tmp_path / "w.h5", weights_of(PLAIN))
-    return str(traced(tmp_path, PLAIN, NARROW)), str(tmp_path / "w.h5")
+    return str(golden), str(golden.with_name("w.h5"))
 
 
 def test_the_command_writes_a_whole_folder_or_none(files: tuple[str, str], tmp_path: Path, capsys: Capture) -> None:

@@ -10,7 +10,7 @@ from sdt_ref.weights.folding import Layer
 
 
 def random_layer(rng: np.random.Generator, outputs: int, inputs: int, window: int, dtype: type) -> Layer:
-    weight = rng.standard_normal((outputs, inputs, window, window)).astype(dtype)
+    weight: np.ndarray = rng.standard_normal((outputs, inputs, window, window)).astype(dtype)
     return Layer(weight, rng.standard_normal(outputs).astype(dtype))
 
 

@@ -32,7 +32,7 @@ def test_another_counter_s_entries_are_taken_over() -> None:
 def test_a_table_is_made_when_it_is_read_and_only_once() -> None:
     made = []
 
-    def rule(time_steps: int) -> list:
+    def rule(time_steps: int) -> list[tuple[tuple[str, ...], dict[str, int]]]:
         made.append(time_steps)
         return [(("layer",), {"ac": 1})]
 

@@ -28,7 +28,7 @@ from tests.networks import Network, input_of, model_of, weights_of
 Capture = pytest.CaptureFixture[str]
 
 
-def flipped(trace: Trace, name: str, seed: int = 0) -> tuple[np.ndarray, tuple[int, int, int]]:
+def flipped(trace: Trace, name: str, seed: int = 0) -> tuple[np.ndarray, tuple[int, ...]]:
     """The values of a record with the lowest bit of one of them flipped, and where."""
     values = trace.values(name)
     place = tuple(int(k) for k in np.unravel_index(np.random.default_rng(seed).integers(values.size), values.shape))

@@ -241,12 +241,12 @@ def measured(folder: Path, n: Network, formats: str | None, *seeds: int) -> tupl
             contents.append(content(trace))
             opened.append((trace.sha256, trace.header.overflows))
     traces = [open_trace(folder / f"{seed}.h5") for seed in seeds]
-    entered = [trace.__enter__() for trace in traces]
+    entered = [reader.__enter__() for reader in traces]
     try:
         return sizing(entered, model.parameters), contents
     finally:
-        for trace in traces:
-            trace.__exit__(None, None, None)
+        for reader in traces:
+            reader.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("case", NETWORKS)

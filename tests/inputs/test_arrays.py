@@ -53,6 +53,6 @@ def test_bad_input_is_refused_in_one_line(x: object, message: str) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.bool_, np.float16, np.float64])
 def test_any_real_type_is_taken(dtype: type) -> None:
-    x = np.ones((1, 3, 8, 8), dtype)
+    x: np.ndarray = np.ones((1, 3, 8, 8), dtype)
     model = model_of(Network())
     assert_same(model(x).logits, model(x.astype(np.float32)).logits, "logits")

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sdt_ref.engine.run import MAX_THREADS
+from sdt_ref.engine.tiles import MAX_THREADS
 from sdt_ref.errors import ConfigError
 from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.terminal import cli

@@ -19,12 +19,14 @@ import numpy as np
 from PIL import Image
 
 import sdt_ref
-from sdt_ref.engine.current import StoredCurrent
 from sdt_ref.engine.events import SpikeEvents
 from sdt_ref.engine.neuron import Neuron
-from sdt_ref.engine.run import Run, available_cores
+from sdt_ref.engine.run import Run
 from sdt_ref.engine.set_operations import intersect, pool, sum_tokens
+from sdt_ref.engine.stored import StoredCurrent
+from sdt_ref.engine.storing import store
 from sdt_ref.engine.synapse import Synapse
+from sdt_ref.engine.tiles import available_cores
 from sdt_ref.inputs.image import preprocess
 from sdt_ref.network.encoder import Encoder
 from sdt_ref.network.head import mean_tokens
@@ -33,6 +35,7 @@ from sdt_ref.weights.architecture import Architecture
 from sdt_ref.weights.config import ModelConfig, Preprocessing
 from sdt_ref.weights.file import Weights
 from sdt_ref.weights.folding import BATCH_NORM_EPSILON, Layer, NeuronParameters
+from sdt_ref.weights.tensors import tensor_shapes
 
 PIXEL_STEP = 2.0**-6
 FIRST_WEIGHT_STEP = 2.0**-6  # of the layer that reads pixels
@@ -97,7 +100,7 @@ class Calibration:
         self.config = config
         self.tensors = {
             name: rng.standard_normal(shape, np.float32) / np.float32(np.sqrt(max(1, np.prod(shape[1:]))))
-            for name, shape in architecture.tensors().items()
+            for name, shape in tensor_shapes(architecture).items()
         }
         for name in self.tensors:
             if "_bn" in name or name.endswith("conv.bias"):
@@ -150,8 +153,8 @@ class Calibration:
         weight = self.tensors[f"{conv}.weight"]
         layer = Layer(weight, np.zeros(len(weight), np.float32))
         if isinstance(source, SpikeEvents):
-            return StoredCurrent.of(Synapse(conv, layer)(source), self.run)
-        return StoredCurrent.of(Encoder(conv, layer)(source, self.config.time_steps), self.run)
+            return store(Synapse(conv, layer)(source), self.run)
+        return store(Encoder(conv, layer)(source, self.config.time_steps), self.run)
 
     def fire(self, current: StoredCurrent) -> SpikeEvents:
         """Spikes of LIF neurons."""

@@ -42,9 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         expected = addition_only.expected_counts(model, x, result)
         evidence = {
             "event_driven": event_driven.event_driven(model, x, told),
-            "addition_only": addition_only.addition_only(result, told=told, expected=expected),
-            "linear": linear.linear_complexity(told=told),
-            "masking": mask_and_add.masks_and_adds(model, told=told, result=result),
+            "addition_only": addition_only.addition_only(result, progress=told, expected=expected),
+            "linear": linear.linear_complexity(progress=told),
+            "masking": mask_and_add.masks_and_adds(model, progress=told, result=result),
         }
     with cli.showing():
         if options.json:
@@ -149,8 +149,8 @@ def _show_kernels(console: cli.Screen, found: addition_only.AdditionOnly) -> Non
     read, allowed = (sum(getattr(each, name) for each in found.modules) for name in ("lines", "allowed"))
     others = [(each.module, text) for each in found.modules for text in each.found]
     console.print(
-        f"\nPython between the kernels ({', '.join(each.module for each in found.modules)}):\n"
-        f"in {read:,} lines {allowed} products of sizes and of counts, each listed word for word; {len(others)} others"
+        f"\nPython between the kernels, {len(found.modules)} modules (engine/, network/, fixed/registers.py):\n"
+        f"in {read:,} lines {allowed} products of sizes, or listed with a reason; {len(others)} others"
     )
     for module, text in others:
         console.print(f"   [red]{module}.py, {cli.plain(text)}[/]")

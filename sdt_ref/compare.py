@@ -11,7 +11,7 @@ from .errors import ConfigError
 from .golden.differences import EVENT_MODES, Cause, Comparison, Difference, cause, compare
 from .golden.dumps import Dump, read_dump
 from .golden.replay import isolated
-from .golden.trace import Trace, open_trace
+from .golden.trace_file import Trace, open_trace
 from .terminal import cli
 
 MOST_EVENTS = 24  # in words; --json has them all
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with open_trace(options.golden) as golden, cli.working(cli.Screen(stderr=True), "comparing") as progress:
         dump = read_dump(options.dump, golden, options.record)
         if options.isolated:
-            comparison = isolated(golden, golden.model(options.weights), dump, options.tolerance, progress)
+            comparison = isolated(golden, golden.parameters(options.weights), dump, options.tolerance, progress)
         else:
             comparison = compare(golden, dump, options.events, options.tolerance)
         found = comparison.first

@@ -14,7 +14,7 @@ from rich.table import Table
 from .cost import screen
 from .cost.official import OfficialStatistic
 from .cost.published import energies, ratios, without_spikes
-from .cost.report import take_stock, to_csv, to_json
+from .cost.summary import take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError
 from .files import require_writable, written_whole
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             cli.print_json({**({} if report is None else to_json(report, options.memory)), **beside})
         elif report is not None:
             console, size = cli.Screen(), report.size
-            title = _title(options.pictures, report.survey.pictures, model.preprocessing.frames)
+            title = _title(options.pictures, report.average.pictures, model.preprocessing.frames)
             console.print(f"[bold]{title}[/], seen at {size}x{size}")
             screen.show(console, report, options.memory)
     if not options.json:

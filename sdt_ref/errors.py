@@ -39,6 +39,14 @@ class EventsError(SdtError):
     """An event list that is not canonical."""
 
 
+class UnknownNameError(SdtError, KeyError):
+    """A name that a table of a result does not have."""
+
+    def __str__(self) -> str:
+        """The message, which a KeyError would show as a quoted string."""
+        return str(self.args[0])
+
+
 def require_file(path: Path, what: str, error: type[SdtError]) -> None:
     """Raise `error` unless the path is a file that can be looked at."""
     try:

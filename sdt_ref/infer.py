@@ -13,18 +13,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .camera.events import EventFile, Survey, survey
 from .camera.frames import SPLITS, prepare
 from .camera.opening import open_recording
+from .camera.recording import EventFile, Survey, survey
 from .camera.trials import list_trials, only, table_beside
 from .errors import ConfigError
 from .inputs.image import open_picture, preprocess
 from .inputs.reading import given_or_sample
 from .network.model import SpikeDrivenTransformer
-from .network.wiring import in_words
 from .result import OperationCount, Result
 from .terminal import cli
 from .weights.config import MOST_STEPS, Preprocessing
+from .weights.wiring import in_words
 
 BAR = 32  # characters of a full bar
 OF_RECORDINGS = ("steps", "split", "trial", "figure")  # options that a picture has no use for

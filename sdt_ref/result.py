@@ -3,11 +3,17 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import reduce
 from operator import add
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
+
+from .errors import UnknownNameError
+
+Value = TypeVar("Value")
+LISTED = 8  # names in a message
 
 
 class Spikes(Protocol):
@@ -19,6 +25,43 @@ class Spikes(Protocol):
 
     def to_dense(self) -> np.ndarray:
         """Build the dense 0/1 tensor, uint8."""
+
+
+class ByName(dict[str, Value]):
+    """A table of a result; a name that it lacks is answered with those that it has.
+
+    Parameters
+    ----------
+    what : is in the table, in words
+    aliases : other names, such as official paths, and what they stand for
+    """
+
+    def __init__(self, what: str, table: Mapping[str, Value], aliases: Mapping[str, str] | None = None) -> None:
+        super().__init__(table)
+        self._what = what
+        self._aliases = aliases or {}
+
+    def __missing__(self, name: str) -> Value:
+        return self[known_as(name, self._what, self, self._aliases)]
+
+    def __reduce__(self) -> tuple[type, tuple[str, dict[str, Value], Mapping[str, str]]]:
+        """Copied and pickled whole."""
+        return type(self), (self._what, dict(self), self._aliases)
+
+
+def known_as(name: str, what: str, table: Mapping[str, object], aliases: Mapping[str, str]) -> str:
+    """The name in a table that another name stands for; raises UnknownNameError, with what there is."""
+    if aliases.get(name) in table:
+        return aliases[name]
+    if not table:
+        raise UnknownNameError(
+            f"{what}: no name is known, found {name!r}: nothing was recorded; call the model with record=True, or "
+            "with record='currents' for numbers"
+        )
+    near = get_close_matches(str(name), [*table, *aliases], n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    shown = ", ".join(list(table)[:LISTED]) + (f", ... ({len(table)} in all)" if len(table) > LISTED else "")
+    raise UnknownNameError(f"{what}: expected one of its names, found {name!r}; {guess}it has {shown}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +112,13 @@ class Result:
     ----------
     logits : [B, K], mean over the time steps
     logits_per_step : [T, B, K]
-    spikes : by official hook name, in the official order; empty unless recorded
+    spikes : by official hook name, in the official order; empty unless recorded. The official path of a stage
+        ('block.0.attn.q_lif') serves as well
     currents : by official neuron path ('block.0.attn.q_lif'), [T, B, C, H, W]; empty unless record="currents"
     streams : the residual stream behind each layer that adds to it ('block.0.mlp.fc2_conv'), [T, B, C, H, W]; so, too
     sums : in fixed point, what entered a register, before it did: by neuron path the accumulators, counts or streams
         that the neurons read; by layer path the accumulators that entered the stream; as currents
-    counts : by weight layer ('MS_SSA_Conv0_q_conv')
+    counts : by weight layer ('MS_SSA_Conv0_q_conv'); its path ('block.0.attn.q_conv') serves as well
     stage_counts : what is done besides the weight layers, by kind and then by official module: 'bias' of a layer;
         'residual', added behind it; 'leak' and 'threshold' of neurons; 'pool' of their spikes, an OR; 'max_pool' of
         currents; 'attention': K AND V ('block.0.attn.kv'), the sum over tokens ('..talking_heads_lif'), Q AND mask
@@ -91,6 +135,13 @@ class Result:
     streams: Mapping[str, np.ndarray] = field(default_factory=dict)
     sums: Mapping[str, np.ndarray] = field(default_factory=dict)
     overflows: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Sizes, and what is recorded."""
+        T, B, K = self.logits_per_step.shape
+        recorded = {"spikes": self.spikes, "currents": self.currents, "streams": self.streams}
+        kept = ", ".join(f"{len(table)} {name}" for name, table in recorded.items() if table) or "nothing"
+        return f"<Result of {B} x {K} logits, T = {T}; recorded: {kept}>"
 
     @property
     def other_counts(self) -> dict[str, OperationCount]:

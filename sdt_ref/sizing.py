@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from .fixed.quantise import FixedParameters
-from .golden.trace import open_trace
+from .golden.trace_file import open_trace
 from .golden.widths import ListLengths, Sizing, sizing
 from .terminal import cli
 
@@ -27,8 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with ExitStack() as opened:
         traces = [opened.enter_context(open_trace(path)) for path in options.traces]
-        parameters = traces[0].model(options.weights).parameters
-        assert isinstance(parameters, FixedParameters)
+        parameters = traces[0].parameters(options.weights)
         report = sizing(traces, parameters)
     if options.json:
         cli.print_json(_as_json(report))

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from .errors import TraceError
 from .files import require_writable
-from .golden.trace import Trace, open_trace, write_trace
+from .golden.trace_file import Trace, open_trace
+from .golden.writing import write_trace
 from .inputs.reading import given_or_sample, read
 from .terminal import cli
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from .golden.export import MANIFEST, export
-from .golden.trace import open_trace
+from .golden.trace_file import open_trace
 from .terminal import cli
 
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     screen = cli.Screen(stderr=True)
     with open_trace(options.trace) as trace, cli.working(screen, "writing") as progress:
-        manifest = export(trace, trace.model(options.weights), options.output, progress)
+        manifest = export(trace, trace.parameters(options.weights), options.output, progress)
     if options.json:
         cli.print_json({key: manifest[key] for key in ("format", "trace", "parameters", "corners", "sha256")})
         return 0

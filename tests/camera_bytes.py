@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sdt_ref.camera.events import CameraEvents, EventFile
+from sdt_ref.camera.recording import CameraEvents, EventFile
 
 Event = tuple[int, int, int, int]  # t, x, y, p
 NOTHING = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8)

@@ -9,6 +9,7 @@ import sdt_ref
 import sdt_ref.weights.architecture
 import sdt_ref.weights.config
 import sdt_ref.weights.file
+from sdt_ref.weights.tensors import tensor_shapes
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def random_tensors(n: Network) -> dict[str, np.ndarray]:
     )
     rng = np.random.default_rng(n.seed)
     tensors = {}
-    for name, shape in architecture.tensors().items():
+    for name, shape in tensor_shapes(architecture).items():
         part = name.rpartition(".")[2]
         module = name.rpartition(".")[0]
         value = rng.standard_normal(shape)

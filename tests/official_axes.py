@@ -3,8 +3,9 @@
 import numpy as np
 
 from sdt_ref import SpikeEvents
-from sdt_ref.engine.current import StoredCurrent
 from sdt_ref.engine.run import Run
+from sdt_ref.engine.stored import StoredCurrent
+from sdt_ref.engine.storing import store
 from sdt_ref.engine.synapse import Synapse
 from sdt_ref.weights.folding import Layer
 
@@ -16,7 +17,7 @@ def random_layer(rng: np.random.Generator, outputs: int, inputs: int, window: in
 
 def current_of(layer: Layer, spikes: np.ndarray, run: Run) -> np.ndarray:
     """Official axes: [T, B, C_out, H, W]."""
-    stream = StoredCurrent.of(Synapse("layer", layer)(SpikeEvents.from_dense(spikes)), run)
+    stream = store(Synapse("layer", layer)(SpikeEvents.from_dense(spikes)), run)
     return np.moveaxis(stream.array.reshape(*stream.grid, -1), -1, 2)
 
 

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from sdt_ref.weights.arithmetic import arithmetic
 from sdt_ref.weights.file import Weights
-from sdt_ref.weights.folding import BATCH_NORM_EPSILON, batch_norm_of, fold_layer
+from sdt_ref.weights.folding import BATCH_NORM_EPSILON, fold_layer
+from sdt_ref.weights.tensors import batch_norm_of
 
 from .engine import Engine, MissingLibraryError
 

@@ -17,8 +17,8 @@ import numpy as np
 from ..errors import RecordingError
 from .checking import event_file, records
 from .clock import Clock
-from .events import CameraEvents, EventFile
 from .header import read_header
+from .recording import CameraEvents, EventFile
 from .source import Source
 
 RECORD = 8

@@ -21,8 +21,8 @@ import numpy as np
 
 from ..errors import RecordingError
 from .checking import CUT, event_file
-from .events import CHUNK, CameraEvents, EventFile
 from .header import END, read_header
+from .recording import CHUNK, CameraEvents, EventFile
 from .source import Source
 
 HEADER = struct.Struct("<hhiiiiii")
@@ -123,7 +123,7 @@ def _packets(source: Source, position: int, repairs: Counter[str]) -> Iterator[t
             if kind == POLARITY and number:
                 if camera not in (None, of):
                     raise RecordingError(
-                        f"recording '{source.name}': expected events of one camera, found them of {camera} and {of}"
+                        f"recording '{source.name}': expected events of one camera, found those of {camera} and {of}"
                     )
                 camera = of
                 left = min(number, (source.size - position) // EVENT)

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..errors import RecordingError
 from .checking import CUT, LARGEST, event_file
-from .events import CameraEvents, EventFile
+from .recording import CameraEvents, EventFile
 from .source import Source
 
 PROGRAM = Path(__file__).with_name("aedat4_process.py")
@@ -40,10 +40,10 @@ def open_aedat4(source: Source) -> EventFile:
             f"recording '{source.name}' is AEDAT 4, which needs the package aedat; run: pip install 'sdt_ref[events]'"
         )
     with _decoder(source) as out:
-        told = _line(source, out)
-    streams = told.get("streams", [])
-    if "error" in told:
-        raise _damaged(source, told["error"])
+        answer = _line(source, out)
+    streams = answer.get("streams", [])
+    if "error" in answer:
+        raise _damaged(source, answer["error"])
     if len(streams) != 1:
         raise RecordingError(f"recording '{source.name}': expected one stream of events, found {len(streams)}")
     width, height = streams[0]

@@ -1,6 +1,6 @@
 """Decode one AEDAT 4 file, in a process of its own: python aedat4_process.py FILE.
 
-The package `aedat` panics on damaged files, which can end the whole process, and believes the sizes that they claim.
+The package `aedat` panics on damaged files, which can end the whole process, and trusts the sizes in their headers.
 So it runs here, with at most 3 GiB, and what happens to it is seen from outside. Imports nothing of sdt_ref, to start
 fast.
 
@@ -29,8 +29,8 @@ def main() -> None:
         import aedat
 
         decoder = aedat.Decoder(sys.argv[1])
-        told = [stream for stream in decoder.id_to_stream().values() if stream["type"] == "events"]
-        write_line(out, {"streams": [[stream["width"], stream["height"]] for stream in told]})
+        streams = [stream for stream in decoder.id_to_stream().values() if stream["type"] == "events"]
+        write_line(out, {"streams": [[stream["width"], stream["height"]] for stream in streams]})
     except BaseException as failed:  # a panic of Rust is no Exception
         write_line(out, {"error": str(failed) or type(failed).__name__})
         return
@@ -38,7 +38,7 @@ def main() -> None:
     try:
         for packet in decoder:
             write_events(out, packet.get("events", ()))
-    except BrokenPipeError:  # nobody reads on
+    except BrokenPipeError:  # the reading process has gone
         sys.stderr.close()
         return
     except BaseException as failed:

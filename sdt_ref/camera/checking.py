@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ..errors import RecordingError
-from .events import CHUNK, CameraEvents, EventFile
+from .recording import CHUNK, CameraEvents, EventFile
 from .source import Source
 
 LARGEST = 1 << 16  # pixels in a row or a column; no format addresses more
@@ -37,8 +37,8 @@ def event_file(source: Source, format: str, sensor: tuple[int, int] | None, deco
             number += len(decoded)
             for first in range(0, len(decoded), CHUNK):
                 part = slice(first, first + CHUNK)
-                piece = CameraEvents(decoded.t[part], decoded.x[part], decoded.y[part], decoded.p[part])
-                events = _checked(piece, source.name, sensor, repairs)
+                slab = CameraEvents(decoded.t[part], decoded.x[part], decoded.y[part], decoded.p[part])
+                events = _checked(slab, source.name, sensor, repairs)
                 if len(events):
                     yield events
         if repairs[CUT] and not number:

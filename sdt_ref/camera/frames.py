@@ -8,13 +8,13 @@ import numpy as np
 
 from ..errors import RecordingError
 from ..weights.config import Preprocessing
-from .events import EventFile, Survey, survey
+from .recording import EventFile, Survey, survey
 
 SPLITS = ("number", "time")
 
 
 def integrate(
-    recording: EventFile, steps: int, split: str, sensor: tuple[int, int], told: Survey | None = None
+    recording: EventFile, steps: int, split: str, sensor: tuple[int, int], surveyed: Survey | None = None
 ) -> np.ndarray:
     """Count the events of a recording into frames.
 
@@ -24,7 +24,7 @@ def integrate(
     split : 'number': frame i takes the events i * (n // T) and on, in the order of the file, and the last one what
         remains; 'time': frame i takes the times from first + i * (duration // T), and the last one what remains
     sensor : width and height, pixels
-    told : what a reading of it told; None reads it once more
+    surveyed : what a reading of it found; None reads it once more
 
     Returns
     -------
@@ -35,24 +35,24 @@ def integrate(
     RecordingError
         no events, or events beyond the sensor; by time, fewer than T microseconds
     """
-    told = told or survey(recording)
-    if not told.events:
+    surveyed = surveyed or survey(recording)
+    if not surveyed.events:
         raise RecordingError(f"recording '{recording.name}': expected events, found none")
-    if split == "time" and told.duration < steps:
+    if split == "time" and surveyed.duration < steps:
         raise RecordingError(
             f"recording '{recording.name}': expected at least {steps} us to split by time into {steps} frames, "
-            f"found {told.duration} us"
+            f"found {surveyed.duration} us"
         )
     width, height = sensor
     frames = np.zeros((steps, 2, height, width), np.int64)
     number = 0
     for events in recording.read():
         if split == "number":
-            index = np.arange(number, number + len(events)) // max(told.events // steps, 1)
-            if told.events < steps:  # then n // T is 0, and every frame but the last is empty
+            index = np.arange(number, number + len(events)) // max(surveyed.events // steps, 1)
+            if surveyed.events < steps:  # then n // T is 0, and every frame but the last is empty
                 index[:] = steps - 1
         else:
-            index = (events.t - told.first) // (told.duration // steps)
+            index = (events.t - surveyed.first) // (surveyed.duration // steps)
         number += len(events)
         if (events.x >= width).any() or (events.y >= height).any():
             raise RecordingError(
@@ -64,14 +64,18 @@ def integrate(
 
 
 def prepare(
-    recording: EventFile, how: Preprocessing, steps: int, split: str = "number", told: Survey | None = None
+    recording: EventFile,
+    preprocessing: Preprocessing,
+    steps: int,
+    split: str = "number",
+    surveyed: Survey | None = None,
 ) -> np.ndarray:
     """Make of a recording what the network reads.
 
     Parameters
     ----------
-    how : of the weights: the sensor, and the size that its frames are brought to
-    steps, split, told : as in `integrate`
+    preprocessing : of the weights: the sensor, and the size that its frames are brought to
+    steps, split, surveyed : as in `integrate`
 
     Returns
     -------
@@ -82,17 +86,17 @@ def prepare(
     RecordingError
         another sensor than the weights read; or as in `integrate`
     """
-    side = how.sensor or how.size
+    side = preprocessing.sensor or preprocessing.size
     if recording.sensor not in (None, (side, side)):
         width, height = recording.sensor or (0, 0)
         raise RecordingError(
             f"recording '{recording.name}': expected a sensor of {side}x{side} pixels, which the weights read, found "
             f"{width}x{height}; choose other --weights"
         )
-    return fit(integrate(recording, steps, split, (side, side), told), how)
+    return fit(integrate(recording, steps, split, (side, side), surveyed), preprocessing)
 
 
-def fit(frames: np.ndarray, how: Preprocessing) -> np.ndarray:
+def fit(frames: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Bring frames to the size that the network reads.
 
     Parameters
@@ -103,9 +107,9 @@ def fit(frames: np.ndarray, how: Preprocessing) -> np.ndarray:
     -------
     float32[T, 2, size, size]
     """
-    side, size = frames.shape[-1], how.size
+    side, size = frames.shape[-1], preprocessing.size
     if side == 2 * size:
-        frames = _weighed(_weighed(frames)).astype(np.float32) if how.antialias else _mean_2x2(frames)
+        frames = _weighed(_weighed(frames)).astype(np.float32) if preprocessing.antialias else _mean_2x2(frames)
     elif side < size:
         before = (size - side) // 2
         frames = np.pad(frames, ((0, 0), (0, 0), *((before, size - side - before),) * 2))

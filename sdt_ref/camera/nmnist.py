@@ -23,7 +23,7 @@ import numpy as np
 
 from .checking import event_file, records
 from .clock import Clock
-from .events import CHUNK, CameraEvents, EventFile
+from .recording import CHUNK, CameraEvents, EventFile
 from .source import Source
 
 RECORD = 5

@@ -1,7 +1,7 @@
 """The .npz that spikingjelly makes of recordings: arrays t, x, y and p, one number an event.
 
 NumPy's zip of .npy files, compressed or not. Any integers, booleans, or floats that are whole, in either byte order.
-Microseconds and pixels; nothing tells the sensor, unless there is a further array `sensor` of its width and height.
+Microseconds and pixels; the sensor is not given, unless there is a further array `sensor` of its width and height.
 The four are read in step, a chunk at a time, and never with pickle.
 Source: numpy.lib.format; spikingjelly 0.0.0.0.12, which writes t, x, y, p with numpy.savez.
 """
@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import RecordingError
 from .checking import LARGEST, event_file
-from .events import CHUNK, CameraEvents, EventFile
+from .recording import CHUNK, CameraEvents, EventFile
 from .source import Source
 
 COLUMNS = ("t", "x", "y", "p")
@@ -117,7 +117,7 @@ def _require_sound(members: dict[str, zipfile.ZipInfo], size: int) -> None:
         if info.flag_bits & 1:
             raise RecordingError(f"expected an npz that is not encrypted, found array {key} encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise RecordingError(f"expected arrays stored or deflated, as NumPy does, found {key} otherwise")
+            raise RecordingError(f"expected arrays stored or deflated, found {key} compressed in another way")
     unpacked = sum(info.file_size for info in members.values())
     if unpacked > max(MOST * size, HARMLESS):
         raise RecordingError(
@@ -140,7 +140,7 @@ def _open_array(key: str, info: zipfile.ZipInfo, stream: IO[bytes]) -> _Column:
         raise RecordingError(f"expected array {key} of one axis, found shape {shape}")
     if shape[0] * dtype.itemsize != info.file_size - stream.tell():
         raise RecordingError(
-            f"expected {shape[0]} numbers of {dtype} in array {key}, as its header tells, "
+            f"expected {shape[0]} numbers of {dtype} in array {key}, as its header says, "
             f"found {info.file_size - stream.tell()} bytes"
         )
     return _Column(key, dtype, shape[0], stream)
@@ -151,5 +151,5 @@ def _sensor(column: _Column | None) -> tuple[int, int] | None:
         return None
     found = column.take(column.length).tolist() if column.length == 2 else [0]
     if not all(0 < size <= LARGEST for size in found):
-        raise RecordingError(f"expected width and height, 1 to {LARGEST} pixels, in array sensor, found otherwise")
+        raise RecordingError(f"expected width and height, 1 to {LARGEST} pixels, in array sensor, found other values")
     return found[0], found[1]

@@ -1,4 +1,4 @@
-"""Open a recording of any format, told by what is in it and never by its name."""
+"""Open a recording of any format, recognised by its content, never by its name."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from ..errors import RecordingError
 from .aedat2 import open_aedat2
 from .aedat3 import open_aedat3
 from .aedat4 import open_aedat4
-from .events import CHUNK, EventFile
 from .header import VERSION
 from .nmnist import RECORD, looks_like_nmnist, open_nmnist
 from .npz import open_npz
+from .recording import CHUNK, EventFile
 from .source import Source
 
 FORMATS = (
@@ -58,7 +58,7 @@ def open_recording(source: Any, name: str | None = None) -> EventFile:
             )
         return READERS[version[1]](recording)
     if head.startswith(b"#") and not head.startswith(b"#!"):
-        return open_aedat2(recording)  # the official reader asks for no version either
+        return open_aedat2(recording)  # the official reader needs no version either
     if head.startswith(ZIP):
         return open_npz(recording)
     for magic, picture in PICTURES.items():

@@ -16,7 +16,7 @@ class Source:
 
     Parameters
     ----------
-    source : path, bytes, or binary file that can seek; an open file stays open, and nobody else may write to it
+    source : path, bytes, or binary file that can seek; an open file stays open, and must not be written to
     name : for messages; None takes the path, or the name of the open file
 
     Raises RecordingError when it is none of these, cannot be read, or is a folder, a pipe or a device.

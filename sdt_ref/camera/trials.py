@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordingError, require_file
-from .events import CameraEvents, EventFile
+from .recording import CameraEvents, EventFile
 from .source import Source
 
 COLUMNS = ["class", "startTime_usec", "endTime_usec"]
@@ -75,7 +75,7 @@ def list_trials(source: Any, name: str | None = None) -> list[Trial]:
                 before[trial.label] += 1
                 trials.append(trial)
     except csv.Error as error:
-        raise RecordingError(f"trials '{table.name}': expected a table of commas, found otherwise ({error})") from None
+        raise RecordingError(f"trials '{table.name}': expected comma-separated values ({error})") from None
     if not trials:
         raise RecordingError(f"trials '{table.name}': expected trials, found none")
     return trials

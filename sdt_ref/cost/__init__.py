@@ -4,7 +4,7 @@ account     one run as a table: stage, kind of operation, time step
 technology  picojoules per operation, with their sources
 formula     the paper's estimate, and the vanilla Transformer of equal size
 published   the paper's figures, and what explains them
-survey      many pictures: means and spreads
+average     many pictures: means and spreads
 official    the statistic of the official script, its divisor included
-report      all of it together; screen prints it
+summary     all of it together; screen prints it
 """

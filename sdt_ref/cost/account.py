@@ -20,9 +20,9 @@ from ..fixed.quantise import FixedNeuron
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import INPUT, Stage, counted_as, wiring
 from ..result import OPERATIONS, OperationCount, Result
 from ..weights.arithmetic import FIXED
+from ..weights.wiring import INPUT, Stage, counted_as, wiring
 
 SYNAPSES = "synapses"  # the kind of a weight layer's own operations; the other kinds are those of Result.stage_counts
 SYNAPTIC = ("dense", "effective_macs", "effective_acs", "weight_rows")
@@ -107,17 +107,16 @@ class Accountant:
     def __init__(self, model: SpikeDrivenTransformer) -> None:
         self.model = model
         self.stages = wiring(model.architecture, model.config)
-        layers = model.parameters.layers
         # outputs that a spike reaches through a weight that is not zero, [k, k, C_in]
         self._reach = {
-            name: np.count_nonzero(layer.weight, axis=0).transpose(1, 2, 0) for name, layer in layers.items()
+            name: np.count_nonzero(model.layer(name).weight, axis=0).transpose(1, 2, 0) for name in model.synapses
         }
-        self._n_outputs = {name: len(layer.bias) for name, layer in layers.items()}
+        self._n_outputs = {name: synapse.n_outputs for name, synapse in model.synapses.items()}
         self._bits = {
             (name, kind): _width(model, part)
             for name, stage in self.stages.items()
             for kind, part in ((SYNAPSES, stage.layer), ("threshold", name))
-            if part in (layers if kind == SYNAPSES else model.parameters.neurons)
+            if part in (model.synapses if kind == SYNAPSES else model.neurons)
         }
 
     def account(self, x: Any) -> Account:
@@ -188,7 +187,7 @@ class Accountant:
             if not name.endswith(".kv") or self.model.config.dvs_mode:
                 continue
             k, kv = _spikes(result, self.stages[stage.reads[0]]), _spikes(result, stage)
-            if not is_or(self.model.parameters.neurons[name.replace(".kv", ".talking_heads_lif")], k.n_tokens):
+            if not is_or(self.model.neurons[name.replace(".kv", ".talking_heads_lif")], k.n_tokens):
                 continue
             saved = saved_by_exit(k, kv)
             exits[name] = EarlyExit(k.events_per_step(), saved, kv.events_per_step())
@@ -198,7 +197,7 @@ class Accountant:
 def _width(model: SpikeDrivenTransformer, module: str | None) -> int:
     """Bits of the weights of a layer, or of the membranes of a neuron layer, as they are declared or held."""
     assert module is not None
-    neuron = model.parameters.neurons.get(module)
+    neuron = model.neurons.get(module)
     if model.arithmetic is not FIXED:
         return 8 * model.arithmetic.dtype.itemsize
     if isinstance(neuron, FixedNeuron):

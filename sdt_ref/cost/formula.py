@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network.wiring import INPUT, NEURON, Stage
 from ..weights.architecture import Architecture
 from ..weights.config import ModelConfig
+from ..weights.tensors import tensor_shapes
+from ..weights.wiring import INPUT, NEURON, Stage
 from .account import SYNAPSES, Account
 from .technology import TECHNOLOGIES, Technology
 
@@ -26,15 +27,15 @@ def flops(architecture: Architecture, config: ModelConfig, height: int, width: i
     FL = k^2 h w c_in c_out of a convolution (S1), and tokens times inputs times outputs of a linear layer (S2)
     """
     sizes: dict[str, int] = {}
-    tensors = architecture.tensors()
+    shapes = tensor_shapes(architecture)
     for stage, number in enumerate(("", "1", "2", "3")):
         sizes[f"patch_embed.proj_conv{number}"] = (
-            int(np.prod(tensors[f"patch_embed.proj_conv{number}.weight"])) * height * width
+            int(np.prod(shapes[f"patch_embed.proj_conv{number}.weight"])) * height * width
         )
         if config.pools[stage]:
             height, width = height // 2, width // 2
     tokens = height * width
-    for name, shape in tensors.items():
+    for name, shape in shapes.items():
         module = name.removesuffix(".weight")
         if name.endswith("conv.weight") and module not in sizes and not module.startswith("patch_embed.proj_conv"):
             sizes[module] = int(np.prod(shape)) * tokens
@@ -65,9 +66,9 @@ class Estimate:
     borders: float
     complete: bool = True
 
-    def energy(self, how: Technology) -> float:
+    def energy(self, technology: Technology) -> float:
         """Picojoules by the formula."""
-        return self.macs * how.mac + self.acs * how.add
+        return self.macs * technology.mac + self.acs * technology.add
 
 
 def estimates(account: Account, sizes: Mapping[str, int], tokens: int, dim: int, batch: int = 1) -> dict[str, Estimate]:
@@ -154,7 +155,7 @@ def attention_ratio(
     time_steps: int,
     rate_of_operator: float,
     rate_of_input: float | None = None,
-    how: Technology = PAPER,
+    technology: Technology = PAPER,
 ) -> float:
     """Energy of vanilla self-attention over that of SDSA, by the paper's terms.
 
@@ -169,12 +170,12 @@ def attention_ratio(
     make = 3 * tokens * dim**2
     if rate_of_input is None:
         make, rate_of_input = 0, 0.0
-    ours = time_steps * (rate_of_input * make + rate_of_operator * tokens * dim) * how.add
-    return (make + 2 * tokens**2 * dim) * how.mac / ours
+    ours = time_steps * (rate_of_input * make + rate_of_operator * tokens * dim) * technology.add
+    return (make + 2 * tokens**2 * dim) * technology.mac / ours
 
 
 def rate_for_ratio(
-    ratio: float, tokens: int, dim: int, time_steps: int, with_qkv: bool, how: Technology = PAPER
+    ratio: float, tokens: int, dim: int, time_steps: int, with_qkv: bool, technology: Technology = PAPER
 ) -> float:
     """The firing rate at which `attention_ratio` has this value; with Q, K and V one rate serves for both R and R^."""
-    return attention_ratio(tokens, dim, time_steps, 1.0, 1.0 if with_qkv else None, how) / ratio
+    return attention_ratio(tokens, dim, time_steps, 1.0, 1.0 if with_qkv else None, technology) / ratio

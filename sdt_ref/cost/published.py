@@ -52,7 +52,7 @@ IMAGENET = ModelConfig(4, "1111", 8, dvs_mode=False, TET=False)
 
 
 def explaining_rate(
-    published: Published, size: int = 224, first_each_step: bool = False, how: Technology = PAPER
+    published: Published, size: int = 224, first_each_step: bool = False, technology: Technology = PAPER
 ) -> float:
     """The mean firing rate at which the formula gives a published energy.
 
@@ -64,8 +64,8 @@ def explaining_rate(
     """
     sizes = flops(published.architecture, IMAGENET, size, size)
     T, first = IMAGENET.time_steps, sizes.pop("patch_embed.proj_conv")
-    analog = first * how.mac * (T if first_each_step else 1)
-    return (published.millijoules * 1e9 - analog) / (T * sum(sizes.values()) * how.add)
+    analog = first * technology.mac * (T if first_each_step else 1)
+    return (published.millijoules * 1e9 - analog) / (T * sum(sizes.values()) * technology.add)
 
 
 def energy_at_log_rates(published: Published, size: int = 224) -> float:

@@ -5,7 +5,7 @@ from rich.table import Table
 from ..terminal.cli import Screen
 from .account import SYNAPSES
 from .published import PUBLISHED_RATIO, READ_RATE, Row, energies, ratios, without_spikes
-from .report import Report
+from .summary import Summary
 from .technology import energy, memory_traffic
 
 KINDS = {
@@ -23,9 +23,9 @@ KINDS = {
 }
 
 
-def show(console: Screen, report: Report, memory: bool) -> None:
+def show(console: Screen, report: Summary, memory: bool) -> None:
     """Print the report; with `memory` also the words that move."""
-    how, steps = report.how, report.account.time_steps
+    how, steps = report.technology, report.account.time_steps
     console.print(f"{report.arithmetic}, {steps} time steps; {how.name}: {how.mac:g} pJ per MAC, {how.add:g} pJ per AC")
     console.print(f"[dim]{how.source}[/]\n")
     _show_layers(console, report)
@@ -36,11 +36,11 @@ def show(console: Screen, report: Report, memory: bool) -> None:
         _show_memory(console, report)
 
 
-def _show_layers(console: Screen, report: Report) -> None:
+def _show_layers(console: Screen, report: Summary) -> None:
     """What was counted, layer by layer."""
-    many = report.survey.pictures > 1
+    many = report.average.pictures > 1
     table = _table("weight layer", "fires", "read", "operations", "of dense", "uJ", *["+-"] * many)
-    counted, account = energy(report.account, report.how), report.account
+    counted, account = energy(report.account, report.technology), report.account
     for words, stages in report.layers().items():
         kind = SYNAPSES if (stages[0], SYNAPSES) in counted else "attention"
         done = sum(account.get(stage, kind, field).sum() for stage in stages for field in ("ac", "mac"))
@@ -56,7 +56,7 @@ def _show_layers(console: Screen, report: Report) -> None:
     )
 
 
-def _show_formula(console: Screen, report: Report) -> None:
+def _show_formula(console: Screen, report: Summary) -> None:
     """The paper's formula, and what separates it from the count."""
     table = _table("by the formula", "millions", "+ pooling", "- borders", "= counted", "uJ")
     for words, stages in report.layers().items():
@@ -65,7 +65,7 @@ def _show_formula(console: Screen, report: Report) -> None:
             sum(part.macs + part.acs for part in parts), sum(p.pooling for p in parts), -sum(p.borders for p in parts)
         )  # fmt: skip
         equal = _mega(formula + pooling - borders) if parts[0].complete else ""
-        spent = _mega(sum(part.energy(report.how) for part in parts))
+        spent = _mega(sum(part.energy(report.technology) for part in parts))
         table.add_row(words, _mega(formula), _mega(pooling, nothing=""), _mega(borders, nothing=""), equal, spent)
     console.print_whole(table)
     console.print(
@@ -74,7 +74,7 @@ def _show_formula(console: Screen, report: Report) -> None:
     )
 
 
-def _shown_rates(report: Report, stage: str) -> tuple[str, str]:
+def _shown_rates(report: Summary, stage: str) -> tuple[str, str]:
     """Firing rates over all time steps, as its neurons fire and behind the pool."""
     rates = report.rates(stage)
     if rates is None:
@@ -82,10 +82,10 @@ def _shown_rates(report: Report, stage: str) -> tuple[str, str]:
     return f"{rates[0]:.3f}", f"{rates[1]:.3f}"
 
 
-def _show_kinds(console: Screen, report: Report) -> None:
+def _show_kinds(console: Screen, report: Summary) -> None:
     """All operations, also those besides the weight layers."""
     table = _table("all operations", "additions", "products", "comparisons", "shifts", "uJ")
-    counted = energy(report.account, report.how)
+    counted = energy(report.account, report.technology)
     fields = ("ac", "mac", "comparisons", "shifts")
     present = {kind for _, kind in counted}
     for kind, words in KINDS.items():
@@ -97,23 +97,23 @@ def _show_kinds(console: Screen, report: Report) -> None:
     console.print_whole(table)
     console.print(
         "[dim]products: MACs, their addition included, and divisions;\n"
-        f"AND and OR cost {report.how.bit:g} pJ, shifts by a constant {report.how.shift:g}[/]\n"
+        f"AND and OR cost {report.technology.bit:g} pJ, shifts by a constant {report.technology.shift:g}[/]\n"
     )
 
 
-def _show_sums(console: Screen, report: Report) -> None:
+def _show_sums(console: Screen, report: Summary) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     for _ in range(2):
         table.add_column(justify="right", no_wrap=True)
-    many, spreads = report.survey.pictures > 1, report.survey.spreads
+    many, spreads = report.average.pictures > 1, report.average.spreads
     for words, name in (
         ("weight layers, by the paper's formula", "formula"),
         ("weight layers, counted", "synapses"),
         ("all operations, counted", "counted"),
     ):
         table.add_row(words, _milli(spreads[name].mean), f"+- {spreads[name].deviation / 1e9:.2g} mJ" if many else "")
-    without = report.vanilla.macs * report.how.mac
+    without = report.vanilla.macs * report.technology.mac
     table.add_row("the same network without spikes, vanilla attention", _milli(without), "")
     console.print_whole(table)
     by_formula, counted = (_times(without, spreads[name].mean) for name in ("formula", "counted"))
@@ -133,8 +133,8 @@ def _show_sums(console: Screen, report: Report) -> None:
         )
 
 
-def _show_memory(console: Screen, report: Report) -> None:
-    how = report.how
+def _show_memory(console: Screen, report: Summary) -> None:
+    how = report.technology
 
     def moved(name: str) -> str:
         numbers, bits = memory_traffic(report.account)[name]

@@ -88,14 +88,16 @@ def technology(name: str) -> Technology:
     return TECHNOLOGIES[name]
 
 
-def energy(account: Account, how: Technology) -> dict[Cell, np.ndarray]:
+def energy(account: Account, technology: Technology) -> dict[Cell, np.ndarray]:
     """Picojoules of every cell of an account at each time step, float64[T]; memory is not in it."""
 
     def of(kind: str, cell: np.ndarray) -> np.ndarray:
         ac, mac, comparisons, shifts = (cell[FIELDS.index(name)] for name in ("ac", "mac", "comparisons", "shifts"))
-        multiplied = mac * (how.mac if kind in (SYNAPSES, "leak") else how.multiply)  # a mean only divides
-        compared = comparisons * (how.bit if kind in ON_BITS else how.compare)
-        return np.asarray(ac * how.add + multiplied + compared + shifts * how.shift, np.float64)
+        multiplied = mac * (
+            technology.mac if kind in (SYNAPSES, "leak") else technology.multiply
+        )  # a mean only divides
+        compared = comparisons * (technology.bit if kind in ON_BITS else technology.compare)
+        return np.asarray(ac * technology.add + multiplied + compared + shifts * technology.shift, np.float64)
 
     return {(stage, kind): of(kind, cell) for (stage, kind), cell in account.cells.items()}
 

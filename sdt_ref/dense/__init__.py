@@ -6,5 +6,6 @@ the engine's, bit for bit: no `@`, `einsum` or `np.sum`, whose order is the libr
 """
 
 from .forward import forward
+from .neuron import step, steps
 
-__all__ = ["forward"]
+__all__ = ["forward", "step", "steps"]

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..fixed.formats import Format, shifted_right
+from ..fixed.formats import Format
 from .layers import fan_out, max_pool, sequential_sum
 from .network import Oracle
+from .neuron import steps
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,7 @@ class FixedOracle(Oracle):
         register = neuron.membrane.wider((tokens - 1).bit_length())
         x = self.fit(f"{module}.membrane", register, current.aligned(register))
         self.sums[module], self.currents[module] = current.values, x
-        finest = max((shift for _, shift in neuron.leak_terms), default=0)
-        v, spikes = np.zeros_like(x[0]), np.empty(x.shape, np.uint8)
-        for t in range(len(x)):
-            leak = sum((sign * ((x[t] - v) << (finest - shift)) for sign, shift in neuron.leak_terms), np.zeros_like(v))
-            h = v + shifted_right(leak, finest, neuron.leak_rounding)
-            spikes[t] = h >= int(neuron.threshold) * scale
-            v = np.where(spikes[t], 0, h)
-        return spikes
+        return steps(neuron, x, scale)[1]
 
     def _count(self, name: str, overflows: np.ndarray) -> None:
         steps = np.zeros(self.time_steps, np.int64)

@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from ..fixed.formats import DEFAULT
-from ..fixed.quantise import FixedParameters, refuse_overflows, refuse_wide_sums
+from ..fixed.limits import refuse_overflows, refuse_wide_sums
+from ..fixed.quantise import FixedParameters
 from ..inputs.arrays import as_frames
 from ..result import Result
 from .fixed import FixedOracle
@@ -26,11 +27,12 @@ def forward(model: Any, x: Any) -> Result:
         every hook and current recorded; stage_counts empty
     """
     image, time_steps = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
-    whole, formats = isinstance(model.parameters, FixedParameters), model.formats or DEFAULT
-    if whole:
+    parameters, formats, oracle_of = model.read_back(), model.formats or DEFAULT, Oracle
+    if isinstance(parameters, FixedParameters):
         n_tokens = math.prod(image.shape[-2:]) // model.config.size_divisor**2
-        refuse_wide_sums(model.parameters, model.architecture, formats, n_tokens)
-    oracle = FixedOracle(model, time_steps) if whole else Oracle(model, time_steps)
+        refuse_wide_sums(parameters, model.architecture, formats, n_tokens)
+        oracle_of = FixedOracle
+    oracle = oracle_of(parameters, model.config, time_steps)
     u = oracle.patch_embed(image)
     for j in range(model.architecture.depth):
         u = oracle.mlp(j, oracle.attention(j, u))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..weights.folding import Layer, NeuronParameters
+from ..weights.folding import Layer
 
 
 def conv(x: np.ndarray, layer: Layer) -> np.ndarray:
@@ -22,17 +22,6 @@ def conv(x: np.ndarray, layer: Layer) -> np.ndarray:
                 tap = padded[:, :, c, None, ky : ky + H, kx : kx + W]  # [T, B, 1, H, W]
                 out += tap * layer.weight[:, c, ky, kx, None, None]
     return out
-
-
-def neurons(x: np.ndarray, parameters: NeuronParameters) -> np.ndarray:
-    """Leaky integrate-and-fire over axis 0 from rest, hard reset: current [T, ...] -> uint8 spikes [T, ...]."""
-    v = np.zeros_like(x[0])
-    spikes = np.empty(x.shape, np.uint8)
-    for t in range(len(x)):
-        h = v + (x[t] - v) * parameters.leak
-        spikes[t] = h >= parameters.threshold
-        v = np.where(spikes[t], x.dtype.type(0), h)
-    return spikes
 
 
 def max_pool(x: np.ndarray, stride: int) -> np.ndarray:

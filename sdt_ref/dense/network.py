@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 
 from ..result import OperationCount
-from .layers import conv, fan_out, max_pool, neurons, sequential_sum
+from ..weights.config import ModelConfig
+from ..weights.folding import Parameters
+from .layers import conv, fan_out, max_pool, sequential_sum
+from .neuron import steps
 
 
 class DenseSpikes:
@@ -24,9 +27,9 @@ class DenseSpikes:
 class Oracle:
     """One forward pass; keeps every neuron layer's input current, every hook's spikes, and the operation counts."""
 
-    def __init__(self, model: Any, time_steps: int) -> None:
-        self.parameters = model.parameters
-        self.config = model.config
+    def __init__(self, parameters: Parameters, config: ModelConfig, time_steps: int) -> None:
+        self.parameters: Any = parameters
+        self.config = config
         self.time_steps = time_steps
         self.spikes: dict[str, DenseSpikes] = {}
         self.currents: dict[str, np.ndarray] = {}
@@ -76,7 +79,7 @@ class Oracle:
     def fire(self, module: str, current: Any) -> np.ndarray:
         """Neurons: [T, ...] current -> uint8 spikes of the same shape."""
         self.currents[module] = current
-        return neurons(current, self.parameters.neurons[module])
+        return steps(self.parameters.neurons[module], current)[1]
 
     def attend(self, module: str, count: np.ndarray, u: Any) -> np.ndarray:
         """The attention's neurons: int64[T, B, h, 1, d] counts over the tokens of u -> uint8 spikes."""

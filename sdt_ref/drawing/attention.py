@@ -79,16 +79,16 @@ def figure(maps: Sequence[AttentionMap], steps: Sequence[int], photo: Image.Imag
     _heading(sheet, maps[0], photo, name)
     # finer than the tile, pixels would be picked at random
     grey = photo.convert("L").reduce(max(1, round(photo.width / (TILE * canvas.DPI))))
-    for i, seen in enumerate(maps):
-        scale = Normalize(0, max(1, int(seen.passing[list(steps)].max())))
+    for i, attention in enumerate(maps):
+        scale = Normalize(0, max(1, int(attention.passing[list(steps)].max())))
         top = HEAD + i * rows_per_block * row + TITLE
         for n, t in enumerate(steps):
             left, upper = LEFT + n % abreast * (TILE + GAP), top + n // abreast * row
             tile = sheet.place(left, upper, TILE, tall)
             tile.set_title(f"step {t}", fontsize=SMALL, pad=4)
-            _tokens(tile, grey, seen.passing[t], scale)
-            _channels(sheet.place(left, upper + tall + BETWEEN, TILE, strip), seen.mask[t], seen.heads)
-        sheet.write(LEFT / 2, top + tall / 2, f"block {seen.block}", LARGE, rotation=90, ha="center", va="center")
+            _tokens(tile, grey, attention.passing[t], scale)
+            _channels(sheet.place(left, upper + tall + BETWEEN, TILE, strip), attention.mask[t], attention.heads)
+        sheet.write(LEFT / 2, top + tall / 2, f"block {attention.block}", LARGE, rotation=90, ha="center", va="center")
         _scale(sheet.place(LEFT + abreast * (TILE + GAP), top, 0.14, tall), scale)
     return sheet.figure
 
@@ -109,14 +109,14 @@ class Sheet:
         lower = self.height - top - height
         return self.figure.add_axes((left / self.width, lower / self.height, width / self.width, height / self.height))
 
-    def write(self, left: float, top: float, text: str, size: float, **how: str | float) -> Text:
+    def write(self, left: float, top: float, text: str, size: float, **style: str | float) -> Text:
         """Write text as it stands; large type is bold."""
         weight = "bold" if size == LARGE else "normal"
         at = left / self.width, 1 - top / self.height
-        return self.figure.text(*at, text, fontsize=size, weight=weight, parse_math=False, **how)  # type: ignore[arg-type]
+        return self.figure.text(*at, text, fontsize=size, weight=weight, parse_math=False, **style)  # type: ignore[arg-type]
 
 
-def _heading(sheet: Sheet, seen: AttentionMap, photo: Image.Image, name: str) -> None:
+def _heading(sheet: Sheet, attention: AttentionMap, photo: Image.Image, name: str) -> None:
     wide, high = (SIDE * side / max(photo.size) for side in photo.size)
     axes = sheet.place(LEFT, 0.15, wide, high)
     axes.imshow(photo, interpolation="nearest", aspect="auto")
@@ -130,8 +130,8 @@ def _heading(sheet: Sheet, seen: AttentionMap, photo: Image.Image, name: str) ->
         if title.get_window_extent().x1 < sheet.figure.bbox.x1:
             break
         title.set_text(f"Attention on {known[: kept // 2]}...{known[len(known) - kept // 2 :]}")
-    H, W = seen.passing.shape[1:]
-    rows = f"a row for each of {seen.heads} heads" if seen.heads > 1 else "of one head"
+    H, W = attention.passing.shape[1:]
+    rows = f"a row for each of {attention.heads} heads" if attention.heads > 1 else "of one head"
     paragraphs = (
         f"Squares: Q spikes of a token ({photo.width // W}x{photo.height // H} pixels) that pass the mask, the more "
         "the larger and brighter; each block has its own scale.",

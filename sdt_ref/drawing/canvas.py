@@ -31,7 +31,7 @@ def require(path: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
-        raise ConfigError("pictures need matplotlib, which is not here; pip install 'sdt_ref[report]'") from None
+        raise ConfigError("pictures need matplotlib, which is not installed; pip install 'sdt_ref[report]'") from None
     require_writable(path, ConfigError, *inputs)
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..cost.account import SYNAPSES, Account, rate
-from ..cost.report import Report
+from ..cost.summary import Summary
 from ..cost.technology import energy
 from . import canvas
 
@@ -15,32 +15,32 @@ WIDTH_OF_LAYER = 0.34  # inches
 MARGIN = 1.6
 
 
-def draw(path: str | os.PathLike[str], report: Report) -> None:
-    """Draw a report to a file; its columns are the weight layers, in the order of the data flow."""
-    layers = report.layers()
+def draw(path: str | os.PathLike[str], summary: Summary) -> None:
+    """Draw a summary to a file; its columns are the weight layers, in the order of the data flow."""
+    layers = summary.layers()
     figure = Figure(figsize=(max(6.5, MARGIN + WIDTH_OF_LAYER * len(layers)), 6.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.25))
-    _draw_rates(above, report, layers)
-    _draw_energy(below, report, layers)
+    _draw_rates(above, summary, layers)
+    _draw_energy(below, summary, layers)
     below.set_xlim(-0.8, len(layers) - 0.2)
     below.set_xticks(range(len(layers)), layers, rotation=90, fontsize=8)
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
-    n, steps = report.survey.pictures, report.account.time_steps
+    n, steps = summary.average.pictures, summary.account.time_steps
     figure.suptitle(
-        f"{n:,} input{'s' * (n > 1)} at {report.size}x{report.size}, {report.arithmetic}, {steps} time steps",
+        f"{n:,} input{'s' * (n > 1)} at {summary.size}x{summary.size}, {summary.arithmetic}, {steps} time steps",
         fontsize=10,
     )
     canvas.save(figure, path)
 
 
-def _draw_rates(axes: Axes, report: Report, layers: dict[str, list[str]]) -> None:
+def _draw_rates(axes: Axes, summary: Summary, layers: dict[str, list[str]]) -> None:
     """What each layer reads: a dot for each time step, and the mean as its neurons fire, before any pool."""
-    account, steps = report.account, np.linspace(-0.27, 0.27, report.account.time_steps)
+    account, steps = summary.account, np.linspace(-0.27, 0.27, summary.account.time_steps)
     for x, stages in enumerate(layers.values()):
-        rates = report.rates(stages[0])
+        rates = summary.rates(stages[0])
         if rates is None:
             if (stages[0], SYNAPSES) in account.cells:
                 axes.annotate(
@@ -58,20 +58,20 @@ def _read(account: Account, stage: str) -> np.ndarray:
     return rate(account.get(stage, SYNAPSES, "events"), account.get(stage, SYNAPSES, "neurons"))
 
 
-def _draw_energy(axes: Axes, report: Report, layers: dict[str, list[str]]) -> None:
+def _draw_energy(axes: Axes, summary: Summary, layers: dict[str, list[str]]) -> None:
     """The paper's formula beside what was counted; whiskers are the standard deviation over the pictures."""
-    counted = energy(report.account, report.how)
+    counted = energy(summary.account, summary.technology)
     for x, (words, stages) in enumerate(layers.items()):
         kind = SYNAPSES if (stages[0], SYNAPSES) in counted else "attention"
-        formula = sum(report.estimates[stage].energy(report.how) for stage in stages) / 1e6
+        formula = sum(summary.estimates[stage].energy(summary.technology) for stage in stages) / 1e6
         spent = sum(counted[stage, kind].sum() for stage in stages) / 1e6
         axes.bar(x - 0.2, formula, 0.4, color=canvas.ORANGE, label="by the paper's formula")
         axes.bar(x + 0.2, spent, 0.4, color=canvas.BLUE, label="counted")
-        if report.survey.pictures > 1:
-            axes.errorbar(x + 0.2, spent, report.deviation(words) / 1e6, color=canvas.BLACK, linewidth=1)
+        if summary.average.pictures > 1:
+            axes.errorbar(x + 0.2, spent, summary.deviation(words) / 1e6, color=canvas.BLACK, linewidth=1)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.set_ylabel(f"energy, uJ ({report.how.name})".replace("uJ", "\N{MICRO SIGN}J"))
+    axes.set_ylabel(f"energy, uJ ({summary.technology.name})".replace("uJ", "\N{MICRO SIGN}J"))
     _legend(axes)
 
 

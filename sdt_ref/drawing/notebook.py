@@ -50,21 +50,23 @@ class Picture:
         return {"image/png": image, "text/plain": self.words}, {"image/png": {"alt": self.words}}
 
 
-def panels(rows: int = 1, columns: int = 1, width: float = 7.2, height: float = 2.2, **how: Any) -> tuple[Figure, Any]:
+def panels(
+    rows: int = 1, columns: int = 1, width: float = 7.2, height: float = 2.2, **options: Any
+) -> tuple[Figure, Any]:
     """A figure and its axes, as `matplotlib.pyplot.subplots` gives them; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, columns, **how)
+    axes = figure.subplots(rows, columns, **options)
     for each in np.atleast_1d(axes).flat:
         each.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def show_map(axes: Axes, values: np.ndarray, title: str = "", **how: Any) -> Any:
+def show_map(axes: Axes, values: np.ndarray, title: str = "", **options: Any) -> Any:
     """Draw [H, W] as a picture without ticks, one square per value; True and False, or 0 and 1, in blue and white."""
     values = np.asarray(values)
     if values.ndim == 2 and values.dtype.kind in "bu":
-        how = {"cmap": ListedColormap(["white", canvas.BLUE]), "vmin": 0, "vmax": 1, **how}
-    drawn = axes.imshow(values, interpolation="nearest", **how)
+        options = {"cmap": ListedColormap(["white", canvas.BLUE]), "vmin": 0, "vmax": 1, **options}
+    drawn = axes.imshow(values, interpolation="nearest", **options)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color("silver")

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from ..camera.events import EventFile, Survey
+from ..camera.recording import EventFile, Survey
 from ..engine.events import SpikeEvents
 from ..result import Result
 from . import canvas
@@ -31,7 +31,9 @@ STAGES = {
 }  # fmt: skip
 
 
-def draw(path: str | os.PathLike[str], recording: EventFile, told: Survey, frames: np.ndarray, result: Result) -> None:
+def draw(
+    path: str | os.PathLike[str], recording: EventFile, survey: Survey, frames: np.ndarray, result: Result
+) -> None:
     """Draw one recording and its run, with spikes recorded.
 
     Parameters
@@ -50,10 +52,10 @@ def draw(path: str | os.PathLike[str], recording: EventFile, told: Survey, frame
     def axes(left: float, top: float, w: float, h: float) -> Axes:
         return figure.add_axes((left / width, 1 - (top + h) / height, w / width, h / height))
 
-    what = f"{recording.format}, {told.events:,} events in {told.duration / 1000:,.1f} ms"
+    what = f"{recording.format}, {survey.events:,} events in {survey.duration / 1000:,.1f} ms"
     name = _shortened(os.path.basename(recording.name), int(width * LETTERS) - len(what))
     figure.text(0.15 / width, 1 - 0.28 / height, f"{name}: {what}", fontsize=11, parse_math=False)  # $ is a letter
-    _events(axes(LEFT, TOP, width - LEFT - RIGHT, EVENTS - 0.45), recording, told)
+    _events(axes(LEFT, TOP, width - LEFT - RIGHT, EVENTS - 0.45), recording, survey)
     top = TOP + EVENTS + FRAME
     shown = "" if len(steps) == T else f" ({len(steps)} of them)"
     heading = f"{T} frame{'s' * (T > 1)}{shown}, and spikes per pixel"
@@ -99,15 +101,15 @@ def _in_words(hook: str) -> str:
     return f"block {block}: {STAGES[stage]}"
 
 
-def _events(axes: Axes, recording: EventFile, told: Survey) -> None:
+def _events(axes: Axes, recording: EventFile, survey: Survey) -> None:
     """Events per time: ON upwards, OFF downwards."""
-    bins = min(BINS, told.duration + 1)  # no finer than microseconds
-    edges = np.linspace(told.first, told.last + 1, bins + 1)
+    bins = min(BINS, survey.duration + 1)  # no finer than microseconds
+    edges = np.linspace(survey.first, survey.last + 1, bins + 1)
     counts = np.zeros((2, bins))
     for events in recording.read():
         for polarity in (0, 1):
             counts[polarity] += np.histogram(events.t[events.p == polarity], edges)[0]
-    milliseconds = (edges - told.first) / 1000
+    milliseconds = (edges - survey.first) / 1000
     for sign, polarity, colour in ((1, 1, ON), (-1, 0, OFF)):
         axes.stairs(sign * counts[polarity], milliseconds, fill=True, color=colour)
     most = max(counts.max(), 1)

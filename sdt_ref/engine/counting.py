@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..result import OperationCount
+from ..result import OperationCount, known_as
 
 Value = TypeVar("Value")
 Operations = Mapping[str, np.ndarray | int]  # fields of OperationCount; a number is the same at every time step
@@ -39,15 +39,14 @@ class OperationCounter:
         """Enter all that another one holds."""
         self._entries += other._entries
 
-    @property
-    def counts(self) -> "Later[OperationCount]":
-        """By weight layer; see Result."""
-        return Later(partial(_by_layer, self._entries, self._time_steps))
+    def counts(self, aliases: Mapping[str, str] | None = None) -> "Later[OperationCount]":
+        """By weight layer; see Result, and ByName for aliases."""
+        return Later(partial(_by_layer, self._entries, self._time_steps), "counts", aliases)
 
     @property
     def stage_counts(self) -> "Later[Mapping[str, OperationCount]]":
         """By kind and stage; see Result."""
-        return Later(partial(_by_kind, self._entries, self._time_steps))
+        return Later(partial(_by_kind, self._entries, self._time_steps), "stage_counts")
 
 
 def as_given(time_steps: int, kind: str, stage: str, operations: Operations) -> Iterable[Named]:
@@ -63,7 +62,10 @@ def one_each(time_steps: int, kind: str, stage: str, offsets: np.ndarray, fields
 class Later(Mapping[str, Value]):
     """A table that is made when it is first read."""
 
-    def __init__(self, make: Callable[[], Mapping[str, Value]]) -> None:
+    def __init__(
+        self, make: Callable[[], Mapping[str, Value]], what: str, aliases: Mapping[str, str] | None = None
+    ) -> None:
+        self._what, self._aliases = what, aliases or {}
         self._make: Callable[[], Mapping[str, Value]] | None = make
         self._made: Mapping[str, Value] = {}
         self._lock = threading.Lock()  # of several threads that read it first, one makes it
@@ -76,7 +78,8 @@ class Later(Mapping[str, Value]):
         return self._made
 
     def __getitem__(self, name: str) -> Value:
-        return self._table[name]
+        table = self._table
+        return table[name] if name in table else table[known_as(name, self._what, table, self._aliases)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._table)

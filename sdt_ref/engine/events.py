@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..errors import EventsError
-from ..weights.architecture import MAX_CHANNELS
+from ..weights.tensors import MAX_CHANNELS
 
 if TYPE_CHECKING:
     import scipy.sparse

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..errors import ConfigError
 from .events import SpikeEvents
 
 
@@ -27,6 +28,15 @@ class Monitor:
         self.currents: dict[str, np.ndarray] = {}
         self.streams: dict[str, np.ndarray] = {}
         self.sums: dict[str, np.ndarray] = {}
+
+    @classmethod
+    def of(cls, record: "bool | str | Monitor") -> "Monitor":
+        """What a caller asks to be recorded: see SpikeDrivenTransformer.__call__."""
+        if isinstance(record, Monitor):
+            return record
+        if isinstance(record, bool) or (isinstance(record, str) and record == "currents"):
+            return Monitor(spikes=bool(record), numbers=record == "currents")
+        raise ConfigError(f"record: expected True, False or 'currents', found {record!r}")
 
     def add_spikes(self, hook: str, events: SpikeEvents) -> None:
         """Take the events of an official hook."""

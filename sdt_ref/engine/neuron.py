@@ -10,9 +10,11 @@ from ..fixed.quantise import FixedNeuron
 from ..fixed.registers import WIDE, Fraction, Register, leak_steps, wider_by
 from ..weights.folding import NeuronParameters
 from .counting import Named
-from .current import Current, StoredCurrent, n_panels, out_of_panels, positions, scratch_shape, tile_size
+from .current import Current, Units, positions, scratch_shape, tile_size
 from .events import CHANNEL, OFFSET, SpikeEvents, Tile
+from .panels import in_panels, n_panels, out_of_panels
 from .run import Run
+from .stored import StoredCurrent
 
 Step = Callable[[np.ndarray, int, slice, np.ndarray], None]
 
@@ -56,7 +58,7 @@ class Neuron:
             channels = np.empty(T * size * C + kernels.SLACK, CHANNEL)
             per_row = np.empty((T, size), OFFSET)
 
-            def fire(first: int, count: int) -> Tile:
+            def pull(first: int, count: int) -> Tile:
                 for p in range(0, P, len(scratch)):
                     panels = slice(p, min(p + len(scratch), P))
                     x = scratch[: panels.stop - p]
@@ -67,20 +69,24 @@ class Neuron:
                 n_events = kernels.list_events(fired, count, channels, per_row)
                 return Tile(per_row[:, :count].copy(), channels[:n_events].copy())
 
-            return fire
+            return pull
 
-        tiles = run.tiles(n, size, worker)
+        tiles = run.tiles.work(n, size, worker)
         current.finish(run)
         if kept is not None:
             inputs = self._official_axes(self._dynamics.inputs(current, kept).reshape(*current.grid, C))
             sums = None
-            if current.fraction is not None:
+            if current.units is not None:
                 sums = self._official_axes(out_of_panels(kept, C).astype(WIDE).reshape(*current.grid, C))
             run.monitor.add_neurons(self.module, inputs, sums)
         spikes = SpikeEvents.from_kernel(current.grid, C, tiles)
         run.counter.add(self._rule, n * C, spikes.step_offsets())
         self._dynamics.finish(self.module, current, overflows, run)
         return spikes
+
+    def counts(self, count: np.ndarray, tokens: int) -> StoredCurrent:
+        """The number of spikes over so many tokens as the current of these neurons: int64[T, B, C] -> [T, B, C]."""
+        return StoredCurrent(count.shape[:2], count.shape[2], *self._dynamics.counts(in_panels(count), tokens))
 
     def _rule(self, time_steps: int, neurons: int, offsets: np.ndarray) -> Iterable[Named]:
         """Each neuron is compared with its threshold once a time step, and leaks; offsets : of the steps of spikes."""
@@ -116,6 +122,10 @@ class FloatingPoint:
         """[P, T, n, PANEL] currents as the neurons see them, [T, n, C]."""
         return out_of_panels(panels, current.n_channels)
 
+    def counts(self, panels: np.ndarray, tokens: int) -> tuple[np.ndarray, None]:
+        """Whole numbers in this arithmetic, and their units."""
+        return panels.astype(self.threshold.dtype), None
+
     def finish(self, module: str, current: Current, overflows: Sequence[np.ndarray], run: Run) -> None:
         """No register is entered."""
 
@@ -130,11 +140,12 @@ class FixedPoint:
 
     def stepper(self, current: Current, overflows: np.ndarray) -> Step:
         """Make step(x, count, panels, fired), with scratch of its own; see `kernels.lif_steps_fixed`."""
-        assert current.fraction is not None
-        dtype = WIDE if current.tokens > 1 else self.register.dtype
-        conversion = self.register.conversion(current.fraction, current.dtype, wider_by(current.tokens))
+        units = current.units
+        assert units is not None
+        dtype = WIDE if units.tokens > 1 else self.register.dtype
+        conversion = self.register.conversion(units.fraction, current.dtype, wider_by(units.tokens))
         leak = leak_steps(*self._leak, dtype)
-        threshold = self.threshold * current.tokens if current.mean else self.threshold
+        threshold = self.threshold * units.tokens if units.mean else self.threshold
         input_, membrane = kernels.aligned((2, kernels.PANEL), dtype)
 
         def step(x: np.ndarray, count: int, panels: slice, fired: np.ndarray) -> None:
@@ -157,8 +168,9 @@ class FixedPoint:
 
     def inputs(self, current: Current, panels: np.ndarray) -> np.ndarray:
         """[P, T, n, PANEL] numbers as the neurons see them, in units of the membrane: int64[T, n, C]."""
-        assert current.fraction is not None
-        conversion = self.register.conversion(current.fraction, current.dtype, wider_by(current.tokens))
+        units = current.units
+        assert units is not None
+        conversion = self.register.conversion(units.fraction, current.dtype, wider_by(units.tokens))
         x, scratch = kernels.aligned(panels.shape, WIDE), kernels.aligned(kernels.PANEL, WIDE)
         no_residual, none = x[:, :, :0], np.zeros((len(x), kernels.STEPS, kernels.PANEL), WIDE)
         overflows = np.zeros(x.shape[1], np.int64)
@@ -177,6 +189,10 @@ class FixedPoint:
         )
         return out_of_panels(x, current.n_channels)
 
+    def counts(self, panels: np.ndarray, tokens: int) -> tuple[np.ndarray, Units]:
+        """See FloatingPoint."""
+        return panels, Units(Fraction.uniform(0, len(panels)), tokens=tokens)
+
     @property
     def leak_operations(self) -> Mapping[str, int]:
         """Of one update: a subtraction, and the leak's terms, shifted and added."""
@@ -185,8 +201,8 @@ class FixedPoint:
 
     def finish(self, module: str, current: Current, overflows: Sequence[np.ndarray], run: Run) -> None:
         """Enter the currents that were brought to the membrane's fraction bits, and what did not fit."""
-        assert current.fraction is not None
-        moved = self.register.moved(current.fraction, current.n_channels)
+        assert current.units is not None
+        moved = self.register.moved(current.units.fraction, current.n_channels)
         run.count_other("register", module, shifts=positions(current.grid) * moved)
         run.count_overflows(f"{module}.membrane", np.sum(overflows, axis=0))
 
@@ -197,8 +213,6 @@ def is_or(parameters: NeuronParameters, tokens: int = 1) -> bool:
     They are stepped once on every count, in their own arithmetic: with its registers and its rounding.
     """
     counts = np.arange(tokens + 1)[None, :, None]  # [T, B, C]
-    whole = Fraction.uniform(0, 1) if isinstance(parameters, FixedNeuron) else None
-    nothing = np.zeros(0, np.result_type(parameters.threshold))  # only the type of a stream is asked for
-    like = StoredCurrent(counts.shape[:2], 1, nothing, whole)
-    fired = Neuron("", parameters)(StoredCurrent.of_counts(counts, tokens, like), Run(1, 1))
+    neuron = Neuron("", parameters)
+    fired = neuron(neuron.counts(counts, tokens), Run(1, 1))
     return np.array_equal(np.diff(fired.offsets), counts.ravel() > 0)

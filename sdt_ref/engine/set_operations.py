@@ -120,7 +120,7 @@ def _count_pool(stage: str, reached: np.ndarray, pooled: SpikeEvents, run: Run) 
 def _by_rows(grid: tuple[int, ...], n_channels: int, scan: Callable[..., Any], run: Run) -> SpikeEvents:
     """Run a kernel that makes the events of one row from those of others, tile by tile."""
     total = math.prod(grid)
-    size = run.tile_size(total, max(1, TILE_EVENTS // n_channels), max(1, WORTH_A_THREAD // n_channels))
+    size = run.tiles.size(total, max(1, TILE_EVENTS // n_channels), max(1, WORTH_A_THREAD // n_channels))
 
     def worker() -> Callable[[int, int], Tile]:
         bits = kernels.aligned((n_channels + 63) // 64, np.uint64)
@@ -128,10 +128,10 @@ def _by_rows(grid: tuple[int, ...], n_channels: int, scan: Callable[..., Any], r
         channels = np.empty(size * n_channels + kernels.SLACK, CHANNEL)
         per_row = np.empty(size, OFFSET)
 
-        def piece(first: int, count: int) -> Tile:
+        def pull(first: int, count: int) -> Tile:
             n_events = scan(first, count, bits, channels, per_row)
             return Tile(per_row[None, :count].copy(), channels[:n_events].copy())
 
-        return piece
+        return pull
 
-    return SpikeEvents.from_kernel(grid, n_channels, run.tiles(total, size, worker))
+    return SpikeEvents.from_kernel(grid, n_channels, run.tiles.work(total, size, worker))

@@ -1,7 +1,7 @@
 """Weight layers that read spikes: linear (1x1 convolution) and 3x3 convolution. They only ever add weight rows."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,9 @@ from ..fixed.quantise import FixedLayer
 from ..fixed.registers import Fraction, Register
 from ..weights.folding import Layer
 from .counting import Named, first_steps
-from .current import Current, Fill, in_panels, out_of_panels, positions
+from .current import Current, Fill, Units, positions
 from .events import SpikeEvents
+from .panels import in_panels, out_of_panels
 from .run import Run
 
 
@@ -78,12 +79,10 @@ class PanelledLayer:
     bias : [P, PANEL]
     rules : of what the layer does
     dtype : of the sums
-    fraction : of the sums, in fixed point
-    stream : register that the sums enter, in fixed point and where they do
+    units : of the sums, in fixed point
     """
 
-    fraction: Fraction | None = None
-    stream: Register | None = None
+    units: Units | None = None
 
     def __init__(self, name: str, layer: Layer, module: str = "") -> None:
         self.name = name
@@ -94,8 +93,8 @@ class PanelledLayer:
         self._whole: FixedLayer | None = None
         if isinstance(layer, FixedLayer):
             rows, self.dtype = rows.astype(layer.weight_dtype), layer.dtype
-            self.fraction = Fraction(in_panels(layer.fraction))
-            self.stream = None if layer.stream is None else Register(layer.stream, layer.stream_dtype)
+            register = None if layer.stream is None else Register(layer.stream, layer.stream_dtype)
+            self.units = Units(Fraction(in_panels(layer.fraction)), register)
             self._whole = dataclasses.replace(layer, weight=rows[:0], bias=rows[:0])  # all but the arrays
         self.panels = in_panels(rows)
         self.bias = in_panels(layer.bias.astype(self.dtype))
@@ -128,7 +127,6 @@ class SynapticCurrent:
     """What a weight layer delivers to its neurons."""
 
     static = False
-    tokens, mean = 1, False
 
     def __init__(self, synapse: Synapse, events: SpikeEvents) -> None:
         self.synapse = synapse
@@ -137,8 +135,7 @@ class SynapticCurrent:
         self.module = synapse.module
         self.n_channels = synapse.n_outputs
         self.dtype = synapse.dtype
-        self.fraction = synapse.fraction
-        self.stream = synapse.stream
+        self.units = synapse.units
         self._rows_added: list[np.ndarray] = []  # one per thread
         self._overflows: list[np.ndarray] = []
 
@@ -210,8 +207,3 @@ class SynapticCurrent:
         if self._overflows:
             overflows = first_steps(run.time_steps, np.sum(self._overflows, axis=(0, 1)), len(offsets) - 1)
             run.count_overflows(f"{self.synapse.module}.accumulator", overflows)
-
-
-def synapse_maker(prefix: str, module: str, layers: Mapping[str, Layer]) -> Callable[[str], Synapse]:
-    """Make layers by their official short name: 'q_conv' of block.0.attn is counted as MS_SSA_Conv0_q_conv."""
-    return lambda name: Synapse(f"{prefix}_{name}", layers[f"{module}.{name}"], f"{module}.{name}")

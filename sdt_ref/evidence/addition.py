@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Refused(ArithmeticError):
-    """Somebody tried to multiply, divide, scale or recode a number that can only be added; the message names how."""
+    """A number that can only be added was multiplied, divided, scaled or recoded; the message is the operator."""
 
 
 def _refused(symbol: str) -> Any:

@@ -1,7 +1,7 @@
 """Claim: spikes are binary and only ever add. Nothing that reads spikes multiplies data.
 
-Each kernel is compiled anew, for every type of numbers that the engine uses, and its LLVM IR and assembly are read; and
-its Python body runs on numbers that only add. What may multiply is named here, and must be seen to multiply. The
+Each kernel is compiled again, for every type of numbers that the engine uses, and its LLVM IR and assembly are read;
+and its Python body runs on numbers that only add. What may multiply is named here, and must be seen to multiply. The
 modules between the kernels are read as Python.
 """
 
@@ -20,12 +20,12 @@ from ..errors import ConfigError
 from ..inputs.arrays import as_frames
 from ..kernels.policy import config
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import NEURON, wiring
 from ..result import Result
 from ..weights.arithmetic import FIXED
+from ..weights.wiring import NEURON, wiring
 from . import assembly, between, llvm_ir
 from .addition import Refused, interpreted, plain
-from .exercises import EXERCISES, TYPES, Arguments, Numbers
+from .exercises import EXERCISES, TYPES, Arguments, NumberTypes
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Code:
     """A kernel compiled for one type of numbers; `machine` is None where no reader knows this machine's assembly."""
 
     types: str
-    ir: llvm_ir.Reading
-    machine: assembly.Reading | None
+    ir: llvm_ir.IRReading
+    machine: assembly.AssemblyReading | None
 
     @property
     def on_data(self) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ class AdditionOnly:
     ----------
     architecture : whose assembly was read; None where there is no reader for it
     kernels : all there are
-    unknown : kernels that were not inspected, because nothing says how to call them; must be empty
+    unknown : kernels that were not inspected, because `exercises` does not call them; must be empty
     counted : multiplications and divisions that the network counted in a run, by name; without a run, none
     expected : the same, from the shapes of the network and of its input; None where they were not given
     modules : between the kernels
@@ -145,8 +145,8 @@ class AdditionOnly:
 
 def addition_only(
     result: Result | None = None,
-    exercised: Mapping[str, tuple[Numbers, ...]] | None = None,
-    told: Callable[[str], None] = lambda name: None,
+    exercised: Mapping[str, tuple[NumberTypes, ...]] | None = None,
+    progress: Callable[[str], None] = lambda name: None,
     expected: Mapping[str, int] | None = None,
 ) -> AdditionOnly:
     """Inspect all kernels.
@@ -156,23 +156,23 @@ def addition_only(
     result : of a run, to show what the network multiplied and counted
     exercised : types of numbers to compile each kernel for; those that it was called with in this process so far are
         read, too. None: all that the engine can use, of every kernel
-    told : is called with the name of each kernel before it is inspected
+    progress : called with the name of each kernel before it is inspected
     expected : what the run must have counted, see `expected_counts`
 
     Raises ConfigError where Numba is switched off, so that there is no compiled code.
     """
     if config.DISABLE_JIT:
-        raise ConfigError("NUMBA_DISABLE_JIT: expected kernels that are compiled, to read their code; unset it")
+        raise ConfigError("NUMBA_DISABLE_JIT: expected compiled kernels, whose code is read; unset it")
     found = all_kernels()
     own = {f"{kernel.py_func.__module__}.{name}" for name, kernel in found.items()}
-    every = {name: TYPES.get(name, (Numbers(),)) for name in EXERCISES} if exercised is None else exercised
+    every = {name: TYPES.get(name, (NumberTypes(),)) for name in EXERCISES} if exercised is None else exercised
 
     def is_kernel(mangled: str) -> bool:
         return llvm_ir.dotted(mangled) in own
 
     def inspected() -> Iterator[KernelEvidence]:
         for name in every:
-            told(name)
+            progress(name)
             yield inspect(name, found[name], every[name], is_kernel)
 
     unknown = tuple(sorted(found.keys() - EXERCISES.keys()))
@@ -194,7 +194,7 @@ def expected_counts(model: SpikeDrivenTransformer, x: np.ndarray, result: Result
         return {}
     image, T = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
     frames, B, inputs, H, W = image.shape
-    outputs = len(model.parameters.layers["patch_embed.proj_conv"].bias)
+    outputs = model.synapses["patch_embed.proj_conv"].n_outputs
     stages = wiring(model.architecture, model.config).values()
     neurons = sum(math.prod(result.spikes[stage.hook].shape) for stage in stages if stage.kind == NEURON)
     return {
@@ -215,7 +215,7 @@ def all_kernels() -> dict[str, Any]:
     return found
 
 
-def inspect(name: str, kernel: Any, types: tuple[Numbers, ...], is_kernel: Callable[[str], bool]) -> KernelEvidence:
+def inspect(name: str, kernel: Any, types: tuple[NumberTypes, ...], is_kernel: Callable[[str], bool]) -> KernelEvidence:
     """Compile a kernel for some types of numbers and read its code; run its Python body on numbers that only add."""
     fresh = numba.njit(nogil=True)(kernel.py_func)  # what was loaded from the cache has no code to be read
     machine = assembly.this_machine()
@@ -238,10 +238,10 @@ def inspect(name: str, kernel: Any, types: tuple[Numbers, ...], is_kernel: Calla
     refused, adding = "", []
     try:
         body = interpreted(kernel)
-        adding = [_run(body, arguments) for arguments in EXERCISES[name](Numbers(only_add=True))]
+        adding = [_run(body, arguments) for arguments in EXERCISES[name](NumberTypes(only_add=True))]
     except Refused as error:
         refused = str(error)
-    except Exception as error:  # whatever it wants of these numbers that they lack
+    except Exception as error:  # any operation that these numbers lack
         refused = f"{type(error).__name__}: {error}"
     return KernelEvidence(name, EXEMPT.get(name), codes, refused, adding == results)
 

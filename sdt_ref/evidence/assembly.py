@@ -1,4 +1,4 @@
-"""Read the assembly of a compiled kernel: what the processor is told to do, behind all optimisations.
+"""Read the assembly of a compiled kernel: the instructions that the processor runs, after all optimisations.
 
 Assembly has no types, so it cannot tell a product of data from one of addresses, but for those that addresses never
 need: in floating point, and in vectors of lanes narrower than an address. None of these may occur. The others, of
@@ -15,7 +15,7 @@ WRAPPERS = re.compile(r"_*(ZN7cpython|NRT_)|_?cfunc\.")  # as in llvm_ir; other 
 
 
 @dataclass(frozen=True)
-class Architecture:
+class InstructionSet:
     """Instructions of a processor that multiply; each pattern is matched with 'mnemonic operands'.
 
     Attributes
@@ -29,7 +29,7 @@ class Architecture:
     of_either: re.Pattern[str]
 
 
-X86_64 = Architecture(
+X86_64 = InstructionSet(
     "x86-64",
     re.compile(
         r"v?(mul|div|sqrt|rcp|rsqrt|rcp14|rsqrt14|dp|scalef)(nep)?[ps](s|d|h|bf16)\b"  # one for each of four types
@@ -38,7 +38,7 @@ X86_64 = Architecture(
     ),
     re.compile(r"(i?mul|mulx|i?div)[bwlq]?\b|v?pmul(lq|u?dq)\b"),
 )
-AARCH64 = Architecture(
+AARCH64 = InstructionSet(
     "AArch64",
     re.compile(
         r"f(mul|mulx|nmul|n?madd|n?msub|div|divr|sqrt|n?mad|n?msb|n?ml[as]\w*|cmla|mmla|c?recp\w*|rsqrt\w*|scale)\b"
@@ -51,7 +51,7 @@ ARCHITECTURES = {"x86_64": X86_64, "AMD64": X86_64, "aarch64": AARCH64, "arm64":
 
 
 @dataclass(frozen=True)
-class Reading:
+class AssemblyReading:
     """What the assembly of one compiled kernel holds.
 
     Attributes
@@ -66,12 +66,12 @@ class Reading:
     on_either: tuple[str, ...]
 
 
-def this_machine() -> Architecture | None:
+def this_machine() -> InstructionSet | None:
     """The architecture whose assembly is compiled here; None if this module cannot read it."""
     return ARCHITECTURES.get(platform.machine())
 
 
-def read(text: str, architecture: Architecture) -> Reading:
+def read(text: str, architecture: InstructionSet) -> AssemblyReading:
     """Read the assembly of a kernel's module, without Python's wrappers.
 
     Raises ValueError where the text holds no instruction.
@@ -90,4 +90,4 @@ def read(text: str, architecture: Architecture) -> Reading:
     on_either = [
         code for code in instructions if architecture.of_either.match(code) and not architecture.of_data.match(code)
     ]
-    return Reading(len(instructions), tuple(on_data), tuple(on_either))
+    return AssemblyReading(len(instructions), tuple(on_data), tuple(on_either))

@@ -14,20 +14,20 @@ import numpy as np
 
 from .. import kernels
 from ..dense.layers import fan_out
-from ..engine.current import StoredCurrent
 from ..engine.events import SpikeEvents
 from ..engine.neuron import Neuron
 from ..engine.run import Run
 from ..engine.set_operations import pool
+from ..engine.storing import store
 from ..engine.synapse import Synapse, SynapticCurrent
 from ..fixed.formats import Format
 from ..fixed.quantise import FixedLayer
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import counted_as, wiring
 from ..result import Result
 from ..weights.folding import Layer
+from ..weights.wiring import counted_as, wiring
 from .noticing import Reads, kernels_replaced, reading
 
 SHAPE = 2, 1, 12, 3, 3  # T, B, C, H, W of the spikes that kernels read in Python
@@ -105,20 +105,20 @@ class EventDriven:
 
 
 def event_driven(
-    model: SpikeDrivenTransformer, x: np.ndarray, told: Callable[[str], None] = lambda name: None, seed: int = 0
+    model: SpikeDrivenTransformer, x: np.ndarray, progress: Callable[[str], None] = lambda name: None, seed: int = 0
 ) -> EventDriven:
     """Run each weight layer alone, on the spikes that it reads of an input, on some of them, and on none.
 
     Parameters
     ----------
     x : as for the model
-    told : is called with the name of each layer before it is run
+    progress : called with the name of each layer before it is run
     seed : of the order in which spikes are removed
     """
     result = model(x, record=True)
     layers = []
     for synapse, events in _inputs(model, x, result):
-        told(synapse.name)
+        progress(synapse.name)
         order = np.random.default_rng(seed).random(events.n_events)
         subsets = [subset(events, order < share) for share in KEPT]
         in_network = int(result.counts[synapse.name].ac.sum())
@@ -128,15 +128,15 @@ def event_driven(
     of_input = counted_as("patch_embed.proj_conv")  # in fixed point it reads the bits of the picture
     silent = silenced(model)(x).counts
     additions = sum(int(count.ac.sum()) for name, count in silent.items() if name != of_input)
-    return EventDriven(tuple(layers), additions, tuple(_kernel_reads(told, seed)))
+    return EventDriven(tuple(layers), additions, tuple(_kernel_reads(progress, seed)))
 
 
-def _kernel_reads(told: Callable[[str], None], seed: int) -> Iterator[KernelReads]:
+def _kernel_reads(progress: Callable[[str], None], seed: int) -> Iterator[KernelReads]:
     """Let the kernels that add run in Python, on many spikes and on none."""
     rng = np.random.default_rng(seed)
     T, B, C, H, W = SHAPE
     for name, places in ADDING.items():
-        told(name)
+        progress(name)
         for window, rate in itertools.product((1, 3), RATES):
             events = SpikeEvents.from_dense(rng.random(SHAPE) < rate)
             layer = _layer(name, rng.integers(-3, 4, (kernels.PANEL, C, window, window)))
@@ -146,7 +146,7 @@ def _kernel_reads(told: Callable[[str], None], seed: int) -> Iterator[KernelRead
                 return of[place]
 
             with kernels_replaced({name: reading(name, places, reads_of)}):
-                StoredCurrent.of(Synapse(name, layer)(events), Run(T, 1))
+                store(Synapse(name, layer)(events), Run(T, 1))
             reached = int(fan_out(events.to_dense(), layer).sum())
             weights, outputs, biases = (reads.count for reads in of.values())
             expected = reached, reached, T * B * H * W * kernels.PANEL
@@ -178,29 +178,30 @@ def silenced(model: SpikeDrivenTransformer) -> SpikeDrivenTransformer:
     return quiet
 
 
-class _NeverFires:
+class _NeverFires(Neuron):
     """A neuron layer without its spikes."""
 
-    def __init__(self, neuron: Neuron) -> None:
-        self.module = neuron.module
-        self._neuron = neuron
-
     def __call__(self, current: Any, run: Run) -> SpikeEvents:
-        events = self._neuron(current, run)
+        events = super().__call__(current, run)
         return subset(events, np.zeros(events.n_events, bool))
 
 
 def _silent(stage: Any) -> Any:
     """A copy of a stage, without the spikes of its neurons."""
     quiet = copy.copy(stage)
-    vars(quiet).update({name: _NeverFires(part) for name, part in vars(stage).items() if isinstance(part, Neuron)})
+    vars(quiet).update(
+        {
+            name: _NeverFires(part.module, part.parameters, part.heads)
+            for name, part in vars(stage).items()
+            if isinstance(part, Neuron)
+        }
+    )
     return quiet
 
 
 def _inputs(model: SpikeDrivenTransformer, x: np.ndarray, result: Result) -> Iterator[tuple[Synapse, SpikeEvents]]:
     """Each weight layer that reads events, with those that it read."""
-    parts = [model.patch_embed, model.head, *(part for block in model.blocks for part in (block.attn, block.mlp))]
-    synapses = {s.module: s for part in parts for s in vars(part).values() if isinstance(s, Synapse)}
+    synapses = {module: layer for module, layer in model.synapses.items() if isinstance(layer, Synapse)}
     stages = wiring(model.architecture, model.config)
     for stage in stages.values():
         if stage.layer not in synapses:  # no weights, or the analog convolution
@@ -218,8 +219,8 @@ def _inputs(model: SpikeDrivenTransformer, x: np.ndarray, result: Result) -> Ite
 
 def _additions(synapse: Synapse, events: SpikeEvents, threads: int) -> int:
     run = Run(events.grid[0], threads)
-    StoredCurrent.of(SynapticCurrent(synapse, events), run)
-    return int(run.counter.counts[synapse.name].ac.sum())
+    store(SynapticCurrent(synapse, events), run)
+    return int(run.counter.counts()[synapse.name].ac.sum())
 
 
 def _reached(synapse: Synapse, events: SpikeEvents) -> int:

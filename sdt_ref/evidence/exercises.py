@@ -23,7 +23,7 @@ SATURATES, WRAPS = (-4, 3, False), (-4, 3, True)  # registers of three bits
 
 
 @dataclass(frozen=True)
-class Numbers:
+class NumberTypes:
     """What arrays of numbers are made of.
 
     Attributes
@@ -69,10 +69,10 @@ class Numbers:
 
 
 Arguments = tuple[Any, ...]
-Exercise = Callable[[Numbers], list[Arguments]]
+Exercise = Callable[[NumberTypes], list[Arguments]]
 
 
-def _add_rows(n: Numbers) -> list[Arguments]:
+def _add_rows(n: NumberTypes) -> list[Arguments]:
     def of(window: int) -> Arguments:
         panels, bias = n.of_weights(2, window**2 * N_CHANNELS, kernels.PANEL), n.of_sums(2, kernels.PANEL)
         cursors, current = np.zeros(STEPS * TOKENS, np.int64), n.of_sums(2, STEPS, TOKENS, kernels.PANEL)
@@ -83,7 +83,7 @@ def _add_rows(n: Numbers) -> list[Arguments]:
     return [of(1), of(3)]
 
 
-def _add_rows_checked(n: Numbers) -> list[Arguments]:
+def _add_rows_checked(n: NumberTypes) -> list[Arguments]:
     def of(limits: tuple[int, int, bool]) -> Arguments:
         panels, bias = n.of_weights(1, 9 * N_CHANNELS, kernels.PANEL), n.of_sums(1, kernels.PANEL)
         current, counts = n.of_sums(1, STEPS, TOKENS, kernels.PANEL), np.zeros((2, 1, STEPS), np.int64)
@@ -93,7 +93,7 @@ def _add_rows_checked(n: Numbers) -> list[Arguments]:
     return [of(SATURATES), of(WRAPS)]
 
 
-def _lif_steps(n: Numbers) -> list[Arguments]:
+def _lif_steps(n: NumberTypes) -> list[Arguments]:
     current, membrane = n.of_sums(1, STEPS, TOKENS, kernels.PANEL), n.of_sums(kernels.PANEL)
     fired = np.zeros((1, STEPS, TOKENS), np.uint64)
     return [(current, TOKENS, n.scalar(0.5), n.scalar(1), membrane, fired)]
@@ -105,66 +105,66 @@ def _shifts(dtype: Any) -> np.ndarray:
     return steps
 
 
-def _lif_steps_fixed(n: Numbers) -> list[Arguments]:
+def _lif_steps_fixed(n: NumberTypes) -> list[Arguments]:
     current, (x, membrane) = n.of_weights(1, STEPS, TOKENS, kernels.PANEL), n.of_sums(2, kernels.PANEL)
     leak = np.array([[1, 0]]), _shifts(n.sums), True
     fired, overflows = np.zeros((1, STEPS, TOKENS), np.uint64), np.zeros(STEPS, np.int64)
     return [(current, TOKENS, _shifts(n.weights), True, *SATURATES, *leak, 2, x, membrane, fired, overflows)]
 
 
-def _requantise(n: Numbers) -> list[Arguments]:
+def _requantise(n: NumberTypes) -> list[Arguments]:
     shape = 1, STEPS, TOKENS, kernels.PANEL
     source, residual, target, scratch = n.of_weights(*shape), n.of_sums(*shape), n.of_sums(*shape), n.of_sums(64)
     shifts, overflows = (_shifts(n.weights), True, residual, _shifts(n.sums)), np.zeros(STEPS, np.int64)
     return [(source, TOKENS, *shifts, *SATURATES, scratch, target, 0, overflows)]
 
 
-def _conv3x3_analog(n: Numbers) -> list[Arguments]:
+def _conv3x3_analog(n: NumberTypes) -> list[Arguments]:
     image, panels = n.of_sums(1, TOKENS, 1), n.of_sums(1, 9, kernels.PANEL)
     bias, current = n.of_sums(1, kernels.PANEL), n.of_sums(1, 1, TOKENS, kernels.PANEL)
     return [(image, 1, WIDTH, WIDTH, 0, TOKENS, panels, bias, current, 0, np.zeros((1, 1), np.int64))]
 
 
-def _max_pool3x3(n: Numbers) -> list[Arguments]:
+def _max_pool3x3(n: NumberTypes) -> list[Arguments]:
     return [(n.of_sums(STEPS, TOKENS, kernels.PANEL), WIDTH, WIDTH, 0, STEPS, n.of_sums(STEPS, 1, kernels.PANEL))]
 
 
-def _rows(n: Numbers) -> Arguments:
+def _rows(n: NumberTypes) -> Arguments:
     """Scratch and outputs of the kernels that make one list from others, for all rows."""
     rows = STEPS * TOKENS
     outputs = n.written(rows * N_CHANNELS + kernels.SLACK), np.zeros(rows, np.int64)
     return 0, rows, np.zeros(1, np.uint64), *outputs
 
 
-def _pool3x3(n: Numbers) -> list[Arguments]:
+def _pool3x3(n: NumberTypes) -> list[Arguments]:
     of_one, (first, rows, *written) = _rows(n), _rows(n)
     of_two = first, rows // 4, *written  # a quarter as many rows are written
     return [(OFFSETS, n.channels, WIDTH, WIDTH, 1, *of_one), (OFFSETS, n.channels, WIDTH, WIDTH, 2, *of_two)]
 
 
-def _intersect(n: Numbers) -> list[Arguments]:
+def _intersect(n: NumberTypes) -> list[Arguments]:
     return [(OFFSETS, n.channels, OFFSETS[: 8 // per + 1], n.channels, per, *_rows(n)) for per in (1, 4)]
 
 
-def _sum_tokens(n: Numbers) -> list[Arguments]:
+def _sum_tokens(n: NumberTypes) -> list[Arguments]:
     return [(OFFSETS, n.channels, TOKENS, n.of_sums(STEPS, N_CHANNELS))]
 
 
-def _spread_tokens(n: Numbers) -> list[Arguments]:
+def _spread_tokens(n: NumberTypes) -> list[Arguments]:
     neighbours = np.array([0, 0, 1]), np.array([1, 2, 2])
     return [(OFFSETS, n.channels, TOKENS, *neighbours, *_rows(n))]
 
 
-def _list_events(n: Numbers) -> list[Arguments]:
+def _list_events(n: NumberTypes) -> list[Arguments]:
     fired = (np.arange(STEPS * TOKENS, dtype=np.uint64) % 5).reshape(1, STEPS, TOKENS)
     return [(fired, TOKENS, n.written(STEPS * TOKENS * 64 + kernels.SLACK), np.zeros((STEPS, TOKENS), np.int64))]
 
 
-def _bits(n: Numbers) -> list[Arguments]:
+def _bits(n: NumberTypes) -> list[Arguments]:
     return [(np.array([6], np.uint64), channel) for channel in n.channels[:3]]
 
 
-def _drain(n: Numbers) -> list[Arguments]:
+def _drain(n: NumberTypes) -> list[Arguments]:
     return [(np.array([6], np.uint64), n.written(64 + kernels.SLACK), 0)]
 
 
@@ -186,11 +186,15 @@ EXERCISES: dict[str, Exercise] = {
     "requantise": _requantise,
 }
 
-FLOATING = (Numbers(np.float32, np.float32), Numbers(np.float64, np.float64))
-WHOLE = (Numbers(np.int32, np.int32), Numbers(np.int64, np.int64))
-CONVERTED = (*WHOLE, Numbers(np.int64, np.int32), Numbers(np.int32, np.int64))  # from a sum's type to a register's
+FLOATING = (NumberTypes(np.float32, np.float32), NumberTypes(np.float64, np.float64))
+WHOLE = (NumberTypes(np.int32, np.int32), NumberTypes(np.int64, np.int64))
+CONVERTED = (
+    *WHOLE,
+    NumberTypes(np.int64, np.int32),
+    NumberTypes(np.int32, np.int64),
+)  # from a sum's type to a register's
 NARROW = tuple(
-    Numbers(weights, sums)
+    NumberTypes(weights, sums)
     for sums, narrower in ((np.int32, (np.int8, np.int16)), (np.int64, (np.int8, np.int16, np.int32)))
     for weights in narrower
 )

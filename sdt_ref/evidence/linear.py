@@ -95,18 +95,18 @@ class LinearComplexity:
 def linear_complexity(
     tokens: tuple[int, ...] = TOKENS,
     channels: tuple[int, ...] = CHANNELS,
-    told: Callable[[str], None] = lambda name: None,
+    progress: Callable[[str], None] = lambda name: None,
 ) -> LinearComplexity:
     """Count what SDSA does while the tokens double, and while the channels double.
 
     Parameters
     ----------
     tokens, channels : sizes, each twice the one before; the other size is the pattern's meanwhile
-    told : is called with each size before it is run
+    progress : called with each size before it is run
     """
 
     def cost(n: int, c: int) -> Cost:
-        told(f"{n} tokens, {c} channels")
+        progress(f"{n} tokens, {c} channels")
         return _cost(n, c)
 
     by_tokens = Growth("tokens", tuple(cost(n, PATTERN[1]) for n in tokens))

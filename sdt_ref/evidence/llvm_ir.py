@@ -50,7 +50,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Reading:
+class IRReading:
     """What the IR of one compiled kernel holds.
 
     Attributes
@@ -67,7 +67,7 @@ class Reading:
     on_addresses: tuple[str, ...]
 
 
-def read(text: str, is_kernel: Callable[[str], bool], is_inner: bool = False) -> Reading:
+def read(text: str, is_kernel: Callable[[str], bool], is_inner: bool = False) -> IRReading:
     """Read the IR of a kernel's module.
 
     Parameters
@@ -83,7 +83,7 @@ def read(text: str, is_kernel: Callable[[str], bool], is_inner: bool = False) ->
     on_data, on_addresses = _multiplications(functions, is_kernel)
     lines = [code for function in functions for code in function.lines]
     loads = sum(1 for code in lines if MEMORY.match(code.split(" = ", 1)[-1]))
-    return Reading(len(lines), loads, tuple(on_data), tuple(on_addresses))
+    return IRReading(len(lines), loads, tuple(on_data), tuple(on_addresses))
 
 
 def dotted(mangled: str) -> str:

@@ -4,10 +4,9 @@ import copy
 
 import numpy as np
 
-from ..engine.current import StoredCurrent
 from ..engine.events import SpikeEvents
 from ..engine.run import Run
-from ..fixed.registers import Fraction
+from ..network.parts import Parts
 from ..network.sdsa import SpikeDrivenSelfAttention
 from ..weights.arithmetic import Arithmetic
 from ..weights.config import ModelConfig
@@ -22,7 +21,7 @@ def attention(arithmetic: Arithmetic, w: float | None = None, dvs_mode: bool = F
     unused = Layer(np.zeros((1, 1, 1, 1), arithmetic.dtype), np.zeros(1, arithmetic.dtype))
     layers = {f"block.0.attn.{name}_conv": unused for name in ("q", "k", "v", "proj")}
     neurons = {f"block.0.attn.{name}_lif": neuron for name in ("shortcut", "q", "k", "v", "talking_heads")}
-    return SpikeDrivenSelfAttention(0, Parameters(layers, neurons), ModelConfig(1, "0000", 1, dvs_mode, False))
+    return SpikeDrivenSelfAttention(0, Parts(Parameters(layers, neurons)), ModelConfig(1, "0000", 1, dvs_mode, False))
 
 
 def with_heads(attn: SpikeDrivenSelfAttention, heads: int) -> SpikeDrivenSelfAttention:
@@ -36,8 +35,5 @@ def mask_and_add(
     attn: SpikeDrivenSelfAttention, q: SpikeEvents, k: SpikeEvents, v: SpikeEvents, arithmetic: Arithmetic
 ) -> tuple[SpikeEvents, Run]:
     """What attention makes of spikes [T, B, C, H, W], and the run that counted."""
-    fixed = arithmetic.name == "fixed"
-    nothing = np.zeros(0, np.int64 if fixed else arithmetic.dtype)  # only the type of a stream is asked for
-    u = StoredCurrent(q.grid, q.n_channels, nothing, Fraction.uniform(0, 1) if fixed else None)
     run = Run(q.grid[0], 1)
-    return attn.mask_and_add(q, k, v, u, run), run
+    return attn.mask_and_add(q, k, v, run), run

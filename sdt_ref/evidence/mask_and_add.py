@@ -5,29 +5,26 @@ neuron counts. Every Q, K and V of a small size is tried, all of them at once as
 that a whole network had in a run, of as many channels and tokens as it has, are compared with Boolean tensors.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..dense import steps
 from ..dense.fixed import FixedOracle, Numbers
-from ..dense.layers import neurons
 from ..engine.events import SpikeEvents
 from ..engine.neuron import is_or
 from ..network.model import SpikeDrivenTransformer
 from ..network.sdsa import SpikeDrivenSelfAttention
 from ..result import Result
 from ..weights.arithmetic import FIXED, FLOAT32, Arithmetic
+from ..weights.folding import Parameters
+from .boolean_attention import Attend, Size, all_spikes, any_token, dense, official, spread, tokens_counted
 from .lone_attention import attention, mask_and_add, with_heads
-
-Size = tuple[int, int, int]
 
 SIZES: tuple[Size, ...] = ((1, 2, 2), (2, 2, 1), (1, 3, 1), (1, 5, 1), (4, 1, 1), (3, 2, 1))  # T, N, C
 DVS_SIZES: tuple[Size, ...] = ((1, 2, 2), (2, 2, 1), (1, 5, 1), (1, 3, 2))
 PLIF = 0.0, 0.5, -1.5  # w; the last leak is 0.18, so that a neuron needs three spikes
-AT_ONCE = 1 << 14  # cases of a batch
-
-Attend = Callable[[np.ndarray], np.ndarray]  # bool[T, B, h, N, d] -> bool[T, B, h, 1, d]
 
 
 @dataclass(frozen=True)
@@ -128,7 +125,7 @@ class Kind:
     Attributes
     ----------
     attend : its neurons, stepped densely
-    rule : 'OR' or 'count', where the neuron is of a kind of which one knows; None: find out
+    rule : 'OR' or 'count', where it is known for this kind of neuron; None: find out
     """
 
     name: str
@@ -142,7 +139,7 @@ def masks_and_adds(
     model: SpikeDrivenTransformer | None = None,
     sizes: tuple[Size, ...] = SIZES,
     dvs_sizes: tuple[Size, ...] = DVS_SIZES,
-    told: Callable[[str], None] = lambda name: None,
+    progress: Callable[[str], None] = lambda name: None,
     result: Result | None = None,
 ) -> MaskAndAdd:
     """Try all spikes of small sizes, and look at those of a run.
@@ -150,13 +147,13 @@ def masks_and_adds(
     Parameters
     ----------
     model : whose attention is tried too, in its own arithmetic
-    told : is called with the name of each kind of attention before it is tried
+    progress : called with the name of each kind of attention before it is tried
     result : of a run of the model whose spikes were recorded
     """
     found = []
     of_model = [] if model is None else list(_of_model(model))
     for kind in (*of_model, *_known()):
-        told(kind.name)
+        progress(kind.name)
         found.append(_exhaust(kind, dvs_sizes if kind.attn.dvs_mode else sizes))
     runs = [] if result is None else [_recorded(j, kind, result) for j, kind in enumerate(of_model)]
     return MaskAndAdd(tuple(found), tuple(runs))
@@ -184,22 +181,16 @@ def _stepped(attn: SpikeDrivenSelfAttention, model: SpikeDrivenTransformer | Non
     """The attention's neurons as a dense oracle steps them."""
     parameters = attn.talking_heads_lif.parameters
     if model is None or model.arithmetic is not FIXED:
-        return lambda kv: neurons(_sum(kv).astype(parameters.threshold.dtype), parameters).astype(bool)
+        return lambda kv: steps(parameters, tokens_counted(kv).astype(parameters.threshold.dtype))[1].astype(bool)
+
+    alone = Parameters({}, {name: parameters})
 
     def attend(kv: np.ndarray) -> np.ndarray:
         T, B, h, N, d = kv.shape
         tokens = Numbers(np.broadcast_to(np.int64(0), (T, B, h * d, 1, N)), 0)
-        return FixedOracle(model, T).attend(name, _sum(kv), tokens).astype(bool)
+        return FixedOracle(alone, model.config, T).attend(name, tokens_counted(kv), tokens).astype(bool)
 
     return attend
-
-
-def _sum(kv: np.ndarray) -> np.ndarray:
-    return kv.sum(axis=3, keepdims=True, dtype=np.int64)
-
-
-def _any(kv: np.ndarray) -> np.ndarray:
-    return np.asarray(kv.any(axis=3, keepdims=True))
 
 
 def _exhaust(kind: Kind, sizes: tuple[Size, ...]) -> Exhaustion:
@@ -213,7 +204,7 @@ def _exhaust(kind: Kind, sizes: tuple[Size, ...]) -> Exhaustion:
             alone = with_heads(kind.attn, heads)
             for q, k, v in all_spikes(size):
                 found = _attended(alone, q, k, v, kind.arithmetic)
-                by_or, stepped = dense(q, k, v, heads, (_any, kind.attend), dvs_mode)
+                by_or, stepped = dense(q, k, v, heads, (any_token, kind.attend), dvs_mode)
                 unlike = (found != by_or).any(axis=(0, 2, 3, 4))  # of each sample
                 misstepped = unlike if stepped is by_or else (found != stepped).any(axis=(0, 2, 3, 4))
                 cases += len(unlike)
@@ -226,20 +217,20 @@ def _exhaust(kind: Kind, sizes: tuple[Size, ...]) -> Exhaustion:
 
 def _recorded(j: int, kind: Kind, result: Result) -> Recorded:
     """Compare what an attention had in a run."""
-    hook, heads, spread = kind.attn.hook, kind.attn.heads, _spread if kind.attn.dvs_mode else np.asarray
+    hook, heads, widen = kind.attn.hook, kind.attn.heads, spread if kind.attn.dvs_mode else np.asarray
     names = "q_lif", "k_lif", "v_lif", "kv_before", "kv", "x_after_qkv"
     q, k, v, kv, mask, z = (result.spikes[f"{hook}_{name}"].to_dense().astype(bool) for name in names)
     T, B, C, H, W = q.shape
     q, k, v = (s.reshape(T, B, heads, C // heads, H * W).swapaxes(3, 4) for s in (q, k, v))  # [T, B, h, N, d]
-    counted = spread(k & v)
+    counted = widen(k & v)
     passing = kind.attend(counted)
-    pairs = (kv, k & v), (mask, passing), (z, spread(q & passing))
+    pairs = (kv, k & v), (mask, passing), (z, widen(q & passing))
     return Recorded(
         j,
         H * W,
         C,
         int(sum(s.sum() for s in (q, k, v))),
-        int(_sum(counted).max()),
+        int(tokens_counted(counted).max()),
         sum(found.size for found, _ in pairs),
         sum(int((found != right).sum()) for found, right in pairs),
     )
@@ -249,57 +240,9 @@ def _attended(
     attn: SpikeDrivenSelfAttention, q: np.ndarray, k: np.ndarray, v: np.ndarray, arithmetic: Arithmetic
 ) -> np.ndarray:
     """The engine's attention: three times bool[T, B, N, C] -> uint8[T, B, C, 1, N]."""
-    of_q, of_k, of_v = (SpikeEvents.from_dense(_official(s)) for s in (q, k, v))
+    of_q, of_k, of_v = (SpikeEvents.from_dense(official(s)) for s in (q, k, v))
     z, _ = mask_and_add(attn, of_q, of_k, of_v, arithmetic)
     return z.to_dense()
-
-
-def all_spikes(size: Size) -> Iterator[np.ndarray]:
-    """Every Q, K and V of a size, in batches: bool[3, T, B, N, C]."""
-    T, N, C = size
-    bits = 3 * T * N * C
-    for first in range(0, 1 << bits, AT_ONCE):
-        numbers = np.arange(first, min(first + AT_ONCE, 1 << bits))
-        spikes = (numbers[:, None] >> np.arange(bits) & 1).astype(bool)
-        yield np.moveaxis(spikes.reshape(-1, 3, T, N, C), 0, 2)
-
-
-def dense(
-    q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, attends: Sequence[Attend], dvs_mode: bool
-) -> list[np.ndarray]:
-    """Attention on dense spikes, three times bool[T, B, N, C] -> uint8[T, B, C, 1, N]; K and V already pooled.
-
-    As each of `attends` says; where all of them make the same mask, that is worked out once, and is the same array.
-    """
-    T, B, N, C = q.shape
-
-    def split(s: np.ndarray) -> np.ndarray:  # -> [T, B, h, N, d]
-        return s.reshape(T, B, N, heads, C // heads).swapaxes(2, 3)
-
-    def masked(mask: np.ndarray) -> np.ndarray:
-        z = split(q) & mask
-        z = _spread(z) if dvs_mode else z
-        return _official(z.swapaxes(2, 3).reshape(T, B, N, C))
-
-    kv = split(k & v)
-    counted = _spread(kv) if dvs_mode else kv
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    for attend in attends:
-        mask = attend(counted)
-        same = [z for other, z in found if np.array_equal(mask, other)]
-        found.append((mask, same[0] if same else masked(mask)))
-    return [z for _, z in found]
-
-
-def _spread(s: np.ndarray) -> np.ndarray:
-    """OR over 3x3 of (token, channel within its head): bool[..., N, d] -> the same."""
-    N, d = s.shape[-2:]
-    padded = np.pad(s, [(0, 0)] * (s.ndim - 2) + [(1, 1), (1, 1)])
-    return np.logical_or.reduce([padded[..., n : n + N, c : c + d] for n in range(3) for c in range(3)])
-
-
-def _official(s: np.ndarray) -> np.ndarray:
-    return s.swapaxes(2, 3)[:, :, :, None].astype(np.uint8)
 
 
 def _witness(unlike: np.ndarray, q: np.ndarray, k: np.ndarray, v: np.ndarray, found: np.ndarray) -> Witness | None:

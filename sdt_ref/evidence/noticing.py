@@ -1,4 +1,4 @@
-"""Arrays that notice when somebody reads them, under the Python bodies of the kernels."""
+"""Arrays that count what is read of them, under the Python bodies of the kernels."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from ..fixed.formats import Format
 from ..fixed.quantise import FixedLayer, FixedNeuron
 from ..fixed.registers import wider_by
 from ..network.encoder import BitPlaneEncoder
-from ..network.wiring import HEAD, INPUT, NEURON, STREAM, Stage
 from ..weights.folding import Layer
+from ..weights.wiring import HEAD, INPUT, NEURON, STREAM, Stage
 from .observation import Observation
 
 BIAS, EVENT, PIXEL, BIT, RESIDUAL, TOKEN = "bias", "event", "pixel", "bit", "residual", "token"
@@ -44,7 +44,7 @@ class Addition:
 
 
 @dataclass(frozen=True)
-class Conversion:
+class PostProcessing:
     """What is done to a sum besides additions.
 
     Attributes
@@ -69,7 +69,7 @@ class Sum:
     """
 
     additions: tuple[Addition, ...]
-    conversions: tuple[Conversion, ...]
+    conversions: tuple[PostProcessing, ...]
     recorded: Any
 
     @property
@@ -111,19 +111,21 @@ class Adder:
             if fraction is None or (is_count and not self._whole):
                 total = additions[-1].total
                 mean = (
-                    () if is_count else (Conversion(f"divided by {tokens} tokens", total / total.dtype.type(tokens)),)
+                    ()
+                    if is_count
+                    else (PostProcessing(f"divided by {tokens} tokens", total / total.dtype.type(tokens)),)
                 )
                 return Sum(additions, mean, recorded)
             return Sum(additions, self._entering(stage, additions[-1].total, fraction, tokens), recorded)
         at, words = self._winner(source, stage, t, token, channel) if stage.pooled else (token, "")
         below = self._stream(source, t, at, channel)
-        greatest = (Conversion(words, below.recorded),) if words else ()
+        greatest = (PostProcessing(words, below.recorded),) if words else ()
         entering = self._entering(stage, below.recorded, self._stream_fraction(source.name))
         return Sum(below.additions, (*below.conversions, *greatest, *entering), recorded)
 
     @property
     def _whole(self) -> bool:
-        return isinstance(next(iter(self._run.parameters.neurons.values())), FixedNeuron)
+        return isinstance(next(iter(self._run.model.neurons.values())), FixedNeuron)
 
     def _tokens(self, stage: Stage) -> int:
         height, width, _ = self._run.size(stage)
@@ -143,11 +145,11 @@ class Adder:
             return Sum(additions, (), recorded)
         assert layer.stream is not None
         entered = _entered(layer.stream, additions[-1].total, layer.fraction[channel])
-        conversions = [Conversion("in the register of the stream", entered)]
+        conversions = [PostProcessing("in the register of the stream", entered)]
         if residual is not None:
             own = _entered(layer.stream, residual, self._stream_fraction(stage.residual))
-            conversions.append(Conversion("the residual, in that register", own))
-            conversions.append(Conversion("their sum", layer.stream.fit(entered + own)))
+            conversions.append(PostProcessing("the residual, in that register", own))
+            conversions.append(PostProcessing("their sum", layer.stream.fit(entered + own)))
         return Sum(additions, tuple(conversions), recorded)
 
     def _residual(self, stage: Stage, t: int, token: int, channel: int) -> tuple[Any, int]:
@@ -164,7 +166,7 @@ class Adder:
         if fraction is None:
             return Sum(additions, (), recorded)
         logit = np.ldexp(np.float64(additions[-1].total), -int(fraction))
-        return Sum(additions, (Conversion(f"divided by 2^{fraction}, its unit", logit),), recorded)
+        return Sum(additions, (PostProcessing(f"divided by 2^{fraction}, its unit", logit),), recorded)
 
     def _through_layer(self, stage: Stage, t: int, token: int, output: int) -> tuple[Addition, ...]:
         """Bias and weights, in the order (kernel row, kernel column, input channel)."""
@@ -235,13 +237,13 @@ class Adder:
         row, column = divmod(best, width)
         return best, f"the greatest of {len(window)} pixels, that of row {row}, column {column}"
 
-    def _entering(self, stage: Stage, total: Any, fraction: Any, tokens: int = 1) -> tuple[Conversion, ...]:
+    def _entering(self, stage: Stage, total: Any, fraction: Any, tokens: int = 1) -> tuple[PostProcessing, ...]:
         """In fixed point a sum enters the register of the membrane; otherwise it is the current."""
-        neuron = self._run.parameters.neurons[stage.name]
+        neuron = self._run.model.neurons[stage.name]
         if not isinstance(neuron, FixedNeuron):
             return ()
         register = neuron.membrane.wider(wider_by(tokens))
-        return (Conversion("in the register of the membrane", _entered(register, total, fraction)),)
+        return (PostProcessing("in the register of the membrane", _entered(register, total, fraction)),)
 
     def _fraction(self, module: str, channel: int) -> Any:
         """Fraction bits of a layer's sums; None in floating point."""

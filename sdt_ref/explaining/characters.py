@@ -12,8 +12,8 @@ GAP = 2  # columns between pictures
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """Something that says more as a picture.
+class TextPicture:
+    """A picture in characters.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ def sparkline(values: Sequence[float] | np.ndarray, top: float | None = None, pl
     return "".join(bars[-1] if s >= 1 else bars[min(int(s * (len(bars) - 1)), len(bars) - 2)] for s in share)
 
 
-def side_by_side(pictures: Sequence[Picture], columns: int, plain: bool = False) -> list[str]:
+def side_by_side(pictures: Sequence[TextPicture], columns: int, plain: bool = False) -> list[str]:
     """Pictures with their titles, as many in a row as fit into the columns."""
     drawn = []
     for picture in pictures:

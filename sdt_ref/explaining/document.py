@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..network.wiring import NEURON
+from ..weights.wiring import NEURON
 from .additions import Addition, Sum
 from .lens import Lens
 from .observation import Observation
@@ -61,7 +61,7 @@ def _stage(run: Observation, name: str) -> dict[str, Any]:
     stage = run.stages[name]
     height, width, channels = run.size(stage)
     fired, count = run.fired(stage), run.layer_count(stage)
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "name": name,
         "kind": stage.kind,
         "reads": list(stage.reads),
@@ -72,15 +72,15 @@ def _stage(run: Observation, name: str) -> dict[str, Any]:
         "channels": channels,
     }
     if fired is not None:
-        told["firing_rate"] = fired.tolist()
+        facts["firing_rate"] = fired.tolist()
     if stage.kind == NEURON:
-        told["spikes"] = run.other_count("threshold", name).events.tolist()
+        facts["spikes"] = run.other_count("threshold", name).events.tolist()
     if count is not None:
-        told["events_read"] = count.events.tolist()
-        told["read_rate"] = count.firing_rate
-        told["additions"] = count.ac.tolist()
-        told["multiplications"] = count.mac.tolist()
-    return told
+        facts["events_read"] = count.events.tolist()
+        facts["read_rate"] = count.firing_rate
+        facts["additions"] = count.ac.tolist()
+        facts["multiplications"] = count.mac.tolist()
+    return facts
 
 
 def _sum(each: Sum) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ConfigError
-from ..network.wiring import HEAD, INPUT, NEURON, SPIKES, STREAM, Stage
+from ..weights.wiring import HEAD, INPUT, NEURON, SPIKES, STREAM, Stage
 from .additions import Adder, Sum
 from .membrane import Membrane, membrane
 from .observation import Observation
@@ -94,7 +94,7 @@ def _membrane(run: Observation, stage: Stage, token: int, channel: int) -> Membr
         source = run.stages[stage.reads[0]]
         height, width, _ = run.size(source)
         tokens, mean = height * width, source.kind == STREAM
-    return membrane(run.parameters.neurons[stage.name], run.currents(stage)[:, token, channel], tokens, mean)
+    return membrane(run.model.neurons[stage.name], run.currents(stage)[:, token, channel], tokens, mean)
 
 
 def _choose(

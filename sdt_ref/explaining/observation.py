@@ -15,9 +15,9 @@ from ..errors import ConfigError, InputError
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import HEAD, INPUT, NEURON, SPIKES, Stage, counted_as, wiring
 from ..result import OperationCount, Result
 from ..weights.folding import Parameters
+from ..weights.wiring import HEAD, INPUT, NEURON, SPIKES, Stage, counted_as, wiring
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,8 @@ class Observation:
 
     @cached_property
     def parameters(self) -> Parameters:
-        """The folded parameters, as the engine holds them."""
-        return self.model.parameters
+        """The folded parameters, read back once; neurons alone are in `model.neurons`."""
+        return self.model.read_back()
 
     def stage(self, name: str) -> Stage:
         """A stage by its name, by its layer's or by its official hook's; raises ConfigError that suggests another."""

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from ..network.wiring import HEAD, SPIKES, STREAM
 from ..terminal.cli import many
+from ..weights.wiring import HEAD, SPIKES, STREAM
 from .additions import BIAS, BIT, EVENT, PIXEL, RESIDUAL, TOKEN, Addition, Sum
-from .characters import Picture, side_by_side, sparkline
+from .characters import TextPicture, side_by_side, sparkline
 from .lens import Lens, look_into
 from .observation import Observation
 from .walk import POLARITIES, walk
@@ -88,7 +88,7 @@ def _paragraph(console: Console, label: str, text: str) -> None:
         console.print(f"    {shown}{escape(line)}")
 
 
-def _pictures(console: Console, pictures: Sequence[Picture]) -> None:
+def _pictures(console: Console, pictures: Sequence[TextPicture]) -> None:
     if not pictures:
         return
     console.print()

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..measuring.attention_map import AttentionMap, attention_maps
 from ..network.encoder import BitPlaneEncoder
-from ..network.wiring import Stage
 from ..terminal.cli import many
-from .characters import Picture
+from ..weights.wiring import Stage
+from .characters import TextPicture
 from .observation import Observation
 from .words import Words, total
 
@@ -33,12 +33,12 @@ class Chapter:
     title: str
     stages: tuple[str, ...]
     paragraphs: tuple[tuple[str, str], ...]
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[TextPicture, ...] = ()
     closer: str = ""
 
 
 def walk(run: Observation, plain: bool = False) -> Iterator[Chapter]:
-    """Tell a run from the picture to the logits; the answer itself is left to who prints.
+    """Describe a run from the picture to the logits; the caller prints the answer itself.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def _input(w: Words) -> Chapter:
             f"{channels} colours of {height} x {width} pixels, real numbers from {w.run.image.min():.2f} to "
             f"{w.run.image.max():.2f}: the same picture at {w.steps}"
         )
-    shown = Picture("", w.run.image.mean(axis=(0, 1), dtype=np.float64), least=0.0 if w.frames else None)
+    shown = TextPicture("", w.run.image.mean(axis=(0, 1), dtype=np.float64), least=0.0 if w.frames else None)
     return Chapter(f"The {w.source}", ("input",), ((OUT, what),), (shown,))
 
 
@@ -95,8 +95,8 @@ def _first(w: Words) -> Chapter:
     rows, (height, width, _) = w.run.spike_rows(stage), w.run.size(stage)
     busiest, channel = _telling(rows)
     pictures = (
-        Picture("spikes, all channels and steps", rows.sum(axis=(0, 2)).reshape(height, width)),
-        Picture(f"channel {channel} at step {busiest}", rows[busiest, :, channel].reshape(height, width) != 0),
+        TextPicture("spikes, all channels and steps", rows.sum(axis=(0, 2)).reshape(height, width)),
+        TextPicture(f"channel {channel} at step {busiest}", rows[busiest, :, channel].reshape(height, width) != 0),
     )
     return Chapter(
         "From pixels to spikes",
@@ -147,7 +147,7 @@ def _stream(w: Words) -> Chapter:
             ),
         ),
         (
-            Picture(
+            TextPicture(
                 "mean of the stream, by token", u.mean(axis=(0, 2), dtype=np.float64).reshape(height, width), True, None
             ),
         ),
@@ -161,7 +161,7 @@ def _queries(w: Words, j: int) -> Chapter:
     additions = sum(total(w.count(stage).ac) for stage in three)
     rates = ", ".join(f"{name} {w.rate(stage)}" for name, stage in zip("QKV", three, strict=True))
     pooled = " K and V are then widened to all places beside a spike (3x3)." if w.run.model.config.dvs_mode else ""
-    told = (
+    words = (
         "Neurons turn the stream into spikes, and three linear layers read the same spikes for Q, K and V. "
         if j == 0
         else "As in block 0. "
@@ -173,7 +173,7 @@ def _queries(w: Words, j: int) -> Chapter:
             (IN, f"the stream, {w.shape(first)}"),
             (
                 DOES,
-                f"{told}{many(additions, 'addition')} of a weight, for "
+                f"{words}{many(additions, 'addition')} of a weight, for "
                 f"{many(total(w.count(three[0]).events), 'event')} read three times.{pooled}",
             ),
             (OUT, f"three sets of spikes, each {w.shape(three[0])}. Firing rates: {rates}"),
@@ -190,7 +190,7 @@ def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
     both, passed, q = int(seen.kv.sum()), int(seen.passed.sum()), int(seen.q.sum())
     summed = int(w.run.other_count("attention", mask.name).ac.sum())
     open_channels, T, C = np.count_nonzero(seen.mask, axis=1), *seen.mask.shape
-    told = (
+    words = (
         "Mask and add, instead of a matrix product: a spike remains where K AND V both have one. Each channel counts "
         "them over all tokens, and a neuron with the low threshold 0.5 fires if there is any: that channel is open. "
         if j == 0
@@ -199,11 +199,11 @@ def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
     widened = ""
     if w.run.model.config.dvs_mode:
         widened = ", with those that they reach beside them in token and channel order"
-        told += "In dvs mode each of these spikes also reaches its neighbours in token and channel order. " * (j == 0)
+        words += "In dvs mode each of these spikes also reaches its neighbours in token and channel order. " * (j == 0)
     opened = ", ".join(map(str, open_channels)) if T <= 8 else f"{open_channels.min()} to {open_channels.max()}"
     height, width = seen.passing.shape[1:]
     pictures = tuple(
-        Picture(title, values.reshape(height, width), True)
+        TextPicture(title, values.reshape(height, width), True)
         for title, values in (
             *((name, _by_token(w, f"{attn}.{name.lower()}_lif")) for name in "QKV"),
             ("Q that passes", seen.passing.sum(axis=0)),
@@ -216,7 +216,7 @@ def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
             (IN, f"{many(q, 'spike')} of Q, {int(seen.k.sum()):,} of K, {int(seen.v.sum()):,} of V"),
             (
                 DOES,
-                f"{told}{many(both, 'spike')} of K AND V, {many(summed, 'addition')} of 1. Open at the {w.steps}: "
+                f"{words}{many(both, 'spike')} of K AND V, {many(summed, 'addition')} of 1. Open at the {w.steps}: "
                 f"{opened} of {C} channels. {passed:,} of {q:,} spikes of Q stand in open channels and pass.",
             ),
             (

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ..fixed.quantise import FixedNeuron
-from ..network.wiring import HEAD, NEURON, Stage
 from ..result import OperationCount
 from ..terminal.cli import many
+from ..weights.wiring import HEAD, NEURON, Stage
 from .characters import sparkline
 from .observation import Observation
 
@@ -43,7 +43,7 @@ class Words:
     @property
     def whole(self) -> bool:
         """Whether the run was in fixed point."""
-        return isinstance(self.run.parameters.neurons["head_lif"], FixedNeuron)
+        return isinstance(self.run.model.neurons["head_lif"], FixedNeuron)
 
     def shape(self, stage: Stage) -> str:
         """What leaves a stage."""
@@ -55,7 +55,7 @@ class Words:
     def neuron(self, stage: Stage) -> str:
         """What its neurons do."""
         return (
-            f"A neuron's membrane moves {float(self.run.parameters.neurons[stage.name].leak):.3g} of the way to its "
+            f"A neuron's membrane moves {float(self.run.model.neurons[stage.name].leak):.3g} of the way to its "
             "input current at each step; at the threshold it spikes and is reset to 0."
         )
 

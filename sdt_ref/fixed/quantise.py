@@ -14,11 +14,11 @@ from ..weights.architecture import Architecture
 from ..weights.arithmetic import FLOAT64
 from ..weights.file import Weights
 from ..weights.folding import Layer, NeuronParameters, Parameters, fold
+from ..weights.wiring import NEURON, STREAM, of_kind, wiring
 from .formats import ERROR, LEAK_BITS, Format, Formats, leak_terms, leak_text, rounded, shifted_right
 
 INPUT_LAYER = "patch_embed.proj_conv"
 NARROW_BITS, WIDE_BITS = 30, 61  # of whole numbers that can be shifted and rounded in 32 and in 64 bits
-SUM_BITS = 64  # of sums over tokens
 LEAST_FRACTION, MOST_FRACTION = -16, 20  # of weights whose fraction bits are not declared
 
 
@@ -90,11 +90,11 @@ def quantise(weights: Weights, formats: Formats) -> FixedParameters:
     FormatError
         a register does not hold its parameters, or may overflow although nothing is declared about that
     """
-    architecture = weights.architecture
-    formats.check_stages(registers(architecture))
+    formats.check_stages(registers(weights.architecture))
+    streams = of_kind(weights.architecture, STREAM)
     folded = fold(weights, FLOAT64)
     readers = [formats.format(module, "membrane") for module in folded.neurons]
-    readers += [formats.format(module, "stream") for module in streams(architecture)]
+    readers += [formats.format(module, "stream") for module in streams]
     bits = max(register.bits for register in readers)
     fractions = [register.fraction for register in readers]
     wide = bits + 1 + LEAK_BITS > NARROW_BITS or bits + max(fractions) - min(fractions) > NARROW_BITS
@@ -102,7 +102,8 @@ def quantise(weights: Weights, formats: Formats) -> FixedParameters:
         raise FormatError("formats: the fraction bits of membranes and streams are too far apart for 64-bit arithmetic")
     dtype = np.dtype(np.int64 if wide else np.int32)
     neurons = {name: _neuron(name, parameters, formats, dtype) for name, parameters in folded.neurons.items()}
-    return FixedParameters(_FixedLayers(folded.layers, formats, fractions, dtype), neurons, formats.format("", "input"))
+    layers = _FixedLayers(folded.layers, formats, streams, fractions, dtype)
+    return FixedParameters(layers, neurons, formats.format("", "input"))
 
 
 def digest(parameters: FixedParameters) -> str:
@@ -120,88 +121,31 @@ def digest(parameters: FixedParameters) -> str:
     return whole.hexdigest()
 
 
-def refuse_overflows(overflows: Mapping[str, np.ndarray], formats: Formats) -> None:
-    """Raise FormatError for the first register that declares overflow 'error' and whose numbers did not all fit.
-
-    Parameters
-    ----------
-    overflows : as in Result, in the order of the data flow
-    """
-    for register, per_step in overflows.items():
-        module, _, name = register.rpartition(".")
-        keys = formats.register(module, name)
-        if keys["overflow"] == ERROR and per_step.any():
-            raise FormatError(
-                f"register '{register}' of {keys['bits']} bits: {int(per_step.sum()):,} numbers do not fit, the first "
-                f"in time step {int(np.flatnonzero(per_step)[0])}; widen it, or declare overflow = 'saturate' or 'wrap'"
-            )
-
-
-def refuse_wide_sums(parameters: Parameters, architecture: Architecture, formats: Formats, tokens: int) -> None:
-    """Raise FormatError where a sum over so many tokens, or what becomes of it in a membrane, outgrows 64 bits."""
-    grown, stream = (tokens - 1).bit_length(), formats.format(streams(architecture)[-1], "stream")
-    for module, neuron in parameters.neurons.items():
-        if module == "head_lif":
-            bits, fraction = stream.bits + grown, stream.fraction
-        elif module.endswith("talking_heads_lif"):
-            bits, fraction = bits_for(0, tokens), 0
-        else:
-            continue
-        assert isinstance(neuron, FixedNeuron)
-        membrane, finest = neuron.membrane, max((shift for _, shift in neuron.leak_terms), default=0)
-        left = membrane.fraction - fraction
-        widest = bits + left if left >= 0 else max(bits, 1 - left) + 1  # with the rounding's constant
-        held = min(membrane.bits + grown, max(bits + left, 1) + (left < 0))
-        needed = max(widest, held + 1 + finest)  # x - v has one bit more, its terms are shifted
-        if needed > SUM_BITS:
-            raise FormatError(
-                f"stage '{module}': expected sums over {tokens:,} tokens that need {SUM_BITS} bits on their way "
-                f"through a membrane of {membrane.bits} bits with {membrane.fraction} fraction bits, found {needed}; "
-                "declare fewer bits or fraction bits there, or a narrower stream"
-            )
-
-
 def registers(architecture: Architecture) -> dict[str, tuple[str, ...]]:
     """The registers that can be declared for each stage, a module of the official code."""
-    weighing = ("weight", "bias", "accumulator")
     table: dict[str, tuple[str, ...]] = {}
-    for module in ("proj_conv", "proj_conv1", "proj_conv2", "proj_conv3", "rpe_conv"):
-        table[f"patch_embed.{module}"] = weighing
-        if module != "rpe_conv":
-            table[f"patch_embed.{module.replace('conv', 'lif')}"] = ("membrane",)
-    for j in range(architecture.depth):
-        for name in ("shortcut", "q", "k", "v", "talking_heads"):
-            table[f"block.{j}.attn.{name}_lif"] = ("membrane",)
-        for name in ("q", "k", "v", "proj"):
-            table[f"block.{j}.attn.{name}_conv"] = weighing
-        for name in ("fc1", "fc2"):
-            table[f"block.{j}.mlp.{name}_lif"] = ("membrane",)
-            table[f"block.{j}.mlp.{name}_conv"] = weighing
-    table |= {"head_lif": ("membrane",), "head": weighing}
-    for module in streams(architecture):
-        table[module] = (*table[module], "stream")
+    for stage in wiring(architecture).values():
+        if stage.layer is not None:
+            table[stage.layer] = ("weight", "bias", "accumulator", *(("stream",) if stage.kind == STREAM else ()))
+        if stage.kind == NEURON:
+            table[stage.name] = ("membrane",)
     return table
-
-
-def streams(architecture: Architecture) -> list[str]:
-    """The weight layers whose sums enter the residual stream, in the order of the data flow."""
-    blocks = [(f"block.{j}.attn.proj_conv", f"block.{j}.mlp.fc1_conv", f"block.{j}.mlp.fc2_conv")
-              for j in range(architecture.depth)]  # fmt: skip
-    to_fc1 = architecture.hidden == architecture.dim  # mlp_ratio 1 has a shortcut of its own
-    inside = [name for names in blocks for name in names if to_fc1 or not name.endswith("fc1_conv")]
-    return ["patch_embed.proj_conv3", "patch_embed.rpe_conv", *inside]
 
 
 class _FixedLayers(Mapping[str, Layer]):
     def __init__(
-        self, folded: Mapping[str, Layer], formats: Formats, fractions: Sequence[int], stream_dtype: np.dtype
+        self,
+        folded: Mapping[str, Layer],
+        formats: Formats,
+        streams: Sequence[str],
+        fractions: Sequence[int],
+        stream_dtype: np.dtype,
     ) -> None:
         self._folded = folded
         self._formats = formats
         self._fractions = fractions
         self._stream_dtype = stream_dtype
-        hidden, dim = (folded["block.0.mlp.fc1_conv"].weight.shape[k] for k in (0, 1))
-        self._to_stream = ("proj_conv3", "rpe_conv", "attn.proj_conv", "fc2_conv") + ("fc1_conv",) * (hidden == dim)
+        self._streams = streams
 
     def __len__(self) -> int:
         return len(self._folded)
@@ -210,7 +154,7 @@ class _FixedLayers(Mapping[str, Layer]):
         return iter(self._folded)
 
     def __getitem__(self, module: str) -> Layer:
-        stream = self._formats.format(module, "stream") if module.endswith(self._to_stream) else None
+        stream = self._formats.format(module, "stream") if module in self._streams else None
         return _layer(module, self._folded[module], self._formats, stream, self._fractions, self._stream_dtype)
 
 

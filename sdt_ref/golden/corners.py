@@ -7,15 +7,15 @@ import bisect
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 
+from ..dense import step, steps
 from ..dense.fixed import FixedOracle, Numbers
 from ..fixed.formats import SATURATE, Format
 from ..fixed.quantise import FixedLayer, FixedNeuron, FixedParameters, bits_for
 from ..weights.config import ModelConfig
-from .trace import Record, Trace, membranes
+from .trace_file import Record, Trace
 
 NAMES = (
     "silent", "all_spikes", "longest", "accumulator_high", "accumulator_low", "at_threshold", "membrane_high",
@@ -78,16 +78,16 @@ class Unit:
 
     def h(self, x: int, v: int) -> int:
         """Membrane before the reset, from input x and membrane v."""
-        return int(membranes(self.neuron, np.array([[x]]), np.array([v]))[0][0, 0])
+        return int(step(self.neuron, np.array([x]), np.array([v]))[0][0])
 
     def _oracle(self, layer: FixedLayer) -> FixedOracle:
         parameters = dataclasses.replace(self._parameters, layers={LAYER: layer})
-        return FixedOracle(SimpleNamespace(parameters=parameters, config=self._config), self.time_steps)
+        return FixedOracle(parameters, self._config, self.time_steps)
 
     def _fired(self, oracle: FixedOracle, sums: Numbers, bits: int) -> dict[str, tuple[Record, np.ndarray]]:
         spikes = oracle.fire(STAGE, sums)
         x = oracle.currents[STAGE]
-        h, v = membranes(self.neuron, x)
+        h, _, v = steps(self.neuron, x)
         membrane, silent = self.neuron.membrane, np.zeros(1, np.int64)
         found = {
             "sum": (bits, np.atleast_1d(sums.fraction), sums.values),

@@ -7,10 +7,10 @@ import numpy as np
 
 from ..dense.layers import max_pool
 from ..errors import TraceError
-from ..network.wiring import NEURON, SPIKES, Stage
+from ..weights.wiring import NEURON, SPIKES, Stage
 from .dumps import Dump, canonical
 from .packing import digits
-from .trace import Record, Trace
+from .trace_file import Record, Trace
 
 SET, ORDER = EVENT_MODES = ("set", "order")
 

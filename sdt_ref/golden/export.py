@@ -1,4 +1,4 @@
-"""Test vectors for any RTL flow: records, weights and corner cases as plain files, and a manifest that says all."""
+"""Test vectors for any RTL flow: records, weights and corner cases as plain files, with a manifest of them all."""
 
 import dataclasses
 import hashlib
@@ -14,12 +14,11 @@ import numpy as np
 
 from ..errors import TraceError
 from ..files import NAMED, in_words
-from ..fixed.formats import DEFAULT
+from ..fixed.formats import Formats
 from ..fixed.quantise import FixedLayer, FixedParameters, bits_for
-from ..network.model import SpikeDrivenTransformer
 from .corners import LAYER, NAMES, STAGE, corners
 from .packing import packed
-from .trace import Record, Trace, narrowest
+from .trace_file import Record, Trace, narrowest
 
 FORMAT, SCHEMA_VERSION = "sdt_ref vectors", 1
 MANIFEST = "manifest.json"
@@ -40,7 +39,7 @@ PACKING = {
 
 def export(
     trace: Trace,
-    model: SpikeDrivenTransformer,
+    parameters: FixedParameters,
     folder: str | os.PathLike[str],
     progress: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def export(
 
     Parameters
     ----------
-    model : the network that was traced, see `Trace.model`
+    parameters : that were traced, see `Trace.parameters`
     progress : called with the name of each record
 
     Raises TraceError when the folder is not empty or cannot be written; nothing half-written stays.
@@ -62,7 +61,7 @@ def export(
     except OSError as error:
         raise TraceError(f"cannot write to '{target}': {in_words(error)}") from None
     try:
-        manifest = _written(trace, model, _Folder(part), progress)
+        manifest = _written(trace, parameters, _Folder(part), progress)
         part.chmod(0o755)
         if target.exists():
             target.rmdir()
@@ -75,10 +74,8 @@ def export(
 
 
 def _written(
-    trace: Trace, model: SpikeDrivenTransformer, folder: "_Folder", progress: Callable[[str], None]
+    trace: Trace, parameters: FixedParameters, folder: "_Folder", progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    parameters = model.parameters
-    assert isinstance(parameters, FixedParameters)
     records, layers, cases = {}, {}, {}
     for name, record in trace.records.items():
         progress(name)
@@ -86,7 +83,7 @@ def _written(
     for module, layer in parameters.layers.items():
         progress(module)
         assert isinstance(layer, FixedLayer)
-        layers[module] = _write_layer(folder, module, layer, model)
+        layers[module] = _write_layer(folder, module, layer, trace.formats)
     for corner in corners(trace, parameters):
         progress(corner.name)
         steps = list(range(trace.header.time_steps))
@@ -127,8 +124,7 @@ def _written(
     return manifest
 
 
-def _write_layer(folder: "_Folder", module: str, layer: FixedLayer, model: SpikeDrivenTransformer) -> dict[str, Any]:
-    formats = model.formats or DEFAULT
+def _write_layer(folder: "_Folder", module: str, layer: FixedLayer, formats: Formats) -> dict[str, Any]:
     outputs, inputs, window, _ = layer.weight.shape
     inputs //= layer.planes
     described: dict[str, Any] = {

@@ -9,21 +9,22 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..dense import step
 from ..dense.fixed import FixedOracle, Numbers
 from ..errors import TraceError
 from ..fixed.formats import Format
+from ..fixed.quantise import FixedParameters
 from ..fixed.registers import WIDE, wider_by
-from ..network.model import SpikeDrivenTransformer
 from .differences import Comparison
 from .dumps import Dump
-from .trace import Trace, membranes
+from .trace_file import Trace
 
 _IN_HEADS = (".kv", ".talking_heads_lif", ".masked")  # stages whose official tensors split the channels into heads
 
 
 def isolated(
     golden: Trace,
-    model: SpikeDrivenTransformer,
+    parameters: FixedParameters,
     dump: Dump,
     tolerance: int = 0,
     progress: Callable[[str], None] = lambda stage: None,
@@ -33,7 +34,7 @@ def isolated(
     Parameters
     ----------
     golden : trace that has the pixels and all time steps
-    model : the network that was traced, see `Trace.model`
+    parameters : that were traced, see `Trace.parameters`
     progress : called with the name of each stage
 
     Raises TraceError when the trace or the dump does not begin at time step 0.
@@ -43,9 +44,9 @@ def isolated(
         raise TraceError("--isolated: expected a golden trace with 'input/pixel'; record it with the stage 'input'")
     if golden.header.steps != list(range(T)) or dump.steps != golden.header.steps:
         raise TraceError(f"--isolated: expected all {T} time steps, as a membrane depends on those before")
-    replay = _Replay(golden, model, dump, Comparison(golden, tolerance), progress)
+    replay = _Replay(golden, parameters, dump, Comparison(golden, tolerance), progress)
     u = replay.patch_embed(replay.pixels())
-    for j in range(model.architecture.depth):
+    for j in range(golden.architecture.depth):
         u = replay.mlp(j, replay.attention(j, u))
     replay.head(u)
     return replay.comparison
@@ -57,12 +58,12 @@ class _Replay(FixedOracle):
     def __init__(
         self,
         golden: Trace,
-        model: SpikeDrivenTransformer,
+        parameters: FixedParameters,
         dump: Dump,
         comparison: Comparison,
         progress: Callable[[str], None],
     ) -> None:
-        super().__init__(model, golden.header.time_steps)
+        super().__init__(parameters, golden.config, golden.header.time_steps)
         self.comparison = comparison
         self._golden = golden
         self._dump = dump
@@ -142,7 +143,7 @@ class _Replay(FixedOracle):
             held_s = None  # the dump has those behind the pool
         h, v, before = np.empty_like(x), np.empty_like(x), np.zeros_like(x[0])
         for t in range(len(x)):
-            h[t] = membranes(neuron, x[t : t + 1], before)[0]
+            h[t], _, _ = step(neuron, x[t], before)
             reached = h if held_h is None else held_h
             fired = reached[t] >= int(neuron.threshold) if held_s is None else held_s[t]
             v[t] = np.where(fired, 0, reached[t])

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..errors import TraceError
 from ..fixed.quantise import FixedLayer, FixedParameters, bits_for, sum_range
-from ..network.wiring import NEURON
-from .trace import Record, Trace
+from ..weights.wiring import NEURON
+from .trace_file import Record, Trace
 
 REGISTER = {"pixel": "input", "sum": "sum", "x": "membrane", "h": "membrane", "v": "membrane", "u": "stream"}
 
@@ -65,7 +65,7 @@ class ListLengths:
     Attributes
     ----------
     lengths : how many lists (one per step and token) have 0, 1, 2, ... events: int64[most + 1]
-    step_mean, step_worst : events in a time step
+    steps : events of each time step of each run
     """
 
     stage: str

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..camera.events import EventFile
 from ..camera.frames import prepare
 from ..camera.opening import open_recording
+from ..camera.recording import EventFile
 from ..errors import ImageError, RecordingError
 from ..weights.config import Preprocessing
 from .image import open_picture, preprocess
@@ -41,7 +41,7 @@ def read(
     time_steps : T, frames to make of a recording
     split : of a recording, 'number' or 'time'; see `camera.frames.integrate`
     as_official : of a picture; see `image.open_picture`
-    repairs : takes what was mended in a recording, and how often; see `camera.events.EventFile`
+    repairs : takes what was mended in a recording, and how often; see `camera.recording.EventFile`
 
     Returns
     -------

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..dense import steps
 from ..errors import FormatError
 from ..fixed import quantise as quantising
-from ..fixed.formats import MAX_BITS, MAX_FRACTION, Format, Formats, leak_terms, leak_text, shifted_right
+from ..fixed.formats import MAX_BITS, MAX_FRACTION, Format, Formats, leak_terms, leak_text
+from ..fixed.quantise import FixedNeuron
 from ..network.model import SpikeDrivenTransformer
 from ..weights.file import Weights
 from ..weights.folding import NeuronParameters
@@ -68,7 +70,7 @@ def calibrate(weights: Weights, inputs: Iterable[np.ndarray], widths: Widths, th
     if not samples.pixels:
         raise FormatError("calibrate: expected one input at least, found none")
     pixels = Format(widths.input, _with_least_error(samples.pixels, widths.input), "half even")
-    neurons = model.parameters.neurons
+    neurons = model.neurons
     membranes = {
         module: _with_most_spikes_right(np.concatenate(values, axis=1), neurons[module], widths.membrane)
         for module, values in samples.currents.items()
@@ -118,25 +120,15 @@ def _with_least_error(values: list[np.ndarray], bits: int) -> int:
 def _with_most_spikes_right(currents: np.ndarray, neuron: NeuronParameters, bits: int) -> int:
     """The fraction bits at which the fewest spikes differ from those of a membrane in real numbers; currents [T, n]."""
     exact = currents.astype(np.float64)
-    v = np.zeros_like(exact[0])
-    spikes = np.empty(exact.shape, bool)
-    for t, x in enumerate(exact):
-        h = v + (x - v) * float(neuron.leak)
-        spikes[t] = h >= float(neuron.threshold)
-        v = np.where(spikes[t], 0, h)
-    leak = leak_terms(leak_text(float(neuron.leak)))
-    finest = max((shift for _, shift in leak), default=0)
+    threshold, terms = float(neuron.threshold), leak_terms(leak_text(float(neuron.leak)))
+    _, spikes, _ = steps(NeuronParameters(np.float64(neuron.leak), np.float64(threshold)), exact)
 
     def wrong(fraction: int) -> int:
-        register, different = Format(bits, fraction, "half up"), 0
-        x_all, u = register.fit(register.quantise(exact)), np.zeros(exact.shape[1], np.int64)
-        for t, x in enumerate(x_all):
-            part = sum((sign * ((x - u) << (finest - shift)) for sign, shift in leak), np.zeros_like(u))
-            u = u + shifted_right(part, finest, "half up")
-            fired = u >= int(float(neuron.threshold) * 2**fraction)
-            different += int(np.count_nonzero(fired != spikes[t]))
-            u = np.where(fired, 0, u)
-        return different
+        register = Format(bits, fraction, "half up")
+        whole = np.float64(int(threshold * 2**fraction))
+        fixed = FixedNeuron(np.float64(neuron.leak), whole, register, terms, "half up", np.dtype(np.int64))
+        _, fired, _ = steps(fixed, register.fit(register.quantise(exact)))
+        return int(np.count_nonzero(fired != spikes))
 
     # 1 bit holds the attention's threshold, bits - 2 still hold the other
     return min(range(1, min(bits - 2, MAX_FRACTION) + 1), key=wrong)

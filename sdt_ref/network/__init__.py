@@ -1,1 +1,1 @@
-"""The network, as the paper's figure 2 draws it: one file for each box, and `wiring`, the figure as a list."""
+"""The network, as the paper's figure 2 draws it: one file for each box."""

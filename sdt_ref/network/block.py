@@ -1,19 +1,25 @@
 """One encoder block: attention, then MLP (official module MS_Block_Conv)."""
 
-from ..engine.current import StoredCurrent
 from ..engine.run import Run
+from ..engine.stored import StoredCurrent
 from ..weights.config import ModelConfig
-from ..weights.folding import Parameters
 from .mlp import SpikingMLP
+from .parts import Parts
 from .sdsa import SpikeDrivenSelfAttention
 
 
 class Block:
-    """Both halves read spikes of the stream and add real currents to it; no normalisation stands between them."""
+    """Both halves read spikes of the stream and add real currents to it; no normalisation stands between them.
 
-    def __init__(self, j: int, parameters: Parameters, config: ModelConfig) -> None:
-        self.attn = SpikeDrivenSelfAttention(j, parameters, config)
-        self.mlp = SpikingMLP(j, parameters)
+    Attributes
+    ----------
+    tokens_apart : see TokenStage; the pools of dvs mode reach into neighbouring tokens
+    """
+
+    def __init__(self, j: int, parts: Parts, config: ModelConfig) -> None:
+        self.attn = SpikeDrivenSelfAttention(j, parts, config)
+        self.mlp = SpikingMLP(j, parts)
+        self.tokens_apart = not config.dvs_mode
 
     def __call__(self, u: StoredCurrent, run: Run) -> StoredCurrent:
         """[T, B, H, W, C] stream -> the same."""

@@ -7,8 +7,9 @@ events of a bit plane add their weights shifted to the place of that bit, so not
 import numpy as np
 
 from .. import kernels
-from ..engine.current import Current, Fill, n_panels, positions
+from ..engine.current import Current, Fill, positions
 from ..engine.events import CHANNEL, OFFSET, SpikeEvents, Tile
+from ..engine.panels import n_panels
 from ..engine.run import Run
 from ..engine.synapse import PanelledLayer, Synapse, SynapticCurrent
 from ..fixed.formats import Format
@@ -82,8 +83,7 @@ def bit_planes(image: np.ndarray, bits: int) -> SpikeEvents:
 class AnalogCurrent:
     """What the encoder delivers to the first neurons."""
 
-    fraction = stream = None
-    tokens, mean = 1, False
+    units = None
 
     def __init__(self, encoder: Encoder, image: np.ndarray, time_steps: int) -> None:
         frames, B, C, H, W = image.shape
@@ -126,9 +126,8 @@ class AnalogCurrent:
         run.counter.add(self.encoder.rules.of_image, positions(self.grid), self._taps)
 
 
-def encoder(name: str, parameters: Parameters) -> Encoder | BitPlaneEncoder:
+def encoder(name: str, module: str, parameters: Parameters) -> Encoder | BitPlaneEncoder:
     """Make the first convolution, as the arithmetic of its parameters demands."""
-    module = "patch_embed.proj_conv"
     layer = parameters.layers[module]
     if isinstance(parameters, FixedParameters):
         return BitPlaneEncoder(name, layer, module, parameters.input)

@@ -8,30 +8,34 @@ import contextlib
 import dataclasses
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..engine.current import StoredCurrent
 from ..engine.monitor import Monitor
-from ..engine.run import MAX_THREADS, Run, available_cores
+from ..engine.run import Run
 from ..engine.synapse import PanelledLayer
+from ..engine.tiles import MAX_THREADS, available_cores
 from ..engine.token_parallel import token_parallel
 from ..errors import ConfigError, FormatError, InputError, WeightsError
 from ..fixed import formats as formats_file
 from ..fixed.formats import DEFAULT, Formats
-from ..fixed.quantise import quantise, refuse_overflows, refuse_wide_sums
+from ..fixed.limits import refuse_overflows, refuse_wide_sums
+from ..fixed.quantise import quantise
 from ..inputs.arrays import as_frames
 from ..inputs.reading import read
-from ..result import Result
+from ..result import ByName, Result
 from ..weights import arithmetic as number_systems
 from ..weights import file as weights_file
 from ..weights.arithmetic import FIXED
 from ..weights.config import is_int
 from ..weights.file import Weights
-from ..weights.folding import Parameters, fold
+from ..weights.folding import Layer, NeuronParameters, Parameters, fold
+from ..weights.wiring import wiring
 from .block import Block
 from .head import Head, mean_steps
+from .parts import Parts
 from .sps import SpikingPatchSplitting
 
 
@@ -77,10 +81,14 @@ class SpikeDrivenTransformer:
             parameters: Parameters = quantise(weights, formats or DEFAULT)
         else:
             parameters = fold(weights, self.arithmetic)
-        self.patch_embed = SpikingPatchSplitting(parameters, self.config)
-        self.blocks = [Block(j, parameters, self.config) for j in range(self.architecture.depth)]
-        self.head = Head(parameters)
-        self._parameters = dataclasses.replace(parameters, layers={})
+        self._folded = dataclasses.replace(parameters, layers={})  # all but the weights, which the layers hold
+        self._parts = parts = Parts(parameters)
+        self.patch_embed = SpikingPatchSplitting(parts, self.config)
+        self.blocks = [Block(j, parts, self.config) for j in range(self.architecture.depth)]
+        self.head = Head(parts)
+        stages = wiring(self.architecture, self.config)
+        self._hooks = {name: stage.hook for name, stage in stages.items() if stage.hook}
+        self._counted = {module: layer.name for module, layer in parts.layers.items()}
 
     def __call__(self, x: Any, record: bool | str | Monitor = False) -> Result:
         """Run the network.
@@ -100,56 +108,67 @@ class SpikeDrivenTransformer:
         WeightsError
             the logits overflow
         """
-        if isinstance(record, Monitor):
-            monitor = record
-        elif isinstance(record, bool) or (isinstance(record, str) and record == "currents"):
-            monitor = Monitor(spikes=bool(record), numbers=record == "currents")
-        else:
-            raise ConfigError(f"record: expected True, False or 'currents', found {record!r}")
+        image, time_steps = self._checked(x)
+        run = Run(time_steps, self.threads, Monitor.of(record))
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the logits
+            u = self.patch_embed(image, run)  # [T, B, H', W', C] membrane stream
+            u = token_parallel(self.blocks, u, run)  # L x (attention, MLP)
+            logits = self.head(u, run)  # [T, B, K]
+        return self._result(logits, run)
+
+    def _checked(self, x: Any) -> tuple[np.ndarray, int]:
+        """The input as the patch embedding reads it, [1 or T, B, C, H, W], and T."""
         image, time_steps = as_frames(x, self.architecture, self.config, self.arithmetic.dtype)
         if self.arithmetic is FIXED:
             n_tokens = math.prod(image.shape[-2:]) // self.config.size_divisor**2
-            refuse_wide_sums(self._parameters, self.architecture, self.formats or DEFAULT, n_tokens)
-        run = Run(time_steps, self.threads, monitor)
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the logits
-            u = self.patch_embed(image, run)  # [T, B, H', W', C]
-            # the pools of dvs mode reach into neighbouring tokens
-            u = self._blocks(u, run) if self.config.dvs_mode else token_parallel(self._blocks, u, run)
-            logits = self.head(u, run)  # [T, B, K]
+            refuse_wide_sums(self._folded, self.architecture, self.formats or DEFAULT, n_tokens)
+        return image, time_steps
+
+    def _result(self, logits: np.ndarray, run: Run) -> Result:
         refuse_overflows(run.overflows, self.formats or DEFAULT)
         if not np.isfinite(logits).all():
             raise WeightsError(f"the logits overflow {self.arithmetic.name}; use arithmetic float64, or other weights")
-        mean = mean_steps(logits, run, whole=self.arithmetic is FIXED)
+        mean = mean_steps(logits, run, fixed=self.arithmetic is FIXED)
         return Result(
             mean,
             logits,
-            monitor.spikes,
-            monitor.currents,
-            run.counter.counts,
+            ByName("spikes", run.monitor.spikes, self._hooks),
+            ByName("currents", run.monitor.currents),
+            run.counter.counts(self._counted),
             run.counter.stage_counts,
-            streams=monitor.streams,
-            sums=monitor.sums,
-            overflows=run.overflows,
+            streams=ByName("streams", run.monitor.streams),
+            sums=ByName("sums", run.monitor.sums),
+            overflows=ByName("overflows", run.overflows),
         )
 
-    def _blocks(self, u: StoredCurrent, run: Run) -> StoredCurrent:
-        for block in self.blocks:
-            u = block(u, run)
-        return u
+    @property
+    def neurons(self) -> Mapping[str, NeuronParameters]:
+        """Leak and threshold of every neuron layer, by official path."""
+        return self._folded.neurons
 
     @property
-    def parameters(self) -> Parameters:
-        """The folded parameters, read back from where they are used: the network holds its weights once."""
-        stages: dict[str, object] = {"patch_embed": self.patch_embed}
-        for j, block in enumerate(self.blocks):
-            stages |= {f"block.{j}.attn": block.attn, f"block.{j}.mlp": block.mlp}
-        layers = {
-            f"{path}.{name}": part.layer()
-            for path, stage in stages.items()
-            for name, part in vars(stage).items()
-            if isinstance(part, PanelledLayer)
-        }
-        return dataclasses.replace(self._parameters, layers={**layers, "head": self.head.head.layer()})
+    def synapses(self) -> Mapping[str, PanelledLayer]:
+        """The weight layers as the kernels read them, by official path."""
+        return self._parts.layers
+
+    def layer(self, module: str) -> Layer:
+        """The folded weights of one layer, a copy: read back from where the kernels read them."""
+        return self._parts.layers[module].layer()
+
+    def read_back(self) -> Parameters:
+        """All folded parameters. Copies every weight, which takes as long as loading them: ask once."""
+        layers = {module: layer.layer() for module, layer in self._parts.layers.items()}
+        return dataclasses.replace(self._folded, layers=layers)
+
+    def __repr__(self) -> str:
+        """What kind of network this is."""
+        sizes, config = self.architecture, self.config
+        reads = "recordings" if self.preprocessing.frames else "pictures"
+        return (
+            f"<SpikeDrivenTransformer {sizes.depth}-{sizes.dim}, {self.arithmetic.name}: {sizes.in_channels} channels "
+            f"of {reads} at {self.preprocessing.size}x{self.preprocessing.size} -> {sizes.num_classes} classes, "
+            f"T = {config.time_steps}, {sizes.spike_mode.upper()}>"
+        )
 
     def warm_up(self) -> None:
         """Load or compile the kernels, by running the smallest image that the pools allow."""

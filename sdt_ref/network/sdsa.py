@@ -1,15 +1,16 @@
 """Spike-driven self-attention: mask and add (official module MS_SSA_Conv)."""
 
+from functools import partial
+
 import numpy as np
 
-from ..engine.current import StoredCurrent
 from ..engine.events import SpikeEvents
-from ..engine.neuron import Neuron
 from ..engine.run import Run
 from ..engine.set_operations import intersect, pool, pool_tokens, sum_tokens
-from ..engine.synapse import synapse_maker
+from ..engine.stored import StoredCurrent
+from ..engine.storing import store
 from ..weights.config import ModelConfig
-from ..weights.folding import Parameters
+from .parts import Parts
 
 
 class SpikeDrivenSelfAttention:
@@ -19,19 +20,18 @@ class SpikeDrivenSelfAttention:
     spike in K AND V: it is an OR and never remembers. A PLIF with a leak below 0.5 does remember. Both run as neurons.
     """
 
-    def __init__(self, j: int, parameters: Parameters, config: ModelConfig) -> None:
+    def __init__(self, j: int, parts: Parts, config: ModelConfig) -> None:
         module, self.hook = f"block.{j}.attn", f"MS_SSA_Conv{j}"
         self.kv, self.masked = f"{module}.kv", f"{module}.masked"  # names of K AND V, and of Q AND the mask
-        synapse = synapse_maker(self.hook, module, parameters.layers)
-        self.q_conv, self.k_conv, self.v_conv, self.proj_conv = map(
-            synapse, ("q_conv", "k_conv", "v_conv", "proj_conv")
-        )
-        self.shortcut_lif, self.q_lif, self.k_lif, self.v_lif = (
-            Neuron(f"{module}.{name}_lif", parameters.neurons[f"{module}.{name}_lif"])
-            for name in ("shortcut", "q", "k", "v")
-        )
-        attention = f"{module}.talking_heads_lif"
-        self.talking_heads_lif = Neuron(attention, parameters.neurons[attention], heads=config.num_heads)
+        self.shortcut_lif = parts.neuron(f"{module}.shortcut_lif")
+        self.q_conv = parts.synapse(f"{module}.q_conv")
+        self.q_lif = parts.neuron(f"{module}.q_lif")
+        self.k_conv = parts.synapse(f"{module}.k_conv")
+        self.k_lif = parts.neuron(f"{module}.k_lif")
+        self.v_conv = parts.synapse(f"{module}.v_conv")
+        self.v_lif = parts.neuron(f"{module}.v_lif")
+        self.talking_heads_lif = parts.neuron(f"{module}.talking_heads_lif", config.num_heads)
+        self.proj_conv = parts.synapse(f"{module}.proj_conv")
         self.heads = config.num_heads
         self.dvs_mode = config.dvs_mode
 
@@ -46,21 +46,16 @@ class SpikeDrivenSelfAttention:
         run.record(f"{self.hook}_k_lif", k)
         run.record(f"{self.hook}_v_lif", v)
 
-        return StoredCurrent.of(self.proj_conv(self.mask_and_add(q, k, v, u, run)), run, residual=u)
+        return store(self.proj_conv(self.mask_and_add(q, k, v, run)), run, residual=u)
 
-    def mask_and_add(self, q: SpikeEvents, k: SpikeEvents, v: SpikeEvents, u: StoredCurrent, run: Run) -> SpikeEvents:
-        """Q AND spike(sum over tokens of K AND V): three times [T, B, C, H, W] spikes -> the same.
-
-        Parameters
-        ----------
-        u : a stream of the same tokens, in whose arithmetic the attention's neurons count
-        """
+    def mask_and_add(self, q: SpikeEvents, k: SpikeEvents, v: SpikeEvents, run: Run) -> SpikeEvents:
+        """Q AND spike(sum over tokens of K AND V): three times [T, B, C, H, W] spikes -> the same."""
         kv = intersect(k, v, run, self.kv)  # [T, B, h, N, d]
         run.record(f"{self.hook}_kv_before", kv.in_heads(self.heads))
         if self.dvs_mode:
             kv = pool_tokens(kv, self.heads, run, self.kv)
         run.count_each("attention", self.talking_heads_lif.module, kv, "ac", "events")
-        mask = run.all_reduce(sum_tokens(kv), lambda count: self._attend(count, u, run))
+        mask = run.all_reduce(partial(self._attend, run), sum_tokens(kv), kv.n_tokens)
 
         z = intersect(q, mask, run, self.masked)  # [T, B, h, N, d]
         if self.dvs_mode:
@@ -68,8 +63,8 @@ class SpikeDrivenSelfAttention:
         run.record(f"{self.hook}_x_after_qkv", z.in_heads(self.heads))
         return z
 
-    def _attend(self, count: np.ndarray, u: StoredCurrent, run: Run) -> SpikeEvents:
+    def _attend(self, run: Run, count: np.ndarray, tokens: int) -> SpikeEvents:
         """[T, B, C] spikes of each channel over all tokens, 0 to N -> [T, B, h, 1, d] spikes."""
-        mask = self.talking_heads_lif(StoredCurrent.of_counts(count, run.n_tokens or u.n_tokens, like=u), run)
+        mask = self.talking_heads_lif(self.talking_heads_lif.counts(count, tokens), run)
         run.record(f"{self.hook}_kv", mask.in_heads(self.heads))
         return mask

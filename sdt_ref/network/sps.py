@@ -5,29 +5,27 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import kernels
-from ..engine.current import StoredCurrent
-from ..engine.neuron import Neuron
 from ..engine.run import Run
 from ..engine.set_operations import pool
-from ..engine.synapse import synapse_maker
+from ..engine.stored import StoredCurrent
+from ..engine.storing import store
 from ..weights.config import ModelConfig
-from ..weights.folding import Parameters
-from .encoder import encoder
+from .parts import Parts
 
 
 class SpikingPatchSplitting:
     """Four convolutions with neurons, and a fifth whose output is added to the stream as relative position (RPE)."""
 
-    def __init__(self, parameters: Parameters, config: ModelConfig) -> None:
-        synapse = synapse_maker("MS_SPS", "patch_embed", parameters.layers)
-        neurons = [f"patch_embed.proj_lif{n}" for n in ("", "1", "2", "3")]
-        self.proj_conv = encoder("MS_SPS_proj_conv", parameters)
-        self.proj_conv1, self.proj_conv2, self.proj_conv3, self.rpe_conv = map(
-            synapse, ("proj_conv1", "proj_conv2", "proj_conv3", "rpe_conv")
-        )
-        self.proj_lif, self.proj_lif1, self.proj_lif2, self.proj_lif3 = (
-            Neuron(module, parameters.neurons[module]) for module in neurons
-        )
+    def __init__(self, parts: Parts, config: ModelConfig) -> None:
+        self.proj_conv = parts.encoder("patch_embed.proj_conv")
+        self.proj_lif = parts.neuron("patch_embed.proj_lif")
+        self.proj_conv1 = parts.synapse("patch_embed.proj_conv1")
+        self.proj_lif1 = parts.neuron("patch_embed.proj_lif1")
+        self.proj_conv2 = parts.synapse("patch_embed.proj_conv2")
+        self.proj_lif2 = parts.neuron("patch_embed.proj_lif2")
+        self.proj_conv3 = parts.synapse("patch_embed.proj_conv3")
+        self.proj_lif3 = parts.neuron("patch_embed.proj_lif3")
+        self.rpe_conv = parts.synapse("patch_embed.rpe_conv")
         self.pools = config.pools
 
     def __call__(self, image: np.ndarray, run: Run) -> StoredCurrent:
@@ -42,11 +40,11 @@ class SpikingPatchSplitting:
         if self.pools[2]:
             s = pool(s, 2, run, self.proj_lif2.module)
         # the last stage pools its current, not its spikes; that current is also the residual of the RPE
-        x_feat = StoredCurrent.of(self.proj_conv3(s), run)  # C, real
+        x_feat = store(self.proj_conv3(s), run)  # C, real
         if self.pools[3]:
             x_feat = max_pool(x_feat, run, self.proj_conv3.module)
         s = run.record("MS_SPS_lif3", self.proj_lif3(x_feat, run))
-        return StoredCurrent.of(self.rpe_conv(s), run, residual=x_feat)
+        return store(self.rpe_conv(s), run, residual=x_feat)
 
 
 def max_pool(current: StoredCurrent, run: Run, stage: str = "") -> StoredCurrent:
@@ -62,7 +60,7 @@ def max_pool(current: StoredCurrent, run: Run, stage: str = "") -> StoredCurrent
     def worker() -> Callable[[int, int], None]:
         return lambda first, count: kernels.max_pool3x3(images, H, W, first, count, pooled)
 
-    run.tiles(P * T * B, 1, worker)
+    run.tiles.work(P * T * B, 1, worker)
     places = (3 * (H // 2) - 1) * (3 * (W // 2) - 1)  # of all windows; the first one of a row or column lacks one
     run.count_other("max_pool", stage, comparisons=B * current.n_channels * (places - (H // 2) * (W // 2)))
-    return StoredCurrent((T, B, H // 2, W // 2), current.n_channels, pooled.reshape(P, T, -1, lanes), current.fraction)
+    return StoredCurrent((T, B, H // 2, W // 2), current.n_channels, pooled.reshape(P, T, -1, lanes), current.units)

@@ -10,5 +10,5 @@
 
 Jinja2 fills the template because it escapes what comes from outside (names of files and classes) and writes the tables,
 so that they can be read without a script. The pictures are drawn by a script of our own, on canvases and as SVG: the
-plotting libraries of the web weigh more than all that is shown here, and know no map of spikes over a photo.
+plotting libraries of the web weigh more than all that is shown here, and draw no map of spikes over a photo.
 """

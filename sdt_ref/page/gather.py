@@ -15,8 +15,8 @@ from ..engine.events import SpikeEvents
 from ..inputs.image import crop, preprocess
 from ..measuring.attention_map import AttentionMap, attention_maps
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import Stage
 from ..result import Result
+from ..weights.wiring import Stage
 from .membranes import FIRING, HIGHEST, LOWEST, Histograms
 from .operations import operations
 from .sampling import (
@@ -59,7 +59,7 @@ def gather(
     photo: Photo,
     weights: str,
     size: int,
-    how: Technology,
+    technology: Technology,
     steps: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Run a network on a photo once, and gather what the page shows.
@@ -68,7 +68,7 @@ def gather(
     ----------
     weights : where they come from, in words
     size : pixels, height and width of what the network sees
-    how : technology that energies are meant in
+    technology : that energies are meant in
     steps : time steps to show, ascending; None shows all, or MOST_STEPS of them, evenly spaced
 
     Raises ImageError when the weights read event-camera frames, InputError for a size that the pools do not divide.
@@ -111,7 +111,7 @@ def gather(
         "stages": [_stage(stage, shapes[name], what, result, account, taken) for name, stage in shown.items()],
         "groups": [{"name": group, "stages": places} for group, places in groups.items()],
         "blocks": [_block(each, what, f"block.{each.block}.attn.kv" in account.early_exit) for each in maps],
-        "operations": operations(model, account, size, how, what.steps),
+        "operations": operations(model, account, size, technology, what.steps),
         "sampled": [*left_out(what, shapes.values(), T), *_smaller(seen)],
     }
 
@@ -154,11 +154,11 @@ def _smaller(seen: Image.Image) -> list[str]:
     return [f"The photo as the network sees it is shown at 1/{by} of its size."] if by > 1 else []
 
 
-def _url(picture: Image.Image, kind: str, **how: int) -> str:
+def _url(picture: Image.Image, kind: str, **options: int) -> str:
     """As the page embeds it: pixels alone, without the place and the camera that a photo may tell."""
     picture, stream = picture.copy(), io.BytesIO()
     picture.info.clear()
-    picture.save(stream, kind, **how)
+    picture.save(stream, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
@@ -217,21 +217,21 @@ def _stage(
     return gathered
 
 
-def _block(seen: AttentionMap, what: Plan, is_or: bool) -> dict[str, Any]:
+def _block(attention: AttentionMap, what: Plan, is_or: bool) -> dict[str, Any]:
     steps = list(what.steps)
-    shape = Shape(seen.mask.shape[1], *seen.passing.shape[1:])
+    shape = Shape(attention.mask.shape[1], *attention.passing.shape[1:])
     numbers = {
-        name: getattr(seen, name)[steps].tolist() for name in ("q", "k", "v", "kv", "passed", "output", "tokens")
+        name: getattr(attention, name)[steps].tolist() for name in ("q", "k", "v", "kv", "passed", "output", "tokens")
     }
     return {
-        "block": seen.block,
-        "heads": seen.heads,
+        "block": attention.block,
+        "heads": attention.heads,
         "is_or": is_or,
-        "stages": {part: f"MS_SSA_Conv{seen.block}_{hook}" for part, hook in PARTS.items()},
+        "stages": {part: f"MS_SSA_Conv{attention.block}_{hook}" for part, hook in PARTS.items()},
         **numbers,
-        "open": seen.mask[steps].sum(axis=1).tolist(),
-        "mask": packed_bits(seen.mask[steps]),
-        "passing": packed_counts(added_up(seen.passing[steps], what.block(shape))),
+        "open": attention.mask[steps].sum(axis=1).tolist(),
+        "mask": packed_bits(attention.mask[steps]),
+        "passing": packed_counts(added_up(attention.passing[steps], what.block(shape))),
     }
 
 

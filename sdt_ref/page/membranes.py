@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from ..dense import steps
 from ..engine.monitor import Monitor
 from ..fixed.quantise import FixedNeuron
-from ..golden.trace import membranes
 from ..network.model import SpikeDrivenTransformer
-from ..weights.folding import NeuronParameters
 
 LOWEST, HIGHEST = -2, 3  # in thresholds; what lies beyond is counted in the outermost bins
 PER_THRESHOLD = 8  # bins
@@ -35,34 +34,21 @@ class Histograms(Monitor):
     def __init__(self, model: SpikeDrivenTransformer) -> None:
         super().__init__(spikes=True, numbers=True)
         self.counts: dict[str, np.ndarray] = {}
-        self._neurons = model.parameters.neurons
+        self._neurons = model.neurons
         self._tokens = 1
 
     def add_neurons(self, module: str, currents: np.ndarray, sums: np.ndarray | None) -> None:
         """See Monitor; currents are [T, 1, ...]."""
-        neuron = self._neurons[module]
-        threshold = neuron.threshold
+        neuron, scale = self._neurons[module], 1
         if isinstance(neuron, FixedNeuron) and module == "head_lif":  # the mean over tokens is not divided
-            threshold = threshold * self._tokens
-        v, counts = np.zeros_like(currents[0]), np.zeros((len(currents), BINS), np.int64)
-        for t, x in enumerate(currents):
-            h = _charged(neuron, x, v)
-            fired = h >= threshold
-            v = np.where(fired, h.dtype.type(0), h)
-            counts[t] = _binned(h, float(threshold), fired)
-        self.counts[module] = counts
+            scale = self._tokens
+        h, spikes, _ = steps(neuron, currents, scale)
+        threshold = float(neuron.threshold) * scale
+        self.counts[module] = np.stack([_binned(h[t], threshold, spikes[t] > 0) for t in range(len(h))])
 
     def add_stream(self, module: str, stream: np.ndarray, sums: np.ndarray | None) -> None:
         """See Monitor; only its number of tokens is kept."""
         self._tokens = stream.shape[3] * stream.shape[4]
-
-
-def _charged(neuron: NeuronParameters, x: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Membranes h before the reset, as the engine's neurons compute them."""
-    if isinstance(neuron, FixedNeuron):
-        h: np.ndarray = membranes(neuron, x[None], v)[0][0]
-        return h
-    return v + (x - v) * neuron.leak
 
 
 def _binned(h: np.ndarray, threshold: float, fired: np.ndarray) -> np.ndarray:

@@ -7,17 +7,17 @@ import numpy as np
 
 from ..cost.account import SYNAPSES, Account, rate
 from ..cost.formula import estimates, flops, n_tokens, vanilla
-from ..cost.report import layers_of
 from ..cost.screen import KINDS
+from ..cost.summary import layers_of
 from ..cost.technology import Technology, energy
 from ..network.model import SpikeDrivenTransformer
 
 
 def operations(
-    model: SpikeDrivenTransformer, account: Account, size: int, how: Technology, steps: Sequence[int]
+    model: SpikeDrivenTransformer, account: Account, size: int, technology: Technology, steps: Sequence[int]
 ) -> dict[str, Any]:
     """Operations and energies, by layer as `python -m sdt_ref.energy` lists them, by kind, and in all."""
-    counted, tokens = energy(account, how), n_tokens(model.config, size, size)
+    counted, tokens = energy(account, technology), n_tokens(model.config, size, size)
     by_formula = estimates(account, flops(model.architecture, model.config, size, size), tokens, model.architecture.dim)
 
     def of(cells: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -39,12 +39,17 @@ def operations(
             kinds.append({"name": words, **of(cells)})
     without = vanilla(model.architecture, model.config, size, size)
     return {
-        "technology": {"name": how.name, "source": how.source, "mac": how.mac, "add": how.add},
+        "technology": {
+            "name": technology.name,
+            "source": technology.source,
+            "mac": technology.mac,
+            "add": technology.add,
+        },
         "layers": layers,
         "kinds": kinds,
         "sum": of(list(counted)),
-        "formula": sum(estimate.energy(how) for estimate in by_formula.values()),
-        "without_spikes": {"macs": without.macs, "picojoules": without.macs * how.mac},
+        "formula": sum(estimate.energy(technology) for estimate in by_formula.values()),
+        "without_spikes": {"macs": without.macs, "picojoules": without.macs * technology.mac},
     }
 
 

@@ -17,7 +17,7 @@ def require_jinja() -> None:
     try:
         import jinja2  # noqa: F401
     except ImportError:
-        raise ConfigError("the report needs Jinja2, which is not here; pip install 'sdt_ref[report]'") from None
+        raise ConfigError("the report needs Jinja2, which is not installed; pip install 'sdt_ref[report]'") from None
 
 
 def render(gathered: dict[str, Any]) -> str:

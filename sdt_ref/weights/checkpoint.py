@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, WeightsError, require_file
-from .architecture import MAX_CHANNELS, UNUSED, Architecture, infer
+from .architecture import Architecture
 from .file import Weights
 from .presets import base_dataset, class_names
 from .settings import EXTRA, Lookup, read_settings
+from .tensors import MAX_CHANNELS, UNUSED, infer
 
 
 @dataclass(frozen=True)

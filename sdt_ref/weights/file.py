@@ -23,8 +23,9 @@ import numpy as np
 
 from ..errors import SdtError, WeightsError, require_file
 from ..files import written_whole
-from .architecture import Architecture, infer
+from .architecture import Architecture
 from .config import ModelConfig, Preprocessing
+from .tensors import infer, tensor_shapes
 
 FORMAT = "sdt_ref weights"
 SCHEMA_VERSION = 1
@@ -177,7 +178,7 @@ def _read(file: Any) -> Weights:
     for name, node in datasets.items():
         if node.dtype != np.float32:
             raise WeightsError(f"dataset 'weights/{name.replace('.', '/')}': expected float32, found {node.dtype}")
-    tensors = {name: np.asarray(datasets[name][()], np.float32) for name in architecture.tensors()}
+    tensors = {name: np.asarray(datasets[name][()], np.float32) for name in tensor_shapes(architecture)}
     return Weights(tensors, config, preprocessing, classes, provenance)
 
 

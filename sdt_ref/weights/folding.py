@@ -11,6 +11,8 @@ import numpy as np
 from ..errors import WeightsError
 from .arithmetic import Arithmetic
 from .file import Weights
+from .tensors import batch_norm_of
+from .wiring import NEURON, layers, of_kind
 
 BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm2d's default; the official model sets no other
 LIF_LEAK = 0.5  # 1 / tau, tau = 2
@@ -63,11 +65,7 @@ class _FoldedLayers(Mapping[str, Layer]):
     def __init__(self, weights: Weights, arithmetic: Arithmetic) -> None:
         self._tensors = weights.tensors
         self._arithmetic = arithmetic
-        self._modules = [
-            module
-            for module, _, part in (name.rpartition(".") for name in weights.architecture.tensors())
-            if part == "weight" and (module == "head" or self._tensors[f"{module}.weight"].ndim == 4)
-        ]
+        self._modules = layers(weights.architecture)
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -87,11 +85,6 @@ class _FoldedLayers(Mapping[str, Layer]):
         return layer
 
 
-def batch_norm_of(module: str) -> str:
-    """The BatchNorm behind a convolution: 'patch_embed.proj_conv1' -> 'patch_embed.proj_bn1'."""
-    return module.replace("_conv", "_bn")
-
-
 def fold_layer(tensors: Mapping[str, np.ndarray], conv: str, norm: str, arithmetic: Arithmetic) -> Layer:
     """Fold one convolution with the BatchNorm behind it."""
 
@@ -109,12 +102,8 @@ def fold_layer(tensors: Mapping[str, np.ndarray], conv: str, norm: str, arithmet
 
 def _neurons(weights: Weights, arithmetic: Arithmetic) -> dict[str, NeuronParameters]:
     number = arithmetic.dtype.type
-    modules = [f"patch_embed.proj_lif{n}" for n in ("", "1", "2", "3")]
-    for j in range(weights.architecture.depth):
-        modules += [f"block.{j}.attn.{n}_lif" for n in ("shortcut", "q", "k", "v", "talking_heads")]
-        modules += [f"block.{j}.mlp.fc1_lif", f"block.{j}.mlp.fc2_lif"]
     neurons = {}
-    for module in [*modules, "head_lif"]:
+    for module in of_kind(weights.architecture, NEURON):
         w = weights.tensors.get(f"{module}.w")
         leak = number(LIF_LEAK) if w is None else arithmetic.sigmoid(w)
         threshold = ATTENTION_THRESHOLD if module.endswith("talking_heads_lif") else THRESHOLD

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from sdt_ref import errors
 from sdt_ref.camera import aedat4, checking
-from sdt_ref.camera.events import CHUNK, survey
 from sdt_ref.camera.frames import integrate
 from sdt_ref.camera.opening import open_recording
+from sdt_ref.camera.recording import CHUNK, survey
 from tests import camera_bytes as made
 from tests.camera_bytes import listed
 from tests.data.recordings import BYTES
@@ -196,7 +196,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "AEDAT 3.1, kind below 0": (header3(kind=-1), "kind -1"),
     "AEDAT 3.1, laps below 0": (header3(laps=-1), "-1 laps of the clock"),
     "AEDAT 3.1 of two cameras": (
-        made.HEADER3 + made.packet3(EVENTS) + made.packet3(EVENTS, camera=2), "events of one camera, found them of 1 and 2",
+        made.HEADER3 + made.packet3(EVENTS) + made.packet3(EVENTS, camera=2), "events of one camera, found those of 1 and 2",
     ),
     "npz of frames": (made.npz(frames=np.zeros((4, 2, 3, 3))), "expected a zip with arrays t, x, y and p, found 'frames'"),
     "another zip": (b"PK\x05\x06" + bytes(18), "expected a zip with arrays t, x, y and p, found none"),

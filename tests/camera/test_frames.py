@@ -5,8 +5,8 @@ import pytest
 
 import sdt_ref
 from sdt_ref import RecordingError
-from sdt_ref.camera.events import CameraEvents, EventFile, survey
 from sdt_ref.camera.frames import fit, integrate, prepare
+from sdt_ref.camera.recording import CameraEvents, EventFile, survey
 from sdt_ref.inputs.reading import read
 from sdt_ref.weights.config import Preprocessing
 from tests import camera_bytes

@@ -18,10 +18,10 @@ from PIL import Image
 
 from sdt_ref import errors
 from sdt_ref.camera.clock import Clock
-from sdt_ref.camera.events import CHUNK, EventFile, survey
 from sdt_ref.camera.frames import integrate
 from sdt_ref.camera.nmnist import looks_like_nmnist
 from sdt_ref.camera.opening import is_recording, open_recording
+from sdt_ref.camera.recording import CHUNK, EventFile, survey
 from sdt_ref.camera.trials import Trial, list_trials, only
 from tests import camera_bytes as made
 from tests.camera_bytes import Event, listed
@@ -406,7 +406,7 @@ def test_repairs_of_a_trial_are_those_of_the_recording() -> None:
         (TABLE + b"1,2," + b"9" * 5000 + b"\n", r"expected three whole numbers"),
         (TABLE + b"0,2,3\n", r"expected a class from 1"),
         (TABLE + b"1,3,2\n", r"no end before the start, found 1,3,2"),
-        (TABLE + b'1,"' + b"9" * 200_000 + b"\n", r"expected a table of commas"),
+        (TABLE + b'1,"' + b"9" * 200_000 + b"\n", r"expected comma-separated values"),
         (b"\xff\x00" * 9, r"expected the columns"),
         (bytes((1 << 20) + 1), r"expected at most 1048576 bytes, found 1048577"),
     ],

@@ -135,7 +135,7 @@ def test_without_matplotlib_there_is_the_table(
         monkeypatch.delitem(sys.modules, name)
     assert attention.main(["-o", str(tmp_path / "map.png")]) == 2
     captured = capsys.readouterr()
-    assert captured.err == "error: pictures need matplotlib, which is not here; pip install 'sdt_ref[report]'\n"
+    assert captured.err == "error: pictures need matplotlib, which is not installed; pip install 'sdt_ref[report]'\n"
     assert (captured.out, list(tmp_path.iterdir())) == ("", [])
     assert attention.main([]) == 0
     assert "K AND V" in capsys.readouterr().out

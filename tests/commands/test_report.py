@@ -114,7 +114,7 @@ def test_without_jinja_it_says_so_first(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(cli, "load_model", lambda options: pytest.fail("computed in vain"))
     assert report.main(["-o", str(tmp_path / "r.html")]) == 2
     captured = capsys.readouterr()
-    assert captured.err == "error: the report needs Jinja2, which is not here; pip install 'sdt_ref[report]'\n"
+    assert captured.err == "error: the report needs Jinja2, which is not installed; pip install 'sdt_ref[report]'\n"
     assert (captured.out, list(tmp_path.iterdir())) == ("", [])
 
 

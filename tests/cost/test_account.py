@@ -12,10 +12,11 @@ import sdt_ref
 from sdt_ref.cost.account import SYNAPSES, Accountant, reached, saved_by_exit
 from sdt_ref.cost.technology import memory_traffic
 from sdt_ref.dense import layers as dense
+from sdt_ref.dense import steps
 from sdt_ref.engine.events import SpikeEvents
 from sdt_ref.engine.neuron import is_or
-from sdt_ref.network.wiring import wiring
 from sdt_ref.result import OPERATIONS, OperationCount, Result
+from sdt_ref.weights.wiring import wiring
 from tests.equality import assert_same
 from tests.networks import Network, input_of, model_of, weights_of
 from tests.strategies import networks
@@ -43,10 +44,7 @@ class Expected:
         self.result = result
         ones = np.ones(self.T, np.int64)
         # spikes as they leave the neurons, before any pool
-        fired = {
-            module: dense.neurons(current, model.parameters.neurons[module])
-            for module, current in result.currents.items()
-        }
+        fired = {module: steps(model.neurons[module], current)[1] for module, current in result.currents.items()}
         for module, spikes in fired.items():
             n = spikes[0].size
             self.add("threshold", module, comparisons=n * ones, events=per_step(spikes), neurons=n * ones)
@@ -115,7 +113,7 @@ def assert_operations_equal_dense_counts(n: Network, package: ModuleType = sdt_r
     for (kind, stage), count in found.items():
         assert_operations(count, wanted[kind, stage], f"{kind} of {stage}")
     biases = result.stage_counts["bias"]
-    assert set(biases) == set(model.parameters.layers)
+    assert set(biases) == set(model.read_back().layers)
     sides = [n.height * n.width >> 2 * n.pooling_stat[:stage].count("1") for stage in range(5)]
     tokens = {
         "patch_embed.proj_conv": sides[0],
@@ -125,7 +123,7 @@ def assert_operations_equal_dense_counts(n: Network, package: ModuleType = sdt_r
     for module, count in biases.items():  # one for each output; of a picture, the first layer's once
         once = module == "patch_embed.proj_conv" and not n.frames
         steps = np.arange(len(count.ac)) < (1 if once else len(count.ac))
-        outputs = n.batch * tokens.get(module, sides[4]) * len(model.parameters.layers[module].bias)
+        outputs = n.batch * tokens.get(module, sides[4]) * len(model.layer(module).bias)
         assert_operations(count, {"ac": steps * outputs}, f"bias of {module}")
 
 
@@ -190,7 +188,7 @@ def test_effective_and_dense_operations(n: Network, seed: int) -> None:
     for name, stage in wiring(model.architecture, model.config).items():
         if stage.layer is None:
             continue
-        weight = model.parameters.layers[stage.layer].weight
+        weight = model.layer(stage.layer).weight
         effective = account.get(name, SYNAPSES, "effective_macs") + account.get(name, SYNAPSES, "effective_acs")
         if stage.layer == "patch_embed.proj_conv":
             wanted = np.zeros(len(effective), np.int64)
@@ -257,7 +255,7 @@ def test_an_attention_is_an_or_where_one_token_reaches_the_threshold() -> None:
         weights.tensors["block.0.attn.talking_heads_lif.w"] = np.float32(w)
         for arithmetic in ("float32", "fixed"):
             model = sdt_ref.SpikeDrivenTransformer(weights, arithmetic, 1)
-            leak = model.parameters.neurons["block.0.attn.talking_heads_lif"]
+            leak = model.neurons["block.0.attn.talking_heads_lif"]
             assert is_or(leak) == (expected or arithmetic == "fixed"), (w, arithmetic)  # -0.001 rounds to 1/2 there
             account = Accountant(model).account(input_of(n))
             assert bool(account.early_exit) == is_or(leak)
@@ -276,7 +274,7 @@ def test_fixed_point_shifts_and_multiplies_nothing() -> None:
     assert account.total("shifts", "leak") == 2 * updates
     assert account.total("ac", "leak") == 3 * updates  # x - v, and two terms
     one = account.get("patch_embed.proj_lif", "register", "shifts")
-    moved = np.count_nonzero(model.parameters.layers["patch_embed.proj_conv"].fraction != 11)
+    moved = np.count_nonzero(model.layer("patch_embed.proj_conv").fraction != 11)
     assert one.tolist() == [n.batch * n.height * n.width * moved] * n.time_steps
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import sdt_ref
 from sdt_ref import infer
-from sdt_ref.camera.events import CameraEvents, EventFile, survey
+from sdt_ref.camera.recording import CameraEvents, EventFile, survey
 from sdt_ref.drawing.recording import _in_colours, _shortened, draw
 from tests.equality import assert_same
 from tests.networks import Network, model_of

@@ -17,7 +17,7 @@ def test_entries_of_one_stage_are_added_up_and_kinds_kept_apart() -> None:
     assert counts["leak"]["head_lif"].comparisons.tolist() == [0, 0, 0]
     assert counts["pool"]["head_lif"].comparisons.tolist() == [4, 0, 5]
     assert counts["pool"]["head_lif"].events.tolist() == [4, 0, 5]
-    assert dict(counter.counts) == {}
+    assert dict(counter.counts()) == {}
 
 
 def test_another_counter_s_entries_are_taken_over() -> None:
@@ -25,8 +25,8 @@ def test_another_counter_s_entries_are_taken_over() -> None:
     for counter, sums in ((one, 2), (other, 3)):
         counter.add(lambda time_steps, sums: [(("layer",), {"ac": sums})], sums)
     one.merge(other)
-    assert one.counts["layer"].ac.tolist() == [5]
-    assert other.counts["layer"].ac.tolist() == [3]
+    assert one.counts()["layer"].ac.tolist() == [5]
+    assert other.counts()["layer"].ac.tolist() == [3]
 
 
 def test_a_table_is_made_when_it_is_read_and_only_once() -> None:
@@ -38,7 +38,7 @@ def test_a_table_is_made_when_it_is_read_and_only_once() -> None:
 
     counter = OperationCounter(2)
     counter.add(rule)
-    counts = counter.counts
+    counts = counter.counts()
     assert made == []
     assert [list(counts), len(counts), made] == [["layer"], 1, [2]]
 

@@ -30,7 +30,7 @@ def test_bit_planes_sum_to_the_product_of_pixels_and_weights() -> None:
     whole = np.clip(np.rint(x * 128), -512, 511).astype(np.int64)
     padded = np.pad(whole, ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
-    layer = model.parameters.layers["patch_embed.proj_conv"]
+    layer = model.layer("patch_embed.proj_conv")
     sums = np.einsum("bcyxij,ocij->boyx", windows, layer.weight[:, :2]) + layer.bias[:, None, None]
     membrane = Format(16, 11, "half up")
     expected = membrane.fit(membrane.align(sums, layer.fraction[:, None, None]))
@@ -46,7 +46,7 @@ def test_a_saturating_sum_follows_the_order_of_its_inputs() -> None:
         events = sdt_ref.SpikeEvents.from_dense(np.array(spikes, np.uint8).reshape(1, 1, 3))
         run = sdt_ref.engine.run.Run(1, 1)
         current = sdt_ref.engine.synapse.Synapse("layer", layer, "layer")(events)
-        assert sdt_ref.engine.current.StoredCurrent.of(current, run).array.ravel().tolist() == [expected]
+        assert sdt_ref.engine.storing.store(current, run).array.ravel().tolist() == [expected]
     assert run.overflows["layer.accumulator"].tolist() == [2]
 
 

@@ -7,11 +7,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from sdt_ref.engine.current import StoredCurrent
 from sdt_ref.engine.events import SpikeEvents
 from sdt_ref.engine.neuron import Neuron
 from sdt_ref.engine.run import Run
 from sdt_ref.engine.set_operations import intersect, pool, pool_tokens, sum_tokens
+from sdt_ref.engine.stored import StoredCurrent
+from sdt_ref.engine.storing import store
 from sdt_ref.engine.synapse import Synapse
 from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.weights.arithmetic import FLOAT32
@@ -87,7 +88,7 @@ def test_weight_layers_allocate_their_current_and_a_tile(rate: float, window: in
     layer = Layer(np.zeros((outputs, CHANNELS, window, window), np.float32), np.zeros(outputs, np.float32))
     synapse = Synapse("layer", layer)
     current_bytes = NEURONS // CHANNELS * outputs * 4
-    assert peak_of(lambda: StoredCurrent.of(synapse(spikes), Run(4, 2))) < SCRATCH + current_bytes
+    assert peak_of(lambda: store(synapse(spikes), Run(4, 2))) < SCRATCH + current_bytes
 
 
 def test_a_network_holds_its_weights_once() -> None:
@@ -123,6 +124,7 @@ import re, sys
 from pathlib import Path
 import numpy as np
 from sdt_ref.weights.architecture import Architecture
+from sdt_ref.weights.tensors import tensor_shapes
 from sdt_ref.weights.config import ModelConfig, Preprocessing
 from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.weights.file import Weights
@@ -130,7 +132,7 @@ from sdt_ref.weights.file import Weights
 size = int(sys.argv[1])
 rng = np.random.default_rng(0)
 tensors = {}
-for name, shape in Architecture(768, 8, 3, 1000, 3072, "lif").tensors().items():
+for name, shape in tensor_shapes(Architecture(768, 8, 3, 1000, 3072, "lif")).items():
     if name.endswith("running_var"):
         value = np.ones(shape)
     elif name.endswith("running_mean") or "conv.bias" in name:

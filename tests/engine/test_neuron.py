@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sdt_ref
-from sdt_ref.dense import layers as dense
+from sdt_ref.dense import steps
 from sdt_ref.weights.folding import NeuronParameters
 from tests.equality import assert_same
 from tests.strategies import DTYPES, SEEDS
@@ -31,7 +31,7 @@ def spikes_of(current: np.ndarray, leak: float, threshold: float, package: Modul
     )
     T, C = current.shape
     return neuron(
-        package.engine.current.StoredCurrent.from_array((T, 1), current.reshape(T, 1, C)), package.engine.run.Run(T, 1)
+        package.engine.stored.StoredCurrent.from_array((T, 1), current.reshape(T, 1, C)), package.engine.run.Run(T, 1)
     ).to_dense()[:, 0]
 
 
@@ -50,7 +50,7 @@ def test_the_charge_has_two_roundings() -> None:
     for repeats in (1, 8, 9, 40):  # parts of a vector, whole ones, another panel
         spikes = spikes_of(np.tile(TWO_ROUNDINGS, repeats), 0.5, 1.0)
         assert spikes.tolist() == [[0, 0] * repeats, [0, 1] * repeats]
-    assert dense.neurons(TWO_ROUNDINGS, NeuronParameters(np.float32(0.5), np.float32(1))).tolist() == [[0, 0], [0, 1]]
+    assert steps(NeuronParameters(np.float32(0.5), np.float32(1)), TWO_ROUNDINGS)[1].tolist() == [[0, 0], [0, 1]]
 
 
 def test_just_below_the_threshold_does_not_fire() -> None:
@@ -62,7 +62,7 @@ def test_just_below_the_threshold_does_not_fire() -> None:
 def test_neurons_equal_the_dense_ones(seed: int, T: int, C: int, leak: float, dtype: type, dyadic: bool) -> None:
     current = np.random.default_rng(seed).normal(1, 1.5, (T, C))
     current = (np.rint(current * 4) / 4 if dyadic else current).astype(dtype)
-    expected = dense.neurons(current, NeuronParameters(dtype(leak), dtype(1)))
+    expected = steps(NeuronParameters(dtype(leak), dtype(1)), current)[1]
     assert_same(spikes_of(current, leak, 1.0), expected, "spikes")
 
 

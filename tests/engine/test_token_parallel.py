@@ -1,4 +1,4 @@
-"""A parallel of threads: whatever one of them meets, nobody waits for ever, and the error shown is the first one."""
+"""Token-parallel threads: whatever happens to one of them, none waits for ever, and the first error is shown."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sdt_ref import infer
-from sdt_ref.engine import run
-from sdt_ref.engine.current import StoredCurrent
+from sdt_ref.engine import tiles
 from sdt_ref.engine.run import Run
+from sdt_ref.engine.stored import StoredCurrent
 from sdt_ref.engine.token_parallel import token_parallel
 from sdt_ref.errors import ConfigError
 from sdt_ref.network.block import Block
@@ -61,23 +61,26 @@ def test_an_error_of_one_thread_is_the_one_that_is_shown(monkeypatch: pytest.Mon
             model(x)
         monkeypatch.undo()
         assert_same(model(x).logits, expected, "logits of the next call")
-    assert [t.name for t in threading.enumerate() if t.name.startswith("sdt_ref_team")] == []
+    assert [t.name for t in threading.enumerate() if t.name.startswith("sdt_ref_rank")] == []
 
 
 def test_an_error_after_the_last_meeting_is_shown_too() -> None:
-    """One who still leaves the meeting must not make it look like a broken one."""
+    """A thread that still leaves the barrier must not make it look broken."""
     u = StoredCurrent((1, 1, 2, 4), 64, np.zeros((1, 1, 8, 64), np.float32))
 
-    def stages(share: StoredCurrent, run: Run) -> StoredCurrent:
-        rank = run.all_reduce(np.ones(1), lambda size: size[0])
-        if threading.current_thread().name.endswith("_2"):
-            raise MemoryError(rank)
-        return share
+    class Failing:
+        tokens_apart = True
+
+        def __call__(self, share: StoredCurrent, run: Run) -> StoredCurrent:
+            rank = run.all_reduce(lambda size: size[0], np.ones(1))
+            if threading.current_thread().name.endswith("_2"):
+                raise MemoryError(rank)
+            return share
 
     with small_tiles(4):
         for _ in range(300):
             with pytest.raises(MemoryError):
-                token_parallel(stages, u, Run(1, 4))
+                token_parallel([Failing()], u, Run(1, 4))
 
 
 def test_a_thread_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +89,7 @@ def test_a_thread_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyP
     start, started = threading.Thread.start, list[str]()
 
     def refuse_the_second(thread: threading.Thread) -> None:
-        if thread.name.startswith("sdt_ref_team"):
+        if thread.name.startswith("sdt_ref_rank"):
             started.append(thread.name)
             if len(started) == 2:
                 raise RuntimeError("can't start new thread")
@@ -106,7 +109,7 @@ def test_the_command_says_so_when_no_thread_can_be_started(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    monkeypatch.setattr(run, "_pool", ThreadPoolExecutor)
+    monkeypatch.setattr(tiles, "_pool", ThreadPoolExecutor)
     assert infer.main(["--json", "--threads", "2"]) == 2
     told = capsys.readouterr()
     assert told.out == ""

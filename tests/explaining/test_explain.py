@@ -16,15 +16,15 @@ from rich.console import Console
 import sdt_ref
 from sdt_ref import explain
 from sdt_ref.explaining import look_into, observe, walk
-from sdt_ref.explaining.characters import Picture, side_by_side, sparkline
+from sdt_ref.explaining.characters import TextPicture, side_by_side, sparkline
 from sdt_ref.explaining.document import of_lens
 from sdt_ref.explaining.membrane import membrane
 from sdt_ref.explaining.screen import show_lens, show_walk
 from sdt_ref.explaining.words import many
 from sdt_ref.inputs.image import open_picture, preprocess
-from sdt_ref.network.wiring import NEURON, SPIKES, counted_as
 from sdt_ref.weights import file as weights_file
 from sdt_ref.weights.folding import NeuronParameters
+from sdt_ref.weights.wiring import NEURON, SPIKES, counted_as
 from tests.equality import small_tiles
 from tests.networks import Network, input_of, model_of, weights_of
 from tests.strategies import formats_files, networks
@@ -342,20 +342,20 @@ def test_characters() -> None:
     assert sparkline([0, 0.5, 1, 2], top=1.0) == "▁▄██"
     assert sparkline([0.999, -1, 0], top=1.0) == "▇▁▁"  # below the threshold is never full
     assert sparkline([0, 0]) == "▁▁"
-    dots = Picture("", np.array([[0, 1, 0, 1], [0, 0, 1, 1], [1, 1, 0, 0]], bool))
+    dots = TextPicture("", np.array([[0, 1, 0, 1], [0, 0, 1, 1], [1, 1, 0, 0]], bool))
     assert dots.lines(10) == [" ▀▄█", "▀▀  "]
     assert dots.lines(10, plain=True) == [" ',#", "''  "]
-    tokens = Picture("", np.array([[0, 4], [1, 2]]), coarse=True)
+    tokens = TextPicture("", np.array([[0, 4], [1, 2]]), coarse=True)
     assert tokens.lines(10) == ["  ██", "░░▒▒"]
-    photo = Picture("", np.arange(5.0)[None].repeat(2, axis=0), least=None)
+    photo = TextPicture("", np.arange(5.0)[None].repeat(2, axis=0), least=None)
     assert photo.lines(10) == [" ░▒▓█"]
-    assert Picture("", np.ones((6, 3)), least=None).lines(10) == ["▒▒▒"] * 3  # equal numbers have equal shades
-    assert Picture("", np.array([[0.0, 0, 0, 5]]), least=None).lines(10) == ["░░░▓"]
+    assert TextPicture("", np.ones((6, 3)), least=None).lines(10) == ["▒▒▒"] * 3  # equal numbers have equal shades
+    assert TextPicture("", np.array([[0.0, 0, 0, 5]]), least=None).lines(10) == ["░░░▓"]
 
 
 def test_pictures_stand_side_by_side_where_there_is_room() -> None:
-    two = [Picture(name, np.ones((2, 8)), coarse=True) for name in "ab"]
+    two = [TextPicture(name, np.ones((2, 8)), coarse=True) for name in "ab"]
     assert side_by_side(two, 40) == [f"a{' ' * 17}b", f"{'█' * 16}  {'█' * 16}", f"{'█' * 16}  {'█' * 16}"]
     assert side_by_side(two, 20) == ["a", "█" * 16, "█" * 16, "", "b", "█" * 16, "█" * 16]
-    large = Picture("", np.arange(224 * 224.0).reshape(224, 224), least=None)
+    large = TextPicture("", np.arange(224 * 224.0).reshape(224, 224), least=None)
     assert max(map(len, large.lines(48))) <= 48

@@ -86,9 +86,7 @@ def sums_of_bytes_are_exact(package: ModuleType) -> None:
         synapse = package.engine.synapse.Synapse("layer", layer)
         synapse.dtype, synapse.bias = np.dtype(np.int32), synapse.bias.astype(np.int32)
         spikes = package.SpikeEvents.from_dense(np.ones((1, 1, 600), np.uint8))
-        assert (
-            package.engine.current.StoredCurrent.of(synapse(spikes), package.engine.run.Run(1, 1)).array == 600 * weight
-        ).all()
+        assert (package.engine.storing.store(synapse(spikes), package.engine.run.Run(1, 1)).array == 600 * weight).all()
 
 
 def a_team_equals_the_oracle(package: ModuleType) -> None:
@@ -113,11 +111,11 @@ def folding_equals_batch_norm(package: ModuleType) -> None:
 
 
 def oracle_is_literally_right(package: ModuleType) -> None:
-    layers, folding = package.dense.layers, package.weights.folding
+    layers, folding, steps = package.dense.layers, package.weights.folding, package.dense.steps
     current = np.tile(np.array([2, 1.75, 1], np.float32), (4, 1))
     neuron = folding.NeuronParameters(np.float32(0.5), np.float32(1))
-    assert layers.neurons(current, neuron).T.tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0]]
-    assert layers.neurons(TWO_ROUNDINGS, neuron).tolist() == [[0, 0], [0, 1]]
+    assert steps(neuron, current)[1].T.tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0]]
+    assert steps(neuron, TWO_ROUNDINGS)[1].tolist() == [[0, 0], [0, 1]]
     weight = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3)
     corner = np.zeros((1, 1, 1, 2, 2), np.uint8)
     corner[..., 0, 0] = 1
@@ -176,7 +174,7 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "padding counted": (ENGINE, "engine/synapse.py", "np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])", "np.full(len(self.panels), kernels.PANEL)"),
     # operations outside the weight layers
     "bias counted at every step of a picture": (COUNTS, "engine/counting.py", "padded[:steps] = values", "padded[:] = values"),
-    "shortcut of the patch embedding counted nowhere": (COUNTS, "engine/current.py", "if residual is not None:\n            run.count_other", "if residual is not None and len(current.grid) < 4:\n            run.count_other"),
+    "shortcut of the patch embedding counted nowhere": (COUNTS, "engine/storing.py", "if residual is not None:\n        run.count_other", "if residual is not None and len(current.grid) < 4:\n        run.count_other"),
     "thresholds of one time step": (COUNTS, "engine/neuron.py", "\"comparisons\": neurons, ", "\"comparisons\": neurons // time_steps, "),
     "spikes behind the pool taken for those that fire": (COUNTS, "engine/neuron.py", "np.diff(offsets)", "np.diff(offsets) // 2"),
     "each event pooled once": (COUNTS, "engine/set_operations.py", "@ columns @ rows", "@ (columns > 0) @ (rows > 0)"),
@@ -184,7 +182,7 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "ANDs of the wrong operand": (COUNTS, "engine/set_operations.py", "run.count_each(\"attention\", stage, events,", "run.count_each(\"attention\", stage, mask,"),
     "maxima of whole windows": (COUNTS, "network/sps.py", "(3 * (H // 2) - 1) * (3 * (W // 2) - 1)", "9 * (H // 2) * (W // 2)"),
     "sums of K AND V counted before the pool": (COUNTS, "network/sdsa.py", "kv, \"ac\", \"events\")", "k, \"ac\", \"events\")"),
-    "divisions of the mean at every step": (COUNTS, "network/head.py", "divisions[-1] = 0 if whole else total.size", "divisions[:] = total.size"),
+    "divisions of the mean at every step": (COUNTS, "network/head.py", "divisions[-1] = 0 if fixed else total.size", "divisions[:] = total.size"),
     # neurons
     "> for >=": (ENGINE, VECTOR, "    fired = h >= threshold\n", "    fired = h > threshold\n"),
     "soft reset": (ENGINE, VECTOR, "np.where(fired, 0, h)", "np.where(fired, h - threshold, h)"),
@@ -216,13 +214,13 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "fixed: kernel positions before planes": (FIXED, FIXED_KERNELS, "                for plane in range(planes):\n                    begin", "                for plane in range(planes)[::-1]:\n                    begin"),
     "fixed: overflows counted once per sum": (FIXED, FIXED_KERNELS, "overflows[p, t] += total != inside", "overflows[p, t] = overflows[p, t] or total != inside"),
     "fixed: overflows of the first step": (FIXED, FIXED_KERNELS, "overflows[t] += convert_panel(current", "overflows[0] += convert_panel(current"),
-    "fixed: threshold of one token": (FIXED, "engine/neuron.py", "self.threshold * current.tokens if current.mean else self.threshold", "self.threshold"),
+    "fixed: threshold of one token": (FIXED, "engine/neuron.py", "self.threshold * units.tokens if units.mean else self.threshold", "self.threshold"),
     "fixed: membrane of one token": (FIXED, "fixed/registers.py", "return (tokens - 1).bit_length()", "return 0"),
     "fixed: a bit too many": (FIXED, "fixed/registers.py", "return (tokens - 1).bit_length()", "return tokens.bit_length()"),
     "fixed: sign plane missing": (FIXED, "network/encoder.py", "numbers = np.arange(bits * C)", "numbers = np.arange((bits - 1) * C)"),
-    "fixed: tokens of a share": (TEAM, "network/sdsa.py", "run.n_tokens or u.n_tokens", "u.n_tokens"),
+    "fixed: tokens of a share": (TEAM, "network/sdsa.py", "partial(self._attend, run), sum_tokens(kv), kv.n_tokens)", "lambda count: self._attend(run, count, kv.n_tokens), sum_tokens(kv))"),
     # pools
-    "pool before LIF": (ENGINE, "network/sps.py", "s = run.record(\"MS_SPS_lif\", self.proj_lif(self.proj_conv(image, run.time_steps), run))", "s = run.record(\"MS_SPS_lif\", self.proj_lif(max_pool(StoredCurrent.of(self.proj_conv(image, run.time_steps), run), run) if self.pools[0] else self.proj_conv(image, run.time_steps), run))"),
+    "pool before LIF": (ENGINE, "network/sps.py", "s = run.record(\"MS_SPS_lif\", self.proj_lif(self.proj_conv(image, run.time_steps), run))", "s = run.record(\"MS_SPS_lif\", self.proj_lif(max_pool(store(self.proj_conv(image, run.time_steps), run), run) if self.pools[0] else self.proj_conv(image, run.time_steps), run))"),
     "stage 3 pools spikes": (ENGINE, "network/sps.py", "        if self.pools[3]:\n            x_feat = max_pool(x_feat, run, self.proj_conv3.module)\n        s = run.record(\"MS_SPS_lif3\", self.proj_lif3(x_feat, run))", "        s = run.record(\"MS_SPS_lif3\", self.proj_lif3(x_feat, run))\n        if self.pools[3]:\n            s = pool(s, 2, run)\n            x_feat = max_pool(x_feat, run)"),
     "pool window too small": (ENGINE, POOL, "min(y + 2, height)", "min(y + 1, height)"),
     "pool reaches into the next image": (ENGINE, POOL, "min(y + 2, height)", "y + 2"),
@@ -240,11 +238,11 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "channels cross heads": (ENGINE, "engine/set_operations.py", "low = channel - (channel % depth > 0)", "low = channel - (channel > 0)"),
     "tokens cross images": (ENGINE, SDSA, "stop = row + min(n_tokens - token, 2)", "stop = min(row + 2, len(offsets) - 1)"),
     "tokens in columns": (ENGINE, SDSA, "start = row - min(token, 1)", "start = row"),
-    "slow PLIF mask made an OR": (ENGINE, "network/sdsa.py", "StoredCurrent.of_counts(count,", "StoredCurrent.of_counts((count > 0) * 9,"),
+    "slow PLIF mask made an OR": (ENGINE, "network/sdsa.py", "lif.counts(count, tokens)", "lif.counts((count > 0) * 9, tokens)"),
     # shortcuts, head, data flow
     "RPE without its residual": (ENGINE, "network/sps.py", ", residual=x_feat)", ")"),
     "attention without its shortcut": (ENGINE, "network/sdsa.py", ", residual=u)", ")"),
-    "outer shortcut kept at mlp_ratio 1": (ENGINE, "network/mlp.py", "y = u = StoredCurrent.of(y, run, residual=u)", "y = StoredCurrent.of(y, run, residual=u)"),
+    "outer shortcut kept at mlp_ratio 1": (ENGINE, "network/mlp.py", "y = u = store(y, run, residual=u)", "y = store(y, run, residual=u)"),
     "mean over tokens backwards": (ENGINE, "network/head.py", "total += tokens[:, :, :, n]", "total = tokens[:, :, :, n] + total if n % 2 else total + tokens[:, :, :, H * W - n] if n > 1 else total"),
     "mean after the neurons": (ENGINE, "network/head.py", "total / u.dtype.type(H * W))", "total)"),
     "mean over steps forgotten": (ENGINE, "network/head.py", "return total / logits.dtype.type(len(logits))", "return total"),
@@ -252,8 +250,8 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "frames all like the first": (ENGINE, ANALOG, "pixel = (frame * n_rows + position", "pixel = (position"),
     "tiles joined in the wrong order": (ENGINE, "engine/events.py", "for same_step in zip(*steps, strict=True) for step in same_step", "for tile in steps for step in tile"),
     # token-parallel
-    "attention to one's own tokens": (TEAM, "engine/token_parallel.py", "act(sum(self._parts[1:], self._parts[0]))", "act(self._parts[0])"),
-    "tokens of two images mixed": (TEAM, "engine/current.py", "axis=3,", "axis=2,"),
+    "attention to one's own tokens": (TEAM, "engine/token_parallel.py", "act(*(sum(shares[1:], shares[0]) for shares in zip(*self._parts, strict=True)))", "act(*self._parts[0])"),
+    "tokens of two images mixed": (TEAM, "engine/stored.py", "axis=3,", "axis=2,"),
     "shares of the events in the wrong order": (TEAM, "engine/events.py", "for share in shares\n        ]", "for share in shares[::-1]\n        ]"),
     "currents of the first thread": (TEAM, "engine/token_parallel.py", "np.concatenate(arrays, axis=-1)", "np.concatenate([arrays[0]] * len(arrays), axis=-1)"),
     "operations of the first thread": (TEAM, "engine/token_parallel.py", "    for rank in ranks:\n        run.counter.merge", "    for rank in ranks[:1]:\n        run.counter.merge"),
@@ -265,8 +263,8 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     "attention threshold 1": (FOLDING, "weights/folding.py", "ATTENTION_THRESHOLD = 0.5", "ATTENTION_THRESHOLD = 1.0"),
     "decay is tau": (FOLDING, "weights/folding.py", "LIF_LEAK = 0.5", "LIF_LEAK = 2.0"),
     # the oracle itself
-    "oracle: > for >=": (ORACLE, "dense/layers.py", "h >= parameters.threshold", "h > parameters.threshold"),
-    "oracle: soft reset": (ORACLE, "dense/layers.py", "np.where(spikes[t], x.dtype.type(0), h)", "h - spikes[t]"),
+    "oracle: > for >=": (ORACLE, "dense/neuron.py", "h >= neuron.threshold", "h > neuron.threshold"),
+    "oracle: soft reset": (ORACLE, "dense/neuron.py", "np.where(spikes, h.dtype.type(0), h)", "h - spikes"),
     "oracle: mirrored kernel": (ORACLE, "dense/layers.py", "ky : ky + H, kx : kx + W]  #", "2 - ky : 2 - ky + H, kx : kx + W]  #"),
     "oracle: no bias": (ORACLE, "dense/layers.py", "out[:] = layer.bias[:, None, None]", "out[:] = 0"),
     "oracle: zero padding in the pool": (ORACLE, "dense/layers.py", "lowest = -np.inf if x.dtype.kind == \"f\" else np.iinfo(x.dtype).min", "lowest = 0"),

@@ -75,8 +75,8 @@ def test_leaks_by_hand() -> None:
 
 def test_weights_are_rounded_once_at_the_finest_scale_that_holds_them() -> None:
     n = Network(hidden=40, seed=3)
-    model, exact = model_of(n, "fixed"), model_of(n, "float64").parameters.layers
-    for module, layer in model.parameters.layers.items():
+    model, exact = model_of(n, "fixed"), model_of(n, "float64").read_back().layers
+    for module, layer in model.read_back().layers.items():
         bits = layer.fraction - (7 if module == "patch_embed.proj_conv" else 0)
         channels = exact[module].weight.shape[1]  # of plane 0, which is not shifted
         weight = layer.weight[:, :channels]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import sdt_ref
 from sdt_ref.fixed.formats import Formats
-from sdt_ref.golden.trace import open_trace, write_trace
+from sdt_ref.golden.trace_file import open_trace
+from sdt_ref.golden.writing import write_trace
 from sdt_ref.weights.file import Weights
 from tests.independent_machine import Machine, Overflow
 from tests.networks import Network, input_of, weights_of

@@ -19,9 +19,10 @@ from sdt_ref.golden.differences import cause, compare
 from sdt_ref.golden.dumps import Dump, canonical, read_dump
 from sdt_ref.golden.packing import packed
 from sdt_ref.golden.replay import isolated
-from sdt_ref.golden.trace import Trace, open_trace, write_trace
-from sdt_ref.network.wiring import NEURON, STREAM
+from sdt_ref.golden.trace_file import Trace, open_trace
+from sdt_ref.golden.writing import write_trace
 from sdt_ref.weights.file import Weights, save
+from sdt_ref.weights.wiring import NEURON, STREAM
 from tests.golden.test_trace import NARROW, NETWORKS, PLAIN, content, traced
 from tests.networks import Network, input_of, model_of, weights_of
 
@@ -56,7 +57,7 @@ def test_one_flipped_bit_of_any_record_is_found_and_named(tmp_path: Path, case: 
                 values[step, token, channel],
             )
             if k % 5 == 0:  # the oracle takes a while
-                alone = isolated(trace, model, dump)
+                alone = isolated(trace, model.read_back(), dump)
                 if name != "input/pixel":  # that is where the network begins
                     assert name.rpartition("/")[2] in alone.stages[found.record.stage].quantities
                 assert sum(summary.different for summary in alone.stages.values()) > 0
@@ -138,7 +139,7 @@ def test_the_first_difference_is_the_first_in_time_then_in_data_flow(golden: Pat
 @pytest.mark.parametrize("case", ["plain", "a shortcut of its own", "two blocks, pooled stream"])
 def test_the_events_that_contributed_add_up_to_the_sum(tmp_path: Path, case: str) -> None:
     n, _ = NETWORKS[case]
-    layers = model_of(n, "fixed").parameters.layers
+    layers = model_of(n, "fixed").read_back().layers
     rng = np.random.default_rng(0)
     n_checked = 0
     with open_trace(traced(tmp_path, n)) as trace:
@@ -312,7 +313,7 @@ def test_an_early_error_hides_no_later_one_when_registers_are_isolated(tmp_path:
     with open_trace(traced(tmp_path, n)) as trace, open_trace(tmp_path / "device.h5") as held:
         dump = Dump(trace.header.steps, content(held))
         differing = [name for name, summary in compare(trace, dump).stages.items() if summary.different]
-        alone = isolated(trace, model_of(n, "fixed"), dump)
+        alone = isolated(trace, model_of(n, "fixed").read_back(), dump)
         at_fault = {name: summary.quantities for name, summary in alone.stages.items() if summary.different}
     assert len(differing) > 8
     assert at_fault == {"patch_embed.proj_lif1": ["sum"], "block.0.mlp.fc2_conv": ["sum"]}
@@ -328,10 +329,10 @@ def test_a_wrong_spike_is_charged_once(golden: Path) -> None:
         held[f"{stage}/spikes"][place] = 0
         held[f"{stage}/v"][place] = held[f"{stage}/h"][place]
         dump = Dump(trace.header.steps, held)
-        summary = isolated(trace, model_of(PLAIN, "fixed", formats=NARROW), dump).stages[stage]
+        summary = isolated(trace, model_of(PLAIN, "fixed", formats=NARROW).read_back(), dump).stages[stage]
         assert (summary.different, summary.quantities) == (1, ["spikes"])
         held[f"{stage}/v"][place] = 0  # a membrane that another spike reset is wrong as well
-        assert isolated(trace, model_of(PLAIN, "fixed", formats=NARROW), dump).stages[stage].quantities == [
+        assert isolated(trace, model_of(PLAIN, "fixed", formats=NARROW).read_back(), dump).stages[stage].quantities == [
             "v",
             "spikes",
         ]
@@ -354,9 +355,9 @@ def test_what_the_dump_lacks_is_computed(golden: Path) -> None:
     model = model_of(PLAIN, "fixed", formats=NARROW)
     with open_trace(golden) as trace:
         spikes = {name: values for name, values in content(trace).items() if name.endswith("spikes")}
-        assert isolated(trace, model, Dump(trace.header.steps, spikes)).first is None
+        assert isolated(trace, model.read_back(), Dump(trace.header.steps, spikes)).first is None
         spikes["block.0.attn.q_lif/spikes"][0, 0, 0] ^= 1
-        found = isolated(trace, model, Dump(trace.header.steps, spikes)).first
+        found = isolated(trace, model.read_back(), Dump(trace.header.steps, spikes)).first
         assert found is not None
         assert found.record.name == "block.0.attn.q_lif/spikes"
 
@@ -366,7 +367,7 @@ def test_isolation_needs_the_input_and_all_steps(tmp_path: Path) -> None:
     for stages, steps, message in ((["*"], [1, 2], "expected all 3 time steps"), (["block*"], None, "'input/pixel'")):
         write_trace(tmp_path / "run.h5", model, input_of(PLAIN), stages, steps)
         with open_trace(tmp_path / "run.h5") as trace, pytest.raises(sdt_ref.TraceError, match=message):
-            isolated(trace, model, Dump(trace.header.steps, content(trace)))
+            isolated(trace, model.read_back(), Dump(trace.header.steps, content(trace)))
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -417,7 +418,7 @@ SPIKES = "record,step,token,channel\nblock.0.attn.q_lif/spikes,"
         ("dut.txt", "", "expected a file that ends in .h5, .npz, .csv, .mem"),
         ("dut.csv", "", "is empty"),
         ("dut.csv", "a,b\n", "line 1: expected 'record,step,token,channel,value', or for spikes"),
-        ("dut.csv", CSV, "has a header and nothing else"),
+        ("dut.csv", CSV, "has a header and no lines; write records without any spike"),
         ("dut.csv", f"{CSV}{NAME},0,0,0", "ends in the middle of a line"),
         ("dut.csv", f"{CSV}{NAME},0,0,0\n", "line 2: expected 5 columns, found 4"),
         ("dut.csv", f"{CSV}{'a' * 200000},0,0,0,1\n", "line 2: field larger than field limit"),
@@ -432,8 +433,8 @@ SPIKES = "record,step,token,channel\nblock.0.attn.q_lif/spikes,"
         ("dut.csv", f"{CSV}{NAME},0,0,0,1\n", f"record '{NAME}': expected every number once (96), found step 0, token 0, channel 1 0 times"),
         ("dut.csv", f"{CSV}{NAME},0,0,0,1\n{NAME},0,0,0,1\n", f"record '{NAME}': expected every number once (96), found step 0, token 0, channel 0 2 times"),
         ("dut.csv", f"{SPIKES}0,0,16\n", "channel: expected 0 to 15, found 16"),
-        ("dut.csv", f"{SPIKES}0,0,1\nblock.0.attn.q_lif/spikes,0,0,1\n", "the spike of step 0, token 0, channel 1 stands there 2 times"),
-        ("dut.mem", "00\n", "expected to hear which record it holds"),
+        ("dut.csv", f"{SPIKES}0,0,1\nblock.0.attn.q_lif/spikes,0,0,1\n", "the spike of step 0, token 0, channel 1 is listed 2 times"),
+        ("dut.mem", "00\n", "does not say which record it holds; name it with --record STAGE/QUANTITY"),
         ("dut.mem", f"// record: {NAME}\n00xx\n", "line 2: found '00xx', which holds an unknown value (x)"),
         ("dut.mem", f"// record: {NAME}\n{WORD}\nzz\n", "line 3: found 'zz', which holds an unknown value (z)"),
         ("dut.mem", f"// record: {NAME}\n{WORD} g\n", "line 2: expected hexadecimal digits, found 'g'; a word of"),
@@ -537,10 +538,10 @@ def npy(array: np.ndarray) -> bytes:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int))), (f"{NAME}.npy", npy(np.ones((3, 2, 16), int)))], "stands in it twice"),
-        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int))), (NAME, npy(np.ones((3, 2, 16), int)))], "stands in it twice"),
+        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int))), (f"{NAME}.npy", npy(np.ones((3, 2, 16), int)))], "is in the file twice"),
+        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int))), (NAME, npy(np.ones((3, 2, 16), int)))], "is in the file twice"),
         ([(f"{NAME}.npy", b"garbage")], "that numpy.savez wrote"),
-        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int)) + b"more")], "expected 96 numbers, found more behind"),
+        ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int)) + b"more")], "expected 96 numbers, found more"),
         ([(f"{NAME}.npy", npy(np.zeros((3, 2, 16), int))[:-8])], "that numpy.savez wrote"),
     ],
 )  # fmt: skip

@@ -16,7 +16,8 @@ from sdt_ref import calibrate
 from sdt_ref import trace as command
 from sdt_ref.golden.dumps import read_dump
 from sdt_ref.golden.replay import isolated
-from sdt_ref.golden.trace import Trace, open_trace, write_trace
+from sdt_ref.golden.trace_file import Trace, open_trace
+from sdt_ref.golden.writing import write_trace
 from sdt_ref.weights.file import save
 from tests.equality import assert_same, small_tiles
 from tests.networks import Network, input_of, model_of, weights_of
@@ -64,7 +65,7 @@ def test_every_register_is_what_the_oracle_computes(tmp_path: Path, case: str) -
     with open_trace(path) as golden:
         stages = [f"{s.name}/{q}" for s in golden.stages.values() for q in s.quantities]
         assert list(golden.records) == stages
-        comparison = isolated(golden, model_of(n, "fixed", formats=formats), read_dump(str(path), golden))
+        comparison = isolated(golden, model_of(n, "fixed", formats=formats).read_back(), read_dump(str(path), golden))
         assert comparison.first is None
         n_numbers = sum(values.size for values in content(golden).values())
         assert sum(summary.compared for summary in comparison.stages.values()) == n_numbers
@@ -132,7 +133,7 @@ def test_the_header_says_what_was_run(tmp_path: Path) -> None:
         with pytest.raises(
             sdt_ref.TraceError, match=r"^trace of other weights: expected .* in the shipped weights; name"
         ):
-            golden.model()
+            golden.parameters()
 
 
 def test_selected_stages_and_steps(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_a_killed_run_leaves_does_not_read_as_complete(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom sdt_ref.golden.trace import write_trace\nfrom tests.networks import input_of, model_of\n"
+        "import os, sys\nfrom sdt_ref.golden.writing import write_trace\nfrom tests.networks import input_of, model_of\n"
         "from tests.golden.test_trace import PLAIN\n"
         "kill = lambda stage: os._exit(9) if stage == 'head_lif' else None\n"
         "write_trace(sys.argv[1], model_of(PLAIN, 'fixed'), input_of(PLAIN), progress=kill)\n"
@@ -180,7 +181,7 @@ def test_a_file_without_its_hash_is_not_complete(tmp_path: Path) -> None:
     path = traced(tmp_path, PLAIN)
     with h5py.File(path, "a") as file:
         del file.attrs["sha256"]
-    with pytest.raises(sdt_ref.TraceError, match=r"run\.h5': not complete: .*; record it anew$"), open_trace(path):
+    with pytest.raises(sdt_ref.TraceError, match=r"run\.h5': not complete: .*; record it again$"), open_trace(path):
         pass
 
 
@@ -314,4 +315,4 @@ def test_one_sample_only(tmp_path: Path) -> None:
 def test_weights_of_a_trace_are_found_by_their_hash(tmp_path: Path) -> None:
     save(tmp_path / "w.h5", weights_of(PLAIN))
     with open_trace(traced(tmp_path, PLAIN, NARROW)) as golden:
-        assert golden.model(tmp_path / "w.h5").formats == golden.formats
+        assert golden.parameters(tmp_path / "w.h5").neurons

@@ -18,10 +18,11 @@ from sdt_ref import vectors as command
 from sdt_ref.golden.corners import NAMES
 from sdt_ref.golden.export import export
 from sdt_ref.golden.packing import digits, packed, unpacked
-from sdt_ref.golden.trace import open_trace, write_trace
+from sdt_ref.golden.trace_file import open_trace
 from sdt_ref.golden.widths import Sizing, sizing
-from sdt_ref.network.wiring import NEURON, STREAM
+from sdt_ref.golden.writing import write_trace
 from sdt_ref.weights.file import save
+from sdt_ref.weights.wiring import NEURON, STREAM
 from tests.golden.test_trace import NARROW, NETWORKS, PLAIN, content, traced
 from tests.networks import Network, input_of, model_of, weights_of
 
@@ -54,7 +55,7 @@ def vectors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     n, formats = NETWORKS[request.param]
     path, model = traced(folder, n, formats), model_of(n, "fixed", formats=formats)
     with open_trace(path) as trace:
-        export(trace, model, folder / "out")
+        export(trace, model.read_back(), folder / "out")
     manifest = json.loads((folder / "out" / "manifest.json").read_text())
     return folder / "out", path, manifest, model
 
@@ -123,7 +124,7 @@ def test_the_first_layer_reads_planes(vectors: tuple[Path, Path, Any, Any]) -> N
     layer = manifest["layers"]["patch_embed.proj_conv"]
     weight = np.load(folder / layer["weight"]["files"]["npy"]).astype(np.int64)
     rows = weight.reshape(3, 3, layer["inputs"], layer["outputs"])
-    planes = model.parameters.layers["patch_embed.proj_conv"].weight.reshape(
+    planes = model.layer("patch_embed.proj_conv").weight.reshape(
         layer["outputs"], layer["planes"], layer["inputs"], 3, 3
     )
     for p in range(layer["planes"]):
@@ -136,7 +137,7 @@ def test_corner_cases_are_what_their_names_say(vectors: tuple[Path, Path, Any, A
     neuron = manifest["neuron"]["stages"]["block.0.attn.q_lif"]
     threshold, bits = neuron["threshold"], neuron["bits"]
     high, low = (1 << (bits - 1)) - 1, -(1 << (bits - 1))
-    layer = model.parameters.layers["block.0.attn.q_conv"]
+    layer = model.layer("block.0.attn.q_conv")
     corners = manifest["corners"]
 
     def record(name: str, quantity: str) -> np.ndarray:
@@ -174,7 +175,7 @@ def test_corner_cases_are_what_their_names_say(vectors: tuple[Path, Path, Any, A
 def test_a_wide_network_reaches_every_corner(tmp_path: Path) -> None:
     n, formats = NETWORKS["two blocks, pooled stream"]
     with open_trace(traced(tmp_path, n, formats)) as trace:
-        manifest = export(trace, model_of(n, "fixed", formats=formats), tmp_path / "out")
+        manifest = export(trace, model_of(n, "fixed", formats=formats).read_back(), tmp_path / "out")
     assert tuple(manifest["corners"]) == NAMES
     assert manifest["corners_not_reached"] == []
 
@@ -243,7 +244,7 @@ def measured(folder: Path, n: Network, formats: str | None, *seeds: int) -> tupl
     traces = [open_trace(folder / f"{seed}.h5") for seed in seeds]
     entered = [reader.__enter__() for reader in traces]
     try:
-        return sizing(entered, model.parameters), contents
+        return sizing(entered, model.read_back()), contents
     finally:
         for reader in traces:
             reader.__exit__(None, None, None)
@@ -308,7 +309,7 @@ def test_weight_rows_are_fetched_once_for_each_spike_and_output_position(tmp_pat
 def test_traces_of_different_machines_are_not_mixed(tmp_path: Path) -> None:
     paths = traced(tmp_path, PLAIN, None, "a.h5"), traced(tmp_path, PLAIN, NARROW, "b.h5")
     with open_trace(paths[0]) as a, open_trace(paths[1]) as b, pytest.raises(sdt_ref.TraceError, match="different"):
-        sizing([a, b], model_of(PLAIN, "fixed").parameters)
+        sizing([a, b], model_of(PLAIN, "fixed").read_back())
 
 
 @pytest.mark.parametrize(
@@ -331,7 +332,7 @@ def test_traces_of_other_sizes_and_settings_are_not_mixed(tmp_path: Path, change
         open_trace(tmp_path / "b.h5") as b,
         pytest.raises(sdt_ref.TraceError, match=re.escape(message)),
     ):
-        sizing([a, b], model_of(PLAIN, "fixed").parameters)
+        sizing([a, b], model_of(PLAIN, "fixed").read_back())
 
 
 def test_traces_of_other_time_steps_are_not_mixed(tmp_path: Path) -> None:
@@ -344,7 +345,7 @@ def test_traces_of_other_time_steps_are_not_mixed(tmp_path: Path) -> None:
         open_trace(tmp_path / "b.h5") as b,
         pytest.raises(sdt_ref.TraceError, match="different machines: their time_steps differ"),
     ):
-        sizing([a, b], model.parameters)
+        sizing([a, b], model.read_back())
 
 
 def test_the_sizing_command(files: tuple[str, str], capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

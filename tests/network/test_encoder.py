@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sdt_ref.engine.current import StoredCurrent
 from sdt_ref.engine.run import Run
+from sdt_ref.engine.storing import store
 from sdt_ref.network.encoder import Encoder, bit_planes
 from sdt_ref.weights.folding import Layer
 
@@ -14,9 +14,9 @@ def test_one_pixel_at_a_corner_is_multiplied_by_one_tap_for_each_output() -> Non
     image = np.zeros((1, 1, 1, 2, 2), np.float32)
     image[..., 0, 0] = 2
     run = Run(3, 1)
-    current = StoredCurrent.of(Encoder("MS_SPS_proj_conv", layer, "patch_embed.proj_conv")(image, 3), run)
+    current = store(Encoder("MS_SPS_proj_conv", layer, "patch_embed.proj_conv")(image, 3), run)
     assert current.array.reshape(3, 4).tolist() == [[8.5, 6.5, 2.5, 0.5]] * 3
-    assert run.counter.counts["MS_SPS_proj_conv"].mac.tolist() == [16, 0, 0]
+    assert run.counter.counts()["MS_SPS_proj_conv"].mac.tolist() == [16, 0, 0]
 
 
 def test_the_bits_of_a_pixel_are_events_of_its_planes() -> None:

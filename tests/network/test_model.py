@@ -86,7 +86,7 @@ def test_silent_input_performs_no_addition() -> None:
     result = model(input_of(n), record=True)
     assert all(spikes.n_events == 0 for spikes in result.spikes.values())
     assert sum(count.ac.sum() for count in result.counts.values()) == 0
-    assert_same(result.logits_per_step[0, 0], model.parameters.layers["head"].bias, "logits")
+    assert_same(result.logits_per_step[0, 0], model.layer("head").bias, "logits")
 
 
 def test_saturated_input_performs_every_addition() -> None:

@@ -14,6 +14,7 @@ from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.page.gather import Photo, gather
 from sdt_ref.page.write import render, write
 from sdt_ref.weights import file as weights_file
+from sdt_ref.weights.tensors import tensor_shapes
 from tests.page.embedded import Page
 from tests.shipped import CAT
 
@@ -42,7 +43,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Page]:
     rng = np.random.default_rng(0)
     architecture = sdt_ref.weights.architecture.Architecture(768, 8, 3, 1000, 3072, "lif")
     tensors = {}
-    for name, shape in architecture.tensors().items():
+    for name, shape in tensor_shapes(architecture).items():
         if name.endswith("running_var"):
             value = np.ones(shape)
         elif name.endswith("running_mean") or "conv.bias" in name:

@@ -85,7 +85,7 @@ def assert_membranes(stage: Page, model: SpikeDrivenTransformer, result: sdt_ref
         assert fired.tolist() == stage["spikes"]
     if model.arithmetic.name == "fixed":
         return
-    neuron = model.parameters.neurons[stage["module"]]
+    neuron = model.neurons[stage["module"]]
     edges = np.linspace(stage["membrane"]["lowest"], stage["membrane"]["highest"], table.shape[1] + 1)
     v = np.zeros_like(result.currents[stage["module"]][0])
     for t, x in enumerate(result.currents[stage["module"]]):
@@ -145,5 +145,5 @@ def test_any_network_of_pictures_has_its_page(n: Network, arithmetic: str) -> No
     assert_of_the_run(again, model, x, model(x, record="currents"))
     assert data["steps"] == (list(range(n.time_steps)) if n.time_steps <= 32 else sampling.evenly(40, 32))
     for block in data["blocks"]:
-        neuron = model.parameters.neurons[f"block.{block['block']}.attn.talking_heads_lif"]
+        neuron = model.neurons[f"block.{block['block']}.attn.talking_heads_lif"]
         assert block["is_or"] == (not n.dvs_mode and is_or(neuron))

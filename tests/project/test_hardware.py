@@ -14,7 +14,8 @@ import pytest
 
 from sdt_ref import compare
 from sdt_ref.golden.export import export
-from sdt_ref.golden.trace import open_trace, write_trace
+from sdt_ref.golden.trace_file import open_trace
+from sdt_ref.golden.writing import write_trace
 from tests.golden.test_trace import NETWORKS
 from tests.networks import Network, input_of, model_of
 
@@ -61,7 +62,7 @@ def vectors_of(folder: Path, machine: str, stages: tuple[str, ...] = ("*",)) -> 
     model = model_of(n, "fixed", formats=formats)
     write_trace(folder / "run.h5", model, input_of(n), stages)
     with open_trace(folder / "run.h5") as trace:
-        export(trace, model, folder / "vectors")
+        export(trace, model.read_back(), folder / "vectors")
     return folder / "vectors"
 
 

@@ -14,11 +14,11 @@ from PIL import Image
 import sdt_ref
 from sdt_ref import convert, evaluate
 from sdt_ref.camera import nmnist
-from sdt_ref.camera.events import EventFile
 from sdt_ref.camera.frames import integrate
-from sdt_ref.weights.architecture import UNUSED
+from sdt_ref.camera.recording import EventFile
 from sdt_ref.weights.config import Preprocessing
 from sdt_ref.weights.file import Weights
+from sdt_ref.weights.tensors import UNUSED, tensor_shapes
 from tests.equality import assert_same
 from tests.golden_cases import case_names, read_small
 from tests.networks import Network, input_of, weights_of
@@ -183,7 +183,7 @@ def test_every_spike_is_the_engines(n: Network) -> None:
 @pytest.mark.parametrize("spike_mode", ["lif", "plif"])
 def test_the_state_dict_has_the_official_names_and_shapes(spike_mode: str) -> None:
     n = Network(dim=16, depth=2, spike_mode=spike_mode)
-    official = weights_of(n).architecture.tensors()
+    official = tensor_shapes(weights_of(n).architecture)
     network = model.Network(16, 2, 4, n.hidden, 3, n.num_classes, spike_mode=spike_mode)
     mine = {k: tuple(v.shape) for k, v in model.SpikeDrivenTransformer(network).state_dict().items()}
     assert {k: v for k, v in mine.items() if not UNUSED.match(k)} == official

@@ -128,7 +128,7 @@ def test_a_network_holds_its_folded_weights_once_and_gives_them_back(arithmetic:
     weights = weights_of(Network(dim=80, hidden=24, in_channels=2))
     model = SpikeDrivenTransformer(weights, arithmetic)
     folded = fold(weights, model.arithmetic)
-    back = model.parameters
+    back = model.read_back()
     assert set(back.layers) == set(folded.layers)
     for name, layer in folded.layers.items():
         assert_same(back.layers[name].weight, layer.weight, name)

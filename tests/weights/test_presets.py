@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sdt_ref.weights.architecture import infer
 from sdt_ref.weights.config import ModelConfig, Preprocessing
 from sdt_ref.weights.presets import PRESETS, class_names, synsets
+from sdt_ref.weights.tensors import infer, tensor_shapes
 
 
 def test_official_parameter_counts() -> None:
@@ -17,7 +17,7 @@ def test_official_parameter_counts() -> None:
     assert set(published) == set(PRESETS)
     for name, total in published.items():
         preset = PRESETS[name]
-        table = preset.architecture.tensors()
+        table = tensor_shapes(preset.architecture)
         parameters = sum(int(np.prod(shape)) for tensor, shape in table.items() if "running" not in tensor)
         assert parameters + 64 * preset.depth == total, name
         assert infer(table).dim == preset.dim

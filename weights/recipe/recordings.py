@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdt_ref.camera.events import EventFile
 from sdt_ref.camera.frames import prepare
 from sdt_ref.camera.opening import open_recording
+from sdt_ref.camera.recording import EventFile
 from sdt_ref.errors import RecordingError
 from sdt_ref.weights.config import Preprocessing
 

@@ -1,46 +1,28 @@
-"""The trace file: what every register of one fixed-point run held, step by step.
-
-HDF5, schema 1:
-    format, schema_version   attributes
-    header                   JSON text: see `Header`
-    records/STAGE/QUANTITY   whole numbers [steps, tokens, channels]; stages and quantities as in `wiring`
-    records/STAGE/spikes     a group: offsets int64[steps * tokens + 1], channels uint16[events]; row r holds
-                             channels[offsets[r]:offsets[r + 1]], as in SpikeEvents
-    sha256                   attribute, written last: of header and records. A file without it is not complete.
-
-Each record has attributes: bits (width of the register), fraction (bits, one for all channels or one for each),
-height and width (tokens = height * width, row by row), channels. The sha256 is also that of these attributes.
-"""
+"""Write a trace: run a network in fixed point, and take down every register as it comes about."""
 
 import dataclasses
 import fnmatch
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 
+from ..dense import steps
 from ..engine.events import CHANNEL, OFFSET, SpikeEvents
 from ..engine.monitor import Monitor
-from ..errors import ConfigError, InputError, TraceError, require_file
+from ..errors import ConfigError, InputError, TraceError
 from ..files import written_whole
-from ..fixed.formats import DEFAULT, Formats, shifted_right
+from ..fixed.formats import DEFAULT
 from ..fixed.quantise import FixedNeuron, FixedParameters, bits_for, digest
 from ..fixed.registers import WIDE, wider_by
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import SPIKES, Stage, counted_as, wiring
 from ..result import OperationCount, Result
-from ..weights.architecture import Architecture
-from ..weights.config import ModelConfig, is_int
-from ..weights.file import load
-
-FORMAT, SCHEMA_VERSION = "sdt_ref trace", 1
+from ..weights.wiring import SPIKES, Stage, counted_as, wiring
+from .trace_file import FORMAT, SCHEMA_VERSION, Header, Record, file_hash, narrowest, record_hash
 
 CONVENTION = {
     "charge": "h = v + round((x - v) * leak)",
@@ -50,65 +32,6 @@ CONVENTION = {
     "initial_v": 0,
     "refractory": 0,
 }
-
-
-@dataclass(frozen=True)
-class Header:
-    """What was run.
-
-    Attributes
-    ----------
-    architecture, config : sizes and settings of the network
-    formats : text of the formats file, complete
-    parameters : sha256 of the whole-number parameters, see `quantising.digest`
-    input : sha256 of the numbers in the input register, int64 in little-endian order
-    time_steps : T of the run
-    steps : time steps recorded
-    neuron : the convention of all neurons, and of each stage its leak, rounding and threshold
-    overflows : by register, numbers that did not fit in each of the T steps
-    operations : by weight layer, additions and events of each of the T steps
-    """
-
-    architecture: dict[str, Any]
-    config: dict[str, Any]
-    formats: str
-    parameters: str
-    input: str
-    time_steps: int
-    steps: list[int]
-    neuron: dict[str, Any]
-    overflows: dict[str, list[int]]
-    operations: dict[str, dict[str, list[int]]]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One recorded quantity of one stage.
-
-    Attributes
-    ----------
-    bits : width of the register in two's complement; 1 for spikes
-    fraction : of the numbers, int64[1] or int64[channels]
-    height, width : of the tokens; (1, 1) where there is but one
-    """
-
-    stage: str
-    quantity: str
-    bits: int
-    fraction: np.ndarray
-    height: int
-    width: int
-    channels: int
-
-    @property
-    def name(self) -> str:
-        """Path under records/."""
-        return f"{self.stage}/{self.quantity}"
-
-    @property
-    def tokens(self) -> int:
-        """Number of tokens."""
-        return self.height * self.width
 
 
 def write_trace(
@@ -138,7 +61,7 @@ def write_trace(
     TraceError
         the file cannot be written
     """
-    parameters = model.parameters
+    parameters = model.read_back()
     if not isinstance(parameters, FixedParameters):
         raise ConfigError(f"trace: expected arithmetic 'fixed', found '{model.arithmetic.name}'")
     if len(np.shape(x)) > 0 and np.shape(x)[0] != 1:
@@ -185,20 +108,6 @@ def _operations(count: OperationCount) -> dict[str, list[int]]:
     return {kind: getattr(count, kind).tolist() for kind in ("ac", "events", "neurons")}
 
 
-def membranes(neuron: FixedNeuron, x: np.ndarray, v: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Membranes before and after the reset, h and v, from inputs x [steps, ...]; `v` is the membrane before them."""
-    finest = max((shift for _, shift in neuron.leak_terms), default=0)
-    before = np.zeros_like(x[0]) if v is None else v
-    h, after = np.empty_like(x), np.empty_like(x)
-    for t in range(len(x)):
-        leak = np.zeros_like(before)
-        for sign, shift in neuron.leak_terms:
-            leak += sign * ((x[t] - before) << (finest - shift))
-        h[t] = before + shifted_right(leak, finest, neuron.leak_rounding)
-        after[t] = before = np.where(h[t] >= int(neuron.threshold), 0, h[t])
-    return h, after
-
-
 class _Writer(Monitor):
     """Takes what a run records, and writes it."""
 
@@ -226,7 +135,7 @@ class _Writer(Monitor):
 
     def hashed(self, header: str) -> str:
         """The hash of the file."""
-        return _combined(header, self._hashes)
+        return file_hash(header, self._hashes)
 
     def write_input(self, x: np.ndarray, n_steps: int) -> bytes:
         """Write the input register; returns the bytes of all its numbers."""
@@ -247,7 +156,7 @@ class _Writer(Monitor):
             size, n_tokens = (1, 1), self._tokens[0] * self._tokens[1]
         else:
             x, sums, size, n_tokens = _rows(currents), _rows(sums), _size(currents), 1
-        h, v = membranes(neuron, x)
+        h, _, v = steps(neuron, x)
         bits = neuron.membrane.bits
         self._write(module, "sum", sums, *self._width_of_sums(stage, n_tokens), size)
         for quantity, values in (("x", x), ("h", h), ("v", v)):
@@ -277,7 +186,7 @@ class _Writer(Monitor):
         _label(group, record)
         for part, array in (("offsets", offsets), ("channels", channels)):
             group.create_dataset(part, data=array, **_compressed(array))
-        self._hashes[record.name] = _digest_of(record, offsets, channels)
+        self._hashes[record.name] = record_hash(record, offsets, channels)
         self._progress(name)
 
     def write_head(self, result: Result) -> None:
@@ -332,13 +241,8 @@ class _Writer(Monitor):
         dataset = self._records.create_dataset(f"{stage}/{quantity}", data=kept, **_compressed(kept))
         record = Record(stage, quantity, bits, np.atleast_1d(fraction), *size, rows.shape[-1])
         _label(dataset, record)
-        self._hashes[record.name] = _digest_of(record, kept)
+        self._hashes[record.name] = record_hash(record, kept)
         self._progress(stage)
-
-
-def narrowest(bits: int) -> np.dtype:
-    """The narrowest integer type that holds registers of so many bits."""
-    return np.dtype(next(f"<i{n}" for n in (1, 2, 4, 8) if bits <= 8 * n))
 
 
 def _rows(official: np.ndarray) -> np.ndarray:
@@ -358,149 +262,3 @@ def _compressed(array: np.ndarray) -> dict[str, Any]:
 def _label(node: h5py.Dataset | h5py.Group, record: Record) -> None:
     node.attrs["bits"], node.attrs["fraction"] = record.bits, record.fraction
     node.attrs["height"], node.attrs["width"], node.attrs["channels"] = record.height, record.width, record.channels
-
-
-def _digest_of(record: Record, *arrays: np.ndarray) -> bytes:
-    attributes = record.bits, record.fraction.tolist(), record.height, record.width, record.channels
-    digest_ = hashlib.sha256(repr(attributes).encode())
-    for array in arrays:
-        digest_.update(repr(array.shape).encode())
-        digest_.update(np.ascontiguousarray(array, "<i8").tobytes())
-    return digest_.digest()
-
-
-def _combined(header: str, hashes: Mapping[str, bytes]) -> str:
-    whole = hashlib.sha256(header.encode())
-    for name in sorted(hashes):
-        whole.update(name.encode() + hashes[name])
-    return whole.hexdigest()
-
-
-class Trace:
-    """A complete trace file, open for reading.
-
-    Attributes
-    ----------
-    header : what was run
-    records : by name 'STAGE/QUANTITY', in the order of the data flow
-    stages : the network's, by name
-    formats : registers of the run
-    """
-
-    def __init__(self, file: h5py.File, header: Header) -> None:
-        self._file = file
-        self.header = header
-        self.architecture = Architecture(**header.architecture)
-        self.config = ModelConfig.from_mapping(header.config)
-        self.formats = Formats.from_toml(header.formats)
-        self.stages = wiring(self.architecture, self.config)
-        found = file["records"]
-        self.records = {
-            f"{stage.name}/{quantity}": _labelled(found[stage.name][quantity], stage.name, quantity)
-            for stage in self.stages.values()
-            if stage.name in found
-            for quantity in stage.quantities
-            if quantity in found[stage.name]
-        }
-
-    def model(self, weights: str | os.PathLike[str] | None = None) -> SpikeDrivenTransformer:
-        """Load the network that was traced; None stands for the weights that ship with the package.
-
-        Raises TraceError when these weights, in the trace's formats, or their settings are not what was traced.
-        """
-        model = SpikeDrivenTransformer(load(weights), "fixed", formats=self.formats)
-        parameters = model.parameters
-        assert isinstance(parameters, FixedParameters)
-        where = (
-            f"in {'the shipped weights' if weights is None else repr(str(weights))}; name the right file with --weights"
-        )
-        if (found := digest(parameters)) != self.header.parameters:
-            raise TraceError(
-                f"trace of other weights: expected parameters with sha256 {self.header.parameters[:12]}..., found "
-                f"{found[:12]}... {where}"
-            )
-        for setting, value in dataclasses.asdict(model.config).items():
-            if value != self.header.config[setting]:
-                raise TraceError(
-                    f"trace of other settings: expected {setting} {self.header.config[setting]}, found {value} {where}"
-                )
-        return model
-
-    def values(self, name: str) -> np.ndarray:
-        """The numbers of a record, int64[steps, tokens, channels]; spikes as 0 and 1."""
-        record = self.records[name]
-        shape = len(self.header.steps), record.tokens, record.channels
-        if record.quantity != "spikes":
-            return np.asarray(self._file["records"][name][()], WIDE)
-        offsets, channels = self.events(name)
-        return dense(offsets, channels, shape)
-
-    def events(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Offsets and channels of a record of spikes."""
-        group = self._file["records"][name]
-        return group["offsets"][()], group["channels"][()]
-
-    def check(self) -> None:
-        """Raise TraceError unless the hash is that of the content."""
-        hashes = {}
-        for name, record in self.records.items():
-            node = self._file["records"][name]
-            parts = self.events(name) if record.quantity == "spikes" else (node[()],)
-            hashes[name] = _digest_of(record, *parts)
-        text = bytes(self._file["header"][()]).decode()
-        if _combined(text, hashes) != self.sha256:
-            raise TraceError("the content does not have the hash that it was written with; record the run anew")
-
-    @property
-    def sha256(self) -> str:
-        """Of header and records."""
-        return bytes(self._file.attrs["sha256"]).decode()
-
-
-def dense(offsets: np.ndarray, channels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Events as 0 and 1, int64[steps, tokens, channels]."""
-    rows = np.zeros((shape[0] * shape[1], shape[2]), WIDE)
-    rows[np.repeat(np.arange(len(rows)), np.diff(offsets)), channels] = 1
-    return rows.reshape(shape)
-
-
-def _labelled(node: h5py.Dataset | h5py.Group, stage: str, quantity: str) -> Record:
-    bits, height, width, channels = (int(node.attrs[name]) for name in ("bits", "height", "width", "channels"))
-    return Record(stage, quantity, bits, np.asarray(node.attrs["fraction"], WIDE), height, width, channels)
-
-
-@contextmanager
-def open_trace(path: str | os.PathLike[str]) -> Iterator[Trace]:
-    """Open a trace file and check its hash.
-
-    Raises TraceError when it is missing, not a trace, of another version, not complete or damaged.
-    """
-    file_path = Path(path)
-    require_file(file_path, "trace", TraceError)
-    try:
-        file = h5py.File(file_path, "r")
-    except OSError as error:
-        raise TraceError(
-            f"trace '{file_path}': expected HDF5 written by sdt_ref.trace, found a file that cannot be read ({error})"
-        ) from None
-    with file:
-        try:
-            trace = _opened(file)
-            trace.check()
-        except TraceError as error:
-            raise TraceError(f"trace '{file_path}': {error}") from None
-        except (KeyError, OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise TraceError(f"trace '{file_path}': damaged ({reason}); record the run anew") from None
-        yield trace
-
-
-def _opened(file: h5py.File) -> Trace:
-    if bytes(file.attrs.get("format", b"")) != FORMAT.encode():
-        raise TraceError("not a trace: attribute 'format' is missing; write it with sdt_ref.trace")
-    version = file.attrs.get("schema_version")
-    if not is_int(version) or version != SCHEMA_VERSION:
-        raise TraceError(f"schema version: expected {SCHEMA_VERSION}, found {version}; record the run anew")
-    if "sha256" not in file.attrs:
-        raise TraceError("not complete: the run that wrote it did not come to its end; record it anew")
-    return Trace(file, Header(**json.loads(bytes(file["header"][()]).decode())))

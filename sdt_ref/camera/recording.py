@@ -37,13 +37,13 @@ class CameraEvents:
 
 @dataclass(frozen=True)
 class EventFile:
-    """A recording that can be read, from its beginning, as often as somebody wants.
+    """A recording that can be read, from its beginning, any number of times.
 
     Attributes
     ----------
     name : of the file, for messages
     format : such as 'AEDAT 2.0'
-    sensor : width and height in pixels, as the file or the format tells; None where nothing does
+    sensor : width and height in pixels, as the file or the format gives them; None where neither does
     read : opens the file and yields its events in chunks of at most CHUNK
     repairs : what the last reading mended, in words, and how often; such as 'events beyond the sensor left out'
     """
@@ -57,7 +57,7 @@ class EventFile:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one reading of a recording tells.
+    """What one reading of a recording found.
 
     Attributes
     ----------

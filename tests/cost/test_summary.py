@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from sdt_ref.cost.report import take_stock, to_csv, to_json
+from sdt_ref.cost.summary import take_stock, to_csv, to_json
 from sdt_ref.cost.technology import TECHNOLOGIES, energy
 from tests.networks import Network, input_of, model_of
 
@@ -28,8 +28,8 @@ def test_report_of_two_pictures_is_the_mean_of_both() -> None:
     for cell, pj in energy(both.account, FLOAT).items():
         assert pj == pytest.approx((parts[0][cell] + parts[1][cell]) / 2)
     totals = [sum(pj.sum() for pj in each.values()) for each in parts]
-    assert both.survey.spreads["counted"].mean == pytest.approx(np.mean(totals))
-    assert both.survey.spreads["counted"].deviation == pytest.approx(np.std(totals, ddof=1))
+    assert both.average.spreads["counted"].mean == pytest.approx(np.mean(totals))
+    assert both.average.spreads["counted"].deviation == pytest.approx(np.std(totals, ddof=1))
     assert take_stock(model, [], 8, FLOAT) is None
 
 

@@ -1,9 +1,14 @@
-"""Which stage reads which, in the order of the data flow: the network as a list, to be checked part by part."""
+"""Which stage reads which, in the order of the data flow: the network as a list.
+
+Tensors, neurons, registers and streams follow from it; the golden kit, the costs and the walk go through it. Another
+network of this family is one more such list, and the operators that it needs. Only the oracle spells the network again.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
-from ..weights.architecture import Architecture
 from ..weights.config import ModelConfig
+from .architecture import Architecture
 
 INPUT, NEURON, STREAM, SPIKES, HEAD = "input", "neuron", "stream", "spikes", "head"
 
@@ -26,9 +31,11 @@ class Stage:
     kind : 'input', 'neuron', 'stream', 'spikes' (an AND of two others), or 'head'
     reads : stages whose spikes, pixels or stream it reads
     layer : weight layer between them, if there is one
-    window : side of its kernel
+    channels : of what it holds
+    window : side of the layer's kernel
+    bias : whether the official convolution has a bias besides that of its BatchNorm
     pooled : whether what it reads is pooled on the way
-    pooled_behind : whether its spikes are pooled before anybody sees them, so that those are what is recorded
+    pooled_behind : whether its spikes are pooled at once, so that the pooled ones are recorded
     over_tokens : whether it reads a sum over all tokens, and so has one row in each step
     residual : stage whose stream is added; None without
     hook : official name of its spikes; '' without
@@ -37,8 +44,10 @@ class Stage:
     name: str
     kind: str
     reads: tuple[str, ...] = ()
+    channels: int = 0
     layer: str | None = None
     window: int = 1
+    bias: bool = False
     pooled: bool = False
     pooled_behind: bool = False
     over_tokens: bool = False
@@ -51,27 +60,35 @@ class Stage:
         return QUANTITIES[self.kind]
 
 
-def wiring(architecture: Architecture, config: ModelConfig) -> dict[str, Stage]:
-    """All stages by name, each behind those that it reads."""
+def wiring(architecture: Architecture, config: ModelConfig | None = None) -> dict[str, Stage]:
+    """All stages by name, each behind those that it reads.
+
+    Parameters
+    ----------
+    config : without it nothing is pooled; names, layers, channels and order do not depend on it
+    """
+    pools, dvs_mode = (config.pools, config.dvs_mode) if config else ((False,) * 4, False)
     stages: dict[str, Stage] = {}
 
-    def add(name: str, kind: str, *reads: str, **more: object) -> str:
-        stages[name] = Stage(name, kind, reads, **more)  # type: ignore[arg-type]
+    def add(name: str, kind: str, *reads: str, **more: Any) -> str:
+        more.setdefault("channels", architecture.dim)
+        stages[name] = Stage(name, kind, reads, **more)
         return name
 
-    before = add("input", INPUT)
+    before = add("input", INPUT, channels=architecture.in_channels)
     for n, number in enumerate(("", "1", "2")):
         before = add(
             f"patch_embed.proj_lif{number}",
             NEURON,
             before,
+            channels=architecture.widths[n],
             layer=f"patch_embed.proj_conv{number}",
             window=3,
-            pooled=n > 0 and config.pools[n - 1],
+            pooled=n > 0 and pools[n - 1],
             hook=f"MS_SPS_lif{number}",
         )
-    u = add("patch_embed.proj_conv3", STREAM, before, layer="patch_embed.proj_conv3", window=3, pooled=config.pools[2])
-    s = add("patch_embed.proj_lif3", NEURON, u, pooled=config.pools[3], hook="MS_SPS_lif3")
+    u = add("patch_embed.proj_conv3", STREAM, before, layer="patch_embed.proj_conv3", window=3, pooled=pools[2])
+    s = add("patch_embed.proj_lif3", NEURON, u, pooled=pools[3], hook="MS_SPS_lif3")
     u = add("patch_embed.rpe_conv", STREAM, s, layer="patch_embed.rpe_conv", window=3, residual=u)
     for j in range(architecture.depth):
         attn, mlp, hook = f"block.{j}.attn", f"block.{j}.mlp", f"MS_SSA_Conv{j}"
@@ -82,25 +99,35 @@ def wiring(architecture: Architecture, config: ModelConfig) -> dict[str, Stage]:
                 NEURON,
                 s,
                 layer=f"{attn}.{name}_conv",
-                pooled_behind=config.dvs_mode and name != "q",
+                pooled_behind=dvs_mode and name != "q",
                 hook=f"{hook}_{name}_lif",
             )
             for name in "qkv"
         )
         kv = add(f"{attn}.kv", SPIKES, k, v, hook=f"{hook}_kv_before")
-        mask = add(f"{attn}.talking_heads_lif", NEURON, kv, pooled=config.dvs_mode, over_tokens=True, hook=f"{hook}_kv")
-        z = add(f"{attn}.masked", SPIKES, q, mask, pooled_behind=config.dvs_mode, hook=f"{hook}_x_after_qkv")
-        u = add(f"{attn}.proj_conv", STREAM, z, layer=f"{attn}.proj_conv", residual=u)
+        mask = add(f"{attn}.talking_heads_lif", NEURON, kv, pooled=dvs_mode, over_tokens=True, hook=f"{hook}_kv")
+        z = add(f"{attn}.masked", SPIKES, q, mask, pooled_behind=dvs_mode, hook=f"{hook}_x_after_qkv")
+        u = add(f"{attn}.proj_conv", STREAM, z, layer=f"{attn}.proj_conv", bias=True, residual=u)
         s = add(f"{mlp}.fc1_lif", NEURON, u, hook=f"MS_MLP_Conv{j}_fc1_lif")
-        fc1: dict[str, object] = {"layer": f"{mlp}.fc1_conv"}
+        fc1: dict[str, Any] = {"layer": f"{mlp}.fc1_conv", "bias": True, "channels": architecture.hidden}
         if architecture.hidden == architecture.dim:  # a shortcut of its own
             s = u = add(f"{mlp}.fc1_conv", STREAM, s, residual=u, **fc1)
             fc1 = {}
         s = add(f"{mlp}.fc2_lif", NEURON, s, **fc1, hook=f"MS_MLP_Conv{j}_fc2_lif")
-        u = add(f"{mlp}.fc2_conv", STREAM, s, layer=f"{mlp}.fc2_conv", residual=u)
+        u = add(f"{mlp}.fc2_conv", STREAM, s, layer=f"{mlp}.fc2_conv", bias=True, residual=u)
     s = add("head_lif", NEURON, u, over_tokens=True, hook="head_lif")
-    add("head", HEAD, s, layer="head")
+    add("head", HEAD, s, layer="head", channels=architecture.num_classes)
     return stages
+
+
+def layers(architecture: Architecture) -> list[str]:
+    """The weight layers, in the order of the data flow."""
+    return [stage.layer for stage in wiring(architecture).values() if stage.layer is not None]
+
+
+def of_kind(architecture: Architecture, kind: str) -> list[str]:
+    """The stages of one kind, in the order of the data flow."""
+    return [stage.name for stage in wiring(architecture).values() if stage.kind == kind]
 
 
 def counted_as(layer: str) -> str:

@@ -31,8 +31,8 @@ class Spread:
 
 
 @dataclass
-class Survey:
-    """Accounts added up.
+class Average:
+    """The mean of accounts that come one by one.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Survey:
             self.spreads.setdefault(name, Spread()).add(value)
 
     @property
-    def mean(self) -> Account:
+    def account(self) -> Account:
         """The mean account; there must be one picture at least."""
         assert self._last is not None
         cells = {cell: values / self.pictures for cell, values in self._sums.items()}

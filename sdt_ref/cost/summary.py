@@ -1,4 +1,4 @@
-"""A survey of pictures, put together: what the screen, the JSON, the CSV and the figure show."""
+"""What many pictures cost, put together: what the screen, the JSON, the CSV and the figure show."""
 
 import csv
 import io
@@ -9,37 +9,37 @@ from typing import Any
 import numpy as np
 
 from ..network.model import SpikeDrivenTransformer
-from ..network.wiring import counted_as, in_words
+from ..weights.wiring import counted_as, in_words
 from .account import FIELDS, SYNAPSES, Account, Accountant, rate
+from .average import Average
 from .formula import Estimate, Vanilla, estimates, flops, n_tokens, vanilla
-from .survey import Survey
 from .technology import Technology, energy, memory_traffic
 
 
 @dataclass(frozen=True)
-class Report:
+class Summary:
     """What is shown.
 
     Attributes
     ----------
-    arithmetic, size : in which it was computed, and at how many pixels squared
-    survey, account : all pictures, and their mean account
+    arithmetic, size : in which it was computed, and at technology many pixels squared
+    average, account : all pictures, and their mean account
     estimates : the paper's, by stage
     vanilla : the network without spikes
-    how : the technology that energies are meant in
+    technology : that energies are meant in
     """
 
     arithmetic: str
     size: int
-    survey: Survey
+    average: Average
     account: Account
     estimates: Mapping[str, Estimate]
     vanilla: Vanilla
-    how: Technology
+    technology: Technology
 
     def deviation(self, name: str) -> float:
         """Standard deviation over the pictures of the counted energy of a layer, by its reader's name; pJ."""
-        return self.survey.spreads[name].deviation
+        return self.average.spreads[name].deviation
 
     def layers(self) -> dict[str, list[str]]:
         """See `layers_of`."""
@@ -71,85 +71,85 @@ def layers_of(account: Account, by_formula: Mapping[str, Estimate]) -> dict[str,
 
 
 def take_stock(
-    model: SpikeDrivenTransformer, inputs: Iterable[np.ndarray], size: int, how: Technology
-) -> Report | None:
-    """Run a network on pictures one by one, and report; None where there are none.
+    model: SpikeDrivenTransformer, inputs: Iterable[np.ndarray], size: int, technology: Technology
+) -> Summary | None:
+    """Run a network on pictures one by one, and sum up; None where there are none.
 
     Parameters
     ----------
     inputs : each [C, H, W], normalised; H = W = size
     """
-    accountant, survey = Accountant(model), Survey()
+    accountant, average = Accountant(model), Average()
     sizes = flops(model.architecture, model.config, size, size)
     tokens, dim = n_tokens(model.config, size, size), model.architecture.dim
     for x in inputs:
         account = accountant.account(x[None])
         by_formula = estimates(account, sizes, tokens, dim)
-        survey.add(account, _spreads(account, by_formula, layers_of(account, by_formula), how))
-    if not survey.pictures:
+        average.add(account, _spreads(account, by_formula, layers_of(account, by_formula), technology))
+    if not average.pictures:
         return None
-    mean = survey.mean
+    mean = average.account
     without = vanilla(model.architecture, model.config, size, size)
-    return Report(model.arithmetic.name, size, survey, mean, estimates(mean, sizes, tokens, dim), without, how)
+    return Summary(model.arithmetic.name, size, average, mean, estimates(mean, sizes, tokens, dim), without, technology)
 
 
 def _spreads(
-    account: Account, by_formula: Mapping[str, Estimate], layers: Mapping[str, list[str]], how: Technology
+    account: Account, by_formula: Mapping[str, Estimate], layers: Mapping[str, list[str]], technology: Technology
 ) -> Iterator[tuple[str, float]]:
     """Energies of one picture in pJ whose spread is shown: counted, of each layer and of all; and by the formula."""
-    counted = energy(account, how)
+    counted = energy(account, technology)
     for words, stages in layers.items():
         kind = SYNAPSES if (stages[0], SYNAPSES) in counted else "attention"
         yield words, float(sum(counted[stage, kind].sum() for stage in stages))
-    yield "formula", sum(estimate.energy(how) for estimate in by_formula.values())
+    yield "formula", sum(estimate.energy(technology) for estimate in by_formula.values())
     yield "synapses", float(sum(pj.sum() for (_, kind), pj in counted.items() if kind == SYNAPSES))
     yield "counted", float(sum(pj.sum() for pj in counted.values()))
 
 
-def to_csv(report: Report) -> str:
+def to_csv(summary: Summary) -> str:
     """A row for each stage, kind and time step: means over the pictures."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["stage", "kind", "time_step", *FIELDS, "firing_rate", "picojoules"])
-    counted = energy(report.account, report.how)
-    for (stage, kind), cell in report.account.cells.items():
+    counted = energy(summary.account, summary.technology)
+    for (stage, kind), cell in summary.account.cells.items():
         rates = rate(cell[FIELDS.index("events")], cell[FIELDS.index("neurons")])
-        for t in range(report.account.time_steps):
+        for t in range(summary.account.time_steps):
             shown = "" if np.isnan(rates[t]) else f"{rates[t]:.9g}"
             values = [f"{value:.15g}" for value in cell[:, t]]
             writer.writerow([stage, kind, t, *values, shown, f"{counted[stage, kind][t]:.15g}"])
     return text.getvalue()
 
 
-def to_json(report: Report, memory: bool) -> dict[str, Any]:
+def to_json(summary: Summary, memory: bool) -> dict[str, Any]:
     """Everything, as JSON takes it: means over the pictures by stage, kind and time step."""
-    account, counted = report.account, energy(report.account, report.how)
+    account, counted = summary.account, energy(summary.account, summary.technology)
     stages: dict[str, Any] = {}
     for (stage, kind), cell in account.cells.items():
         fields = {name: row.tolist() for name, row in zip(FIELDS, cell, strict=True) if row.any()}
         stages.setdefault(stage, {})[kind] = {**fields, "picojoules": counted[stage, kind].tolist()}
-    for stage, estimate in report.estimates.items():
+    for stage, estimate in summary.estimates.items():
         stages.setdefault(stage, {})["formula"] = {
             "macs": estimate.macs, "acs": estimate.acs, "pooling": estimate.pooling, "borders": estimate.borders,
-            "picojoules": estimate.energy(report.how),
+            "picojoules": estimate.energy(summary.technology),
         }  # fmt: skip
-    numbers = {name: {"mean": s.mean, "deviation": s.deviation} for name, s in report.survey.spreads.items()}
+    numbers = {name: {"mean": s.mean, "deviation": s.deviation} for name, s in summary.average.spreads.items()}
     moved = {
-        name: {"numbers": numbers, "bits": bits, "picojoules": bits / 32 * report.how.word}
+        name: {"numbers": numbers, "bits": bits, "picojoules": bits / 32 * summary.technology.word}
         for name, (numbers, bits) in memory_traffic(account).items()
     }
     return {
-        "pictures": report.survey.pictures,
-        "size": report.size,
-        "arithmetic": report.arithmetic,
+        "pictures": summary.average.pictures,
+        "size": summary.size,
+        "arithmetic": summary.arithmetic,
         "time_steps": account.time_steps,
-        "technology": vars(report.how),
+        "technology": vars(summary.technology),
         "picojoules": {name: numbers[name] for name in ("formula", "synapses", "counted")},
         "synaptic_operations": {n: account.total(n) for n in ("dense", "effective_macs", "effective_acs")},
         "vanilla": {
-            **vars(report.vanilla),
-            "macs": report.vanilla.macs,
-            "picojoules": report.vanilla.macs * report.how.mac,
+            **vars(summary.vanilla),
+            "macs": summary.vanilla.macs,
+            "picojoules": summary.vanilla.macs * summary.technology.mac,
         },
         "early_exit": {s: {n: v.tolist() for n, v in vars(e).items()} for s, e in account.early_exit.items()},
         **({"memory": moved} if memory else {}),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdt_ref.cost.survey import Spread
+from sdt_ref.cost.average import Spread
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sdt_ref.network.wiring import counted_as, in_words, wiring
+from sdt_ref.weights.wiring import counted_as, in_words, wiring
 from tests.golden.test_trace import NETWORKS
 from tests.networks import Network, input_of, model_of, weights_of
 

@@ -1,0 +1,89 @@
+"""HDF5: a trace, or any file with datasets records/STAGE/QUANTITY laid out as in a trace."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ...errors import TraceError
+from ...fixed.registers import WIDE
+from ..trace_file import Record, Trace, open_trace
+from .dump import Dump, checked, find_record, take_events
+
+
+def read_h5(file: Path, golden: Trace) -> Dump:
+    """Read a trace of another run, or a file laid out as one; raises TraceError without the name of the file."""
+    with _opened_h5(file) as opened:
+        is_trace = "format" in opened.attrs
+    return _read_trace(file, golden) if is_trace else _read_plain_h5(file, golden)
+
+
+@contextmanager
+def _opened_h5(file: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(file, "r") as opened:
+            yield opened
+    except TraceError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise TraceError(f"expected HDF5, found a file that cannot be read ({error}); write it again") from None
+
+
+def _read_trace(file: Path, golden: Trace) -> Dump:
+    with open_trace(file) as other:
+        for what in ("architecture", "config", "formats", "parameters", "input"):
+            if getattr(other.header, what) != getattr(golden.header, what):
+                raise TraceError(
+                    f"a trace of another run: its {what} differ{'s' * (what == 'input')} from the golden's"
+                )
+        steps = [step for step in other.header.steps if step in golden.header.steps]
+        names = [name for name in other.records if name in golden.records]
+        if not steps or not names:
+            raise TraceError("has no record and time step in common with the golden trace")
+        kept = [other.header.steps.index(step) for step in steps]
+        dump = Dump(steps, extra=[name for name in other.records if name not in golden.records])
+        for name in names:
+            dump.values[name] = checked(golden.records[name], other.values(name)[kept], steps)
+        return dump
+
+
+def _read_plain_h5(file: Path, golden: Trace) -> Dump:
+    dump = Dump(golden.header.steps)
+    with _opened_h5(file) as opened:
+        stages = opened.get("records")
+        if not isinstance(stages, h5py.Group) or not len(stages):
+            raise TraceError("expected groups records/STAGE, found none")
+        for stage, group in stages.items():
+            if not isinstance(group, h5py.Group) or not len(group):
+                raise TraceError(f"expected a group records/{stage} that holds records, found one that holds none")
+            for quantity in group:
+                record, node = find_record(golden, f"{stage}/{quantity}"), group[quantity]
+                if isinstance(node, h5py.Group):
+                    take_events(dump, record, _listed(record, node, dump.steps))
+                else:
+                    dump.values[record.name] = checked(record, node, dump.steps)
+    return dump
+
+
+def _listed(record: Record, group: h5py.Group, steps: list[int]) -> np.ndarray:
+    """Events [n, 3] of a group with offsets and channels, laid out as in a trace."""
+    rows = len(steps) * record.tokens
+    if record.quantity != "spikes":
+        raise TraceError(f"record '{record.name}': expected a dataset, found a group; lists of events are of spikes")
+    for part, most in (("offsets", rows + 1), ("channels", rows * record.channels)):
+        node = group.get(part)
+        if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iu" or len(node.shape or ()) != 1:
+            found = f"{node.dtype} of shape {node.shape}" if isinstance(node, h5py.Dataset) else "no such dataset"
+            raise TraceError(f"record '{record.name}': {part}: expected whole numbers along one axis, found {found}")
+        if len(node) > most:
+            raise TraceError(f"record '{record.name}': {part}: expected {most:,} numbers at most, found {len(node):,}")
+    offsets, channels = (np.asarray(group[part][()], WIDE) for part in ("offsets", "channels"))
+    if len(offsets) != rows + 1 or offsets[0] != 0 or (np.diff(offsets) < 0).any() or offsets[-1] != len(channels):
+        raise TraceError(
+            f"record '{record.name}': expected {rows + 1} offsets that rise from 0 to the number of channels, "
+            f"{len(channels)}"
+        )
+    row = np.repeat(np.arange(rows), np.diff(offsets))
+    return np.stack([np.asarray(steps)[row // record.tokens], row % record.tokens, channels], axis=1)

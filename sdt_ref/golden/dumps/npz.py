@@ -1,0 +1,45 @@
+"""NumPy's .npz: arrays named STAGE/QUANTITY, [steps, tokens, channels] as in the trace; spikes as 0 and 1."""
+
+import lzma
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import TraceError
+from ..trace_file import Trace
+from .dump import Dump, check_kind, checked, find_record
+
+NO_ARRAYS = (  # what zipfile and numpy raise
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, EOFError, KeyError, RuntimeError,
+    SyntaxError, ValueError,
+)  # fmt: skip
+NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_npz(file: Path, golden: Trace) -> Dump:
+    """Read an archive, of each array the header first; raises TraceError without the name of the file."""
+    dump = Dump(golden.header.steps)
+    if not zipfile.is_zipfile(file):
+        raise TraceError("expected arrays of numbers that numpy.savez wrote, found another or a damaged file")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.namelist():
+                record = find_record(golden, member.removesuffix(".npy"))
+                if record.name in dump.values:
+                    raise TraceError(f"record '{record.name}' is in the file twice; write each once")
+                with archive.open(member) as stream:  # its header first
+                    shape, _, dtype = NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
+                check_kind(record, dtype, shape, dump.steps)
+                with archive.open(member) as stream:
+                    array = np.lib.format.read_array(stream, allow_pickle=False)
+                    if stream.read(1):
+                        raise TraceError(f"record '{record.name}': expected {array.size:,} numbers, found more")
+                dump.values[record.name] = checked(record, array, dump.steps)
+    except TraceError:
+        raise
+    except NO_ARRAYS as error:
+        raise TraceError(f"expected arrays of numbers that numpy.savez wrote ({error}); write it again") from None
+    return dump

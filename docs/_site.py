@@ -17,7 +17,14 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-BESIDE = ("hardware/README.md", "weights/README.md", "weights/recipe/README.md", "benchmarks/figure.png")
+BESIDE = (
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "hardware/README.md",
+    "weights/README.md",
+    "weights/recipe/README.md",
+    "benchmarks/figure.png",
+)
 LESSONS = ROOT / "lessons"
 NOTEBOOKS = sorted(LESSONS.glob("*.ipynb"))
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|!?\[[^\[\]]*\])*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")

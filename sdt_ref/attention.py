@@ -1,41 +1,40 @@
-"""Command line: which tokens and channels each attention lets through, as a table and as a picture."""
+"""Command line: which tokens and channels each attention lets through; the work is in `measuring/attention_map.py`."""
 
 import sys
 from collections.abc import Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from .errors import ConfigError
 from .inputs.image import crop, open_picture, preprocess
+from .inputs.reading import given_or_sample
 from .measuring.attention_map import AttentionMap, attention_maps
 from .terminal import cli
+from .terminal.progress import kernels_loading, working
+from .terminal.screen import Screen, table
+from .terminal.words import plain
 
 
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """Show the attention on one picture; exit code 0, or 2 for bad input."""
-    options = _parser().parse_args(argv)
+    options = command_line().parse_args(argv)
     if options.output is not None:
         from .drawing import canvas
 
         canvas.require(options.output, options.image, options.weights, options.formats)
     model = cli.load_model(options)
-    steps = _chosen("--steps", options.steps, model.config.time_steps)
-    blocks = _chosen("--blocks", options.blocks, model.architecture.depth)
+    steps = cli.chosen("--steps", options.steps, model.config.time_steps)
+    blocks = cli.chosen("--blocks", options.blocks, model.architecture.depth)
     if options.output is not None:
         from .drawing import attention as drawing  # needs matplotlib
 
         drawing.require_tiles(len(blocks), len(steps))
     how = model.preprocessing.at(options.size)
-    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
-        source = Path(options.image) if options.image is not None else sample
+    with given_or_sample(options.image) as (source, name):
         picture = open_picture(source)
     x = preprocess(picture, how)[None]
-    screen = cli.Screen(stderr=True)
-    with cli.kernels_loading(screen), cli.working(screen, "computing"):
+    screen = Screen(stderr=True)
+    with kernels_loading(screen, model.arithmetic.name), working(screen, "computing"):
         maps = attention_maps(model(x, record=True).spikes)
     maps = [maps[j] for j in blocks]
     if options.output is not None:
@@ -43,16 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         cli.print_json(_summary(source, how.size, model.arithmetic.name, maps, steps, options.output))
         return 0
-    console = cli.Screen()
-    name = source.name if options.image is not None else f"{source.name}, the sample photo"
-    console.print(f"[bold]{cli.plain(name)}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}\n")
-    _show(console, maps, steps)
+    screen = Screen()
+    screen.print(f"[bold]{plain(name)}[/]  {picture.width}x{picture.height}, seen at {how.size}x{how.size}\n")
+    _show(screen, maps, steps)
     if options.output is not None:
-        console.print(f"\n{cli.plain(options.output)}: {len(blocks)} x {len(steps)} maps")
+        screen.print(f"\n{plain(options.output)}: {len(blocks)} x {len(steps)} maps")
     return 0
 
 
-def _parser() -> cli.Parser:
+def command_line() -> cli.Parser:
+    """The options."""
     parser = cli.parser("attention", "python -m sdt_ref.attention photo.jpg -o map.png --blocks 1 --steps 0-3")
     parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
     parser.add_argument("-o", "--output", metavar="MAP.png", help="picture to write, .png, .svg or .pdf")
@@ -62,29 +61,19 @@ def _parser() -> cli.Parser:
     return parser
 
 
-def _chosen(option: str, text: str | None, n: int) -> list[int]:
-    if text is None:
-        return list(range(n))
-    chosen = sorted(set(cli.numbers(option, text)))
-    if not chosen or chosen[-1] >= n:
-        raise ConfigError(f"{option}: expected numbers from 0 to {n - 1}, found '{text}'")
-    return chosen
-
-
-def _show(console: cli.Screen, maps: Sequence[AttentionMap], steps: Sequence[int]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("block", "step", "K AND V", "channels pass", "Q spikes", "pass", "share", "tokens"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _show(screen: Screen, maps: Sequence[AttentionMap], steps: Sequence[int]) -> None:
+    shown = table("block", "step", "K AND V", "channels pass", "Q spikes", "pass", "share", "tokens")
+    shown.columns[0].justify = "right"
     for seen in maps:
         for t in steps:
             q, passed, channels = int(seen.q[t]), int(seen.passed[t]), seen.mask[t]
-            table.add_row(
+            shown.add_row(
                 *(f"{seen.block}", f"{t}", f"{seen.kv[t]:,}", f"{channels.sum():,} of {channels.size:,}"),
                 *(f"{q:,}", f"{passed:,}", f"{passed / q:.1%}" if q else ""),
                 f"{seen.tokens[t]:,} of {seen.passing[t].size:,}",
             )
-    console.print_whole(table)
-    console.print(
+    screen.print_table(shown)
+    screen.print(
         "[dim]K AND V: spikes that both have, over all tokens; they choose the channels that pass, for every token\n"
         "pass: Q spikes in those channels; tokens: those that have any[/]"
     )

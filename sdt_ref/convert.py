@@ -1,4 +1,4 @@
-"""Command line: an official PyTorch checkpoint to a weights file."""
+"""Command line: an official PyTorch checkpoint to a weights file; the work is in `weights/checkpoint.py`."""
 
 import sys
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from .errors import WeightsError
 from .files import require_writable
 from .terminal import cli
+from .terminal.screen import Screen
+from .terminal.words import plain
 from .weights.checkpoint import Conversion, convert
 from .weights.file import save
 from .weights.settings import parse_setting
@@ -14,7 +16,7 @@ from .weights.settings import parse_setting
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert a checkpoint; exit code 0, or 2 for bad input, when nothing is written."""
-    options = _parser().parse_args(argv)
+    options = command_line().parse_args(argv)
     require_writable(options.out, WeightsError, options.checkpoint, options.config, options.classes)
     conversion = convert(
         options.checkpoint,
@@ -32,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> cli.Parser:
+def command_line() -> cli.Parser:
+    """The options."""
     parser = cli.parser("convert", "python -m sdt_ref.convert model_best.pth.tar sdt-8-512.h5 --preset sdt-8-512")
     parser.add_argument("checkpoint", metavar="CKPT", help=".pth.tar of the official code, or a bare state_dict")
     parser.add_argument("out", metavar="OUT.h5", help="weights file to write")
@@ -65,24 +68,24 @@ def _summary(conversion: Conversion) -> dict[str, object]:
 
 
 def _show(conversion: Conversion, target: str) -> None:
-    weights, console = conversion.weights, cli.Screen()
+    weights, screen = conversion.weights, Screen()
     parameters = sum(tensor.size for tensor in weights.tensors.values())
-    console.print(
-        f"[bold]{cli.plain(target)}[/]: {len(weights.tensors)} tensors, {parameters:,} numbers, {weights.architecture}"
+    screen.print(
+        f"[bold]{plain(target)}[/]: {len(weights.tensors)} tensors, {parameters:,} numbers, {weights.architecture}"
     )
-    console.print(f"sha256 of the checkpoint: {weights.provenance['sha256']}")
+    screen.print(f"sha256 of the checkpoint: {weights.provenance['sha256']}")
     for name, value in {**vars(weights.config), **vars(weights.preprocessing)}.items():
         source = conversion.sources.get({"size": "img_size"}.get(name, name), "")
-        console.print(f"  {name:<14} {cli.plain(value):<32} [dim]{source}[/]")
-    console.print(f"  {'classes':<14} {len(weights.classes)}: {cli.plain(', '.join(weights.classes[:5]))}, ...")
+        screen.print(f"  {name:<14} {plain(value):<32} [dim]{source}[/]")
+    screen.print(f"  {'classes':<14} {len(weights.classes)}: {plain(', '.join(weights.classes[:5]))}, ...")
     unread = conversion.ignored_tensors
     counters = sum(name.endswith("num_batches_tracked") for name in unread)
     others = [name for name in unread if not name.endswith("num_batches_tracked")]
-    console.print(
-        f"ignored tensors, which nothing here reads: {counters} num_batches_tracked, {cli.plain(', '.join(others))}"
+    screen.print(
+        f"ignored tensors, which nothing here reads: {counters} num_batches_tracked, {plain(', '.join(others))}"
     )
     if conversion.ignored_settings:
-        console.print(f"ignored settings: {cli.plain(', '.join(conversion.ignored_settings))}")
+        screen.print(f"ignored settings: {plain(', '.join(conversion.ignored_settings))}")
 
 
 if __name__ == "__main__":

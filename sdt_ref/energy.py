@@ -1,4 +1,4 @@
-"""Command line: where the operations and the energy go, stage by stage; counted, and by the paper's formula."""
+"""Command line: where the operations and the energy go, counted and by the paper's formula; the work is in `cost/`."""
 
 import argparse
 import os
@@ -6,14 +6,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from .cost import screen
 from .cost.official import OfficialStatistic
 from .cost.published import energies, ratios, without_spikes
+from .cost.screen import show, show_official, show_published
 from .cost.summary import take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError
@@ -22,17 +21,16 @@ from .inputs.datasets import Samples
 from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read
 from .network.model import SpikeDrivenTransformer
 from .terminal import cli
-
-LISTED = 20  # unreadable pictures named on the screen; --json names all
+from .terminal.progress import counting, kernels_loading
+from .terminal.screen import Screen, show_repairs, show_unreadable
+from .terminal.words import plain
 
 
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """Take stock; exit code 0, 1 when pictures were unreadable, 2 for bad input."""
-    options = _parser().parse_args(argv)
-    for name in ("limit", "batch"):
-        if getattr(options, name) is not None and getattr(options, name) < 1:
-            raise ConfigError(f"--{name}: expected 1 or more, found {getattr(options, name)}")
+    options = command_line().parse_args(argv)
+    cli.require_range(options, "limit", "batch")
     outputs = [path for path in (options.csv, options.plot) if path is not None]
     if len(set(map(os.path.realpath, outputs))) < len(outputs):
         raise ConfigError(f"--csv and --plot: expected two files, found '{outputs[0]}' twice")
@@ -42,25 +40,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.json:
             cli.print_json({"energies": energies(), "without_spikes": without_spikes(), "ratios": ratios()})
         else:
-            screen.show_published(cli.Screen())
+            show_published(Screen())
         return 0
+    _require_outputs(options)
     model = cli.load_model(options, *options.pictures[:1])
     how = technology(options.technology or DEFAULTS[model.arithmetic.name]).with_values(_own_values(options.pj))
     unreadable: list[tuple[str, str]] = []
     repairs: Counter[str] = Counter()
-    with given_or_sample(None, model.preprocessing) as (sample, _):
+    with given_or_sample(None, model.preprocessing.frames) as (sample, _):
         data, frames = options.pictures or [str(sample)], model.preprocessing.frames
         pictures = Samples(data, model.classes, options.split, options.limit, frames)
-        _require_outputs(options, pictures)
+        _require_outputs(options, *pictures.files)
         inputs = _readable(pictures, model, options.size, unreadable, repairs)
         if options.official_statistic:
             try:
                 statistic = _official(model, inputs, options.batch)
                 with cli.showing():
-                    _show_official(statistic, options.json)
+                    if options.json:
+                        cli.print_json(statistic.table())
+                    else:
+                        show_official(Screen(), statistic)
             finally:
-                cli.show_repairs(cli.Screen(stderr=True), repairs)
-                _show_unreadable(unreadable)
+                _show_trouble(repairs, unreadable)
             return cli.CHECK_FAILED if unreadable else 0
         report = take_stock(model, inputs, model.preprocessing.at(options.size).size, how)
     if report is not None and options.csv is not None:
@@ -76,17 +77,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             beside = {"repairs": dict(repairs), "unreadable": listed}
             cli.print_json({**({} if report is None else to_json(report, options.memory)), **beside})
         elif report is not None:
-            console, size = cli.Screen(), report.size
+            screen, size = Screen(), report.size
             title = _title(options.pictures, report.average.pictures, model.preprocessing.frames)
-            console.print(f"[bold]{title}[/], seen at {size}x{size}")
-            screen.show(console, report, options.memory)
+            screen.print(f"[bold]{title}[/], seen at {size}x{size}")
+            show(screen, report, options.memory)
     if not options.json:
-        cli.show_repairs(cli.Screen(stderr=True), repairs)
-        _show_unreadable(unreadable)
+        _show_trouble(repairs, unreadable)
     return cli.CHECK_FAILED if unreadable else 0
 
 
-def _parser() -> cli.Parser:
+def command_line() -> cli.Parser:
+    """The options."""
     parser = cli.parser("energy", "python -m sdt_ref.energy photo.jpg --plot energy.png")
     parser.add_argument(
         "pictures",
@@ -94,8 +95,10 @@ def _parser() -> cli.Parser:
         metavar="IMAGE|FOLDER|PACK.h5",
         help="pictures, or recordings if the weights read them; folders of them, packs (default: a sample that ships)",
     )
-    parser.add_argument("--split", metavar="NAME", help="sub-folder or group to read (default: the validation part)")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N pictures, evenly spread")
+    parser.add_argument(
+        "--split", metavar="NAME", help="part of the data set, a sub-folder or group (default: validation or test)"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="count N of them, evenly spread")
     parser.add_argument(
         "--technology", metavar="NAME", help=f"{', '.join(TECHNOLOGIES)} (default: 45nm-float32; fixed: 45nm-int32)"
     )
@@ -118,9 +121,9 @@ def _parser() -> cli.Parser:
     return parser
 
 
-def _require_outputs(options: argparse.Namespace, pictures: Samples) -> None:
+def _require_outputs(options: argparse.Namespace, *pictures: Path) -> None:
     """Refuse, before anything is counted, what cannot be written or would take the place of something that is read."""
-    read = [*pictures.files, *options.pictures, options.weights, options.formats]
+    read = [*pictures, *options.pictures, options.weights, options.formats]
     if options.csv is not None:
         require_writable(options.csv, ConfigError, *read)
     if options.plot is not None:
@@ -147,19 +150,14 @@ def _readable(
     unreadable: list[tuple[str, str]],
     repairs: Counter[str],
 ) -> Iterator[np.ndarray]:
-    """Inputs, as `sources.read` makes them, of those that can be read, while a bar shows how far."""
+    """Inputs, as `inputs.reading.read` makes them, of those that can be read, while a bar shows how far."""
     how = model.preprocessing.at(size)
-    screen = cli.Screen(stderr=True)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    )  # fmt: skip
-    with (
-        cli.kernels_loading(screen),
-        Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar,
-    ):
-        for name, source in bar.track(pictures, total=len(pictures), description="counting"):
+    screen, total = Screen(stderr=True), len(pictures)
+    with kernels_loading(screen, model.arithmetic.name), counting(screen, "counting", total) as shown:
+        for number, (name, source) in enumerate(pictures):
+            shown(number, "counting")
             try:
-                alone = len(pictures) == 1  # then it is read as infer does
+                alone = total == 1  # then it is read as infer does
                 x = read(source, how, model.config.time_steps, as_official=not alone, repairs=repairs)
             except UNREADABLE as error:
                 unreadable.append((name, str(error)))
@@ -174,40 +172,18 @@ def _official(model: SpikeDrivenTransformer, inputs: Iterator[np.ndarray], batch
     return statistic
 
 
-def _show_official(statistic: OfficialStatistic, as_json: bool) -> None:
-    """Print the dictionary of firing_num.py, or a table of it."""
-    table, L = statistic.table(), statistic.batches
-    if as_json:
-        cli.print_json(table)
-        return
-    rates, console = table["firing_rate"], cli.Screen()
-    shown = Table(box=None, pad_edge=False, header_style="dim")
-    shown.add_column("hook", no_wrap=True)
-    for step in rates:
-        shown.add_column(step, justify="right", no_wrap=True)
-    for hook in rates["t0"]:
-        shown.add_row(hook, *(f"{rates[step][hook]:.6f}" for step in rates))
-    console.print(shown)
-    console.print(
-        f"[dim]as firing_num.py prints it: the sum over {L} batches divided by {L - 1}, so each rate is "
-        f"{L / (L - 1):.4f} times the true one[/]"
-    )
-
-
 def _title(named: list[str], number: int, frames: bool) -> str:
     if not named:
         return ", ".join(SAMPLES[frames])
     if len(named) == number == 1:
-        return cli.plain(named[0])
-    return f"{number:,} {'recordings' if frames else 'pictures'}: {cli.plain(', '.join(named))}"
+        return plain(named[0])
+    return f"{number:,} {'recordings' if frames else 'pictures'}: {plain(', '.join(named))}"
 
 
-def _show_unreadable(unreadable: list[tuple[str, str]]) -> None:
-    console = cli.Screen(stderr=True)
-    for name, reason in unreadable[:LISTED]:
-        console.print(f"[red]unreadable[/] {cli.plain(name)}: {cli.plain(reason)}")
-    if len(unreadable) > LISTED:
-        console.print(f"... and {len(unreadable) - LISTED} more; --json lists all")
+def _show_trouble(repairs: Counter[str], unreadable: list[tuple[str, str]]) -> None:
+    screen = Screen(stderr=True)
+    show_repairs(screen, repairs)
+    show_unreadable(screen, unreadable)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Command line: accuracy on a folder or pack of pictures, or of recordings."""
+"""Command line: accuracy on a folder or pack of pictures, or of recordings; the work is in `measuring/accuracy.py`."""
 
 import sys
 import time
@@ -6,55 +6,43 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .camera.frames import SPLITS
 from .errors import ConfigError
-from .inputs.datasets import open_pictures
+from .inputs.datasets import open_pictures, spread
 from .inputs.recordings import open_recordings
 from .measuring.accuracy import Accuracy, interval, measure
 from .terminal import cli
+from .terminal.progress import counting, kernels_loading
+from .terminal.screen import Screen, show_repairs, show_unreadable
 from .weights.config import MOST_STEPS
-
-LISTED = 20  # unreadable files named on the screen; --json names all
 
 
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate; exit code 0, 1 when files were unreadable, 2 for bad input."""
-    options = _parser().parse_args(argv)
-    if options.limit is not None and options.limit < 1:
-        raise ConfigError(f"--limit: expected 1 or more, found {options.limit}")
-    if options.steps is not None and not 1 <= options.steps <= MOST_STEPS:
-        raise ConfigError(f"--steps: expected 1 to {MOST_STEPS}, found {options.steps}")
+    options = command_line().parse_args(argv)
+    cli.require_range(options, "limit")
+    cli.require_range(options, "time_steps", most=MOST_STEPS)
     model = cli.load_model(options)
-    if not model.preprocessing.frames and (options.steps or options.split_by):
-        raise ConfigError("--steps, --split-by: expected weights for recordings with them, found weights for pictures")
+    if not model.preprocessing.frames and (options.time_steps or options.split_by):
+        raise ConfigError(
+            "--time-steps, --split-by: expected weights for recordings with them, found weights for pictures"
+        )
     labelled = (open_recordings if model.preprocessing.frames else open_pictures)(
         options.data, model.classes, options.split
     )
-    total = min(len(labelled), options.limit or len(labelled))
-    against = _read_labels(options.against, total) if options.against is not None else None
-    screen = cli.Screen(stderr=True)
+    against = _read_labels(options.against, len(labelled)) if options.against is not None else None
+    screen = Screen(stderr=True)
     start = time.perf_counter()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with (
-        cli.kernels_loading(screen),
-        Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar,
-    ):
-        task = bar.add_task("evaluating", total=total)
+    total = len(spread(len(labelled), options.limit))
+    with kernels_loading(screen, model.arithmetic.name), counting(screen, "evaluating", total) as shown:
 
         def progress(so_far: Accuracy) -> None:
             done = so_far.images + len(so_far.unreadable)
-            bar.update(task, completed=done, description=f"top-1 {so_far.top1 / so_far.images:.2%}")
+            shown(done, f"top-1 {so_far.top1 / so_far.images:.2%}")
 
-        cut = {"steps": options.steps, "split": options.split_by or "number"}
+        cut = {"steps": options.time_steps, "split": options.split_by or "number"}
         counted = measure(model, labelled, options.size, options.limit, progress, **cut)
     seconds = time.perf_counter() - start
     agreeing = None if against is None else sum(int(against[i] == label) for i, label in counted.labels)
@@ -66,19 +54,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.CHECK_FAILED if counted.unreadable else 0
 
 
-def _parser() -> cli.Parser:
-    parser = cli.parser("evaluate", "python -m sdt_ref.evaluate cifar10.h5 --limit 1000")
+def command_line() -> cli.Parser:
+    """The options."""
+    gone = {"--steps": "'--steps' is now '--time-steps'"}
+    parser = cli.parser("evaluate", "python -m sdt_ref.evaluate cifar10.h5 --limit 1000", gone)
     parser.add_argument(
         "data",
         metavar="FOLDER_or_PACK.h5",
         help="a folder per class, or a packed HDF5 file; recordings, if the weights read them",
     )
     parser.add_argument(
-        "--split", metavar="NAME", help="sub-folder or group to read (default: the validation or test part)"
+        "--split", metavar="NAME", help="part of the data set, a sub-folder or group (default: validation or test)"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="classify only the first N")
-    parser.add_argument("--steps", type=int, metavar="T", help="frames to make of a recording (default: the weights')")
-    parser.add_argument("--split-by", choices=SPLITS, help="cut recordings by number of events (default) or by time")
+    parser.add_argument("--limit", type=int, metavar="N", help="classify N of them, evenly spread")
+    parser.add_argument(
+        "--time-steps", type=int, metavar="T", help="frames to make of a recording (default: as in the weights)"
+    )
+    parser.add_argument(
+        "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
+    )
     parser.add_argument("--against", metavar="LABELS.npy", help="count how many labels agree with another program's")
     cli.add_model_options(parser)
     return parser
@@ -114,21 +108,18 @@ def _summary(counted: Accuracy, seconds: float, agreeing: int | None) -> dict[st
 
 
 def _show(counted: Accuracy, seconds: float, agreeing: int | None, recordings: bool) -> None:
-    console, n = cli.Screen(), counted.images
+    screen, n = Screen(), counted.images
     if n:
         low, high = interval(counted.top1, n)
-        console.print(
+        screen.print(
             f"top-1     {counted.top1 / n:8.2%}   {counted.top1:,} of {n:,}; 95 % interval {low:.1%} to {high:.1%}"
         )
-        console.print(f"top-5     {counted.top5 / n:8.2%}   {counted.top5:,} of {n:,}")
+        screen.print(f"top-5     {counted.top5 / n:8.2%}   {counted.top5:,} of {n:,}")
         if agreeing is not None:
-            console.print(f"agreeing  {agreeing / n:8.2%}   {agreeing:,} of {n:,} labels")
-    console.print(f"time      {seconds:7.1f} s   {n / seconds:.0f} {'recordings' if recordings else 'images'}/s")
-    cli.show_repairs(console, counted.repairs)
-    for name, reason in counted.unreadable[:LISTED]:
-        console.print(f"[red]unreadable[/] {cli.plain(name)}: {cli.plain(reason)}")
-    if len(counted.unreadable) > LISTED:
-        console.print(f"... and {len(counted.unreadable) - LISTED} more; --json lists all")
+            screen.print(f"agreeing  {agreeing / n:8.2%}   {agreeing:,} of {n:,} labels")
+    screen.print(f"time      {seconds:7.1f} s   {n / seconds:.0f} {'recordings' if recordings else 'images'}/s")
+    show_repairs(screen, counted.repairs)
+    show_unreadable(screen, counted.unreadable)
 
 
 if __name__ == "__main__":

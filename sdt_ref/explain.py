@@ -1,4 +1,4 @@
-"""Command line: a walk through one run, stage by stage, down to the additions behind one membrane."""
+"""Command line: a walk through one run, down to the additions behind one membrane; the work is in `explaining/`."""
 
 import sys
 from collections import Counter
@@ -12,23 +12,26 @@ from .explaining.document import of_lens, of_walk
 from .explaining.screen import show_lens, show_walk
 from .inputs.reading import describe, given_or_sample, read
 from .terminal import cli
+from .terminal.progress import kernels_loading, working
+from .terminal.screen import Screen, show_repairs
+from .terminal.words import many, plain
 
 
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """Explain one run; exit code 0, or 2 for bad input."""
-    options = _parser().parse_args(argv)
+    options = command_line().parse_args(argv)
     for option in ("token", "channel", "step", "all"):
         given = getattr(options, option)
         if options.stage is None and given is not None and given is not False:
             raise ConfigError(f"--{option}: expected --stage NAME with it")
     model = cli.load_model(options, options.image)
     how = model.preprocessing.at(options.size)
-    with given_or_sample(options.image, how) as (source, name):
+    with given_or_sample(options.image, how.frames) as (source, name):
         repairs: Counter[str] = Counter()
         x, kind = read(source, how, model.config.time_steps, repairs=repairs)[None], describe(source, how)
-    screen = cli.Screen(stderr=True)
-    with cli.kernels_loading(screen), cli.working(screen, "computing"):
+    screen = Screen(stderr=True)
+    with kernels_loading(screen, model.arithmetic.name), working(screen, "computing"):
         run = observe(model, x)
         lens = None if options.stage is None else look_into(run, options.stage, options.token, options.channel)
         step = None if lens is None else _step(lens, options.step, run.time_steps)
@@ -36,21 +39,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         about = {"image": str(source), "size": how.size, **({"repairs": repairs} if how.frames else {})}
         cli.print_json({**about, **(of_walk(run) if lens is None else of_lens(run, lens))})
         return 0
-    console = cli.Screen()
+    screen = Screen()
     seen = f"{kind}, seen at {how.size}x{how.size}"
-    between = "  " if len(name) + 2 + len(seen) <= console.width else "\n"
-    console.print(f"[bold]{cli.plain(name)}[/]{between}{seen}")
-    cli.show_repairs(console, repairs)
-    size = f"{cli.many(model.architecture.depth, 'block')} of {cli.many(model.architecture.dim, 'channel')}"
-    console.print(f"[dim]{size}, {cli.many(run.time_steps, 'time step')}, {model.arithmetic.name}[/]\n")
+    between = "  " if len(name) + 2 + len(seen) <= screen.width else "\n"
+    screen.print(f"[bold]{plain(name)}[/]{between}{seen}")
+    show_repairs(screen, repairs)
+    size = f"{many(model.architecture.depth, 'block')} of {many(model.architecture.dim, 'channel')}"
+    screen.print(f"[dim]{size}, {many(run.time_steps, 'time step')}, {model.arithmetic.name}[/]\n")
     if lens is None:
-        show_walk(console, run)
+        show_walk(screen, run)
     else:
-        show_lens(console, run, lens, step or 0, options.all)
+        show_lens(screen, run, lens, step or 0, options.all)
     return 0
 
 
-def _parser() -> cli.Parser:
+def command_line() -> cli.Parser:
+    """The options."""
     parser = cli.parser("explain", "python -m sdt_ref.explain photo.jpg --stage block.0.attn.q_lif --channel 7")
     parser.add_argument(
         "image", nargs="?", metavar="PICTURE|RECORDING", help="what to run on (default: a sample that ships)"

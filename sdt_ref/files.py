@@ -28,6 +28,18 @@ def require_writable(
     _part_beside(target, error).unlink()
 
 
+def require_new_folder(path: str | os.PathLike[str], error: type[SdtError]) -> None:
+    """Raise `error`, before anything is computed, unless the path is an empty folder, or one can be made there."""
+    target = Path(path)
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise error(f"folder '{target}': expected a new or an empty one; choose another name")
+        with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=f"{target.name[:NAMED]}.", suffix=".part"):
+            pass
+    except OSError as reason:
+        raise error(f"cannot write to '{target}': {in_words(reason)}") from None
+
+
 @contextmanager
 def written_whole(path: str | os.PathLike[str], error: type[SdtError]) -> Iterator[Path]:
     """Yield a path beside the target to write to; what was written there then becomes the target, or vanishes.
@@ -77,4 +89,6 @@ def in_words(reason: OSError) -> str:
     """What the system says of a path that cannot be written, without its number, and what to do about it."""
     if reason.errno == errno.ENAMETOOLONG:
         return "the name is too long for the disk; choose a shorter one"
+    if reason.errno == errno.ENOENT:
+        return "its folder does not exist; make that folder, or choose another"
     return f"{reason.strerror or reason}; choose a folder that can be written"

@@ -1,9 +1,8 @@
-"""Command line: one run as a page to explore in a browser, in one file."""
+"""Command line: one run as a page to explore in a browser; the work is in `page/`."""
 
 import os
 import sys
 from collections.abc import Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from .camera.opening import is_recording
@@ -11,8 +10,12 @@ from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError, ImageError
 from .files import require_writable
 from .inputs.image import open_picture
+from .inputs.reading import given_or_sample
 from .page.write import require_jinja
 from .terminal import cli
+from .terminal.progress import kernels_loading, working
+from .terminal.screen import Screen
+from .terminal.words import plain
 
 ENDINGS = (".html", ".htm")
 RECORDINGS = "; for recordings there are python -m sdt_ref.explain and python -m sdt_ref.infer --figure"
@@ -21,11 +24,10 @@ RECORDINGS = "; for recordings there are python -m sdt_ref.explain and python -m
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the report of one picture; exit code 0, or 2 for bad input."""
-    options = _parser().parse_args(argv)
+    options = command_line().parse_args(argv)
     require_jinja()
     _require_output(options.output, [options.image, options.weights, options.formats])
-    with as_file(files(__package__) / "data" / "cat.jpg") as sample:
-        source = Path(options.image) if options.image is not None else sample
+    with given_or_sample(options.image) as (source, _):
         try:
             picture = open_picture(source)
         except ImageError:
@@ -37,11 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ImageError(
             f"weights '{options.weights}' read event-camera frames; expected weights for pictures{RECORDINGS}"
         )
-    steps = _chosen(options.steps, model.config.time_steps)
+    steps = None if options.steps is None else cli.chosen("--steps", options.steps, model.config.time_steps)
     how = technology(options.technology or DEFAULTS[model.arithmetic.name])
     size = model.preprocessing.at(options.size).size
-    screen = cli.Screen(stderr=True)
-    with cli.kernels_loading(screen), cli.working(screen, "computing") as progress:
+    screen = Screen(stderr=True)
+    with kernels_loading(screen, model.arithmetic.name), working(screen, "computing") as progress:
         from .page.gather import Photo, gather
         from .page.write import render, write
 
@@ -63,15 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             }
         )
         return 0
-    console = cli.Screen()
-    console.print(f"{cli.plain(source.name)}: [bold]{cli.plain(answer['label'])}[/] {answer['score']:.1%}")
-    console.print(f"{cli.plain(options.output)}: {n_bytes / 1e6:.1f} MB, one file; open it in a browser")
+    screen = Screen()
+    screen.print(f"{plain(source.name)}: [bold]{plain(answer['label'])}[/] {answer['score']:.1%}")
+    screen.print(f"{plain(options.output)}: {n_bytes / 1e6:.1f} MB, one file; open it in a browser")
     for sentence in sampled:
-        console.print(f"[dim]{cli.plain(sentence)}[/]")
+        screen.print(f"[dim]{plain(sentence)}[/]")
     return 0
 
 
-def _parser() -> cli.Parser:
+def command_line() -> cli.Parser:
+    """The options."""
     parser = cli.parser("report", "python -m sdt_ref.report photo.jpg -o report.html")
     parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
     parser.add_argument("-o", "--output", required=True, metavar="REPORT.html", help="page to write")
@@ -106,15 +109,6 @@ def _named(weights: str | None) -> str:
 def _text(name: str) -> str:
     """A file's name as text: bytes that are none are replaced."""
     return os.fsencode(name).decode("utf-8", "replace")
-
-
-def _chosen(text: str | None, n: int) -> list[int] | None:
-    if text is None:
-        return None
-    chosen = sorted(set(cli.numbers("--steps", text)))
-    if not chosen or chosen[-1] >= n:
-        raise ConfigError(f"--steps: expected numbers from 0 to {n - 1}, found '{text}'")
-    return chosen
 
 
 if __name__ == "__main__":

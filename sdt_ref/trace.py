@@ -1,11 +1,9 @@
-"""Command line: what every register of one fixed-point run held, as a file."""
+"""Command line: what every register of one fixed-point run held, as a file; the work is in `golden/`."""
 
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.table import Table
 
 from .errors import TraceError
 from .files import require_writable
@@ -13,69 +11,70 @@ from .golden.trace_file import Trace, open_trace
 from .golden.writing import write_trace
 from .inputs.reading import given_or_sample, read
 from .terminal import cli
+from .terminal.progress import kernels_loading, working
+from .terminal.screen import Screen, show_repairs, table
+from .terminal.words import plain
 
 
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """Record a trace; exit code 0, or 2 for bad input."""
-    options = _parser().parse_args(argv)
-    options.arithmetic = options.arithmetic or "fixed"
+    options = command_line().parse_args(argv)
     require_writable(options.output, TraceError, options.image, options.weights, options.formats)
     steps = None if options.steps is None else cli.numbers("--steps", options.steps)
     model = cli.load_model(options, options.image)
     how = model.preprocessing.at(options.size)
-    with given_or_sample(options.image, how) as (source, _):
+    with given_or_sample(options.image, how.frames) as (source, _):
         repairs: Counter[str] = Counter()
         x = read(source, how, model.config.time_steps, repairs=repairs)[None]
-    screen = cli.Screen(stderr=True)
-    with cli.kernels_loading(screen), cli.working(screen, "recording") as progress:
+    screen = Screen(stderr=True)
+    with kernels_loading(screen, model.arithmetic.name), working(screen, "recording") as progress:
         write_trace(options.output, model, x, options.stages.split(","), steps, progress)
     with open_trace(options.output) as trace:
         if options.json:
             cli.print_json({**_summary(options.output, trace), "repairs": dict(repairs)})
         else:
-            cli.show_repairs(screen, repairs)
+            show_repairs(screen, repairs)
             _show(options.output, trace)
     return 0
 
 
-def _parser() -> cli.Parser:
-    parser = cli.parser("trace", "python -m sdt_ref.trace photo.jpg -o run.h5 --stages 'block.0.*,head*' --steps 0-1")
+def command_line() -> cli.Parser:
+    """The options."""
+    gone = {"--arithmetic": "a trace is always of fixed point; leave out '--arithmetic'"}
+    example = "python -m sdt_ref.trace photo.jpg -o run.h5 --stages 'block.0.*,head*' --steps 0-1"
+    parser = cli.parser("trace", example, gone)
     parser.add_argument(
         "image", nargs="?", metavar="PICTURE|RECORDING", help="what to run on (default: a sample that ships)"
     )
     parser.add_argument("-o", "--output", required=True, metavar="RUN.h5", help="trace file to write")
     parser.add_argument("--stages", default="*", metavar="P,P", help="patterns of stages to record (default: all)")
     parser.add_argument("--steps", metavar="A-B,C", help="time steps to record (default: all)")
-    cli.add_model_options(parser)
+    cli.add_model_options(parser, fixed_alone=True)
     return parser
 
 
 def _show(path: str, trace: Trace) -> None:
-    console = cli.Screen()
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("stage", no_wrap=True)
-    table.add_column("recorded", no_wrap=True)
-    for heading in ("tokens", "channels", "events"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    screen = Screen()
+    shown = table("stage", "recorded", "tokens", "channels", "events", left=2, gap=1)
     for stage in trace.stages.values():
         records = [trace.records[f"{stage.name}/{q}"] for q in stage.quantities if f"{stage.name}/{q}" in trace.records]
         if records:
             spiking = f"{stage.name}/spikes" in trace.records
             events = f"{len(trace.events(f'{stage.name}/spikes')[1]):,}" if spiking else ""
             quantities = " ".join(record.quantity for record in records)
-            table.add_row(stage.name, quantities, f"{records[0].tokens:,}", f"{records[0].channels:,}", events)
-    console.print(table)
+            shown.add_row(stage.name, quantities, f"{records[0].tokens:,}", f"{records[0].channels:,}", events)
+    screen.print_table(shown)
     size, steps = Path(path).stat().st_size, trace.header.steps
-    console.print(
-        f"\n{cli.plain(path)}: {len(trace.records)} records of {len(steps)} of {trace.header.time_steps} time steps, "
+    screen.print(
+        f"\n{plain(path)}: {len(trace.records)} records of {len(steps)} of {trace.header.time_steps} time steps, "
         f"{size / 1e6:.1f} MB"
     )
-    console.print(f"sha256 of the content {trace.sha256}")
+    screen.print(f"sha256 of the content {trace.sha256}")
     beyond = {register: sum(per_step) for register, per_step in trace.header.overflows.items() if any(per_step)}
     if beyond:
         registers = ", ".join(f"{register} {n:,}" for register, n in beyond.items())
-        console.print(f"numbers that did not fit their registers: {registers}", style="yellow")
+        screen.print(f"numbers that did not fit their registers: {registers}", style="yellow")
 
 
 def _summary(path: str, trace: Trace) -> dict[str, object]:

@@ -22,7 +22,8 @@ from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
 from ..result import OPERATIONS, OperationCount, Result
 from ..weights.arithmetic import FIXED
-from ..weights.wiring import INPUT, Stage, counted_as, wiring
+from ..weights.names import counted_as
+from ..weights.wiring import INPUT, Stage, wiring
 
 SYNAPSES = "synapses"  # the kind of a weight layer's own operations; the other kinds are those of Result.stage_counts
 SYNAPTIC = ("dense", "effective_macs", "effective_acs", "weight_rows")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..network.model import SpikeDrivenTransformer
-from ..weights.wiring import counted_as, in_words
+from ..weights.names import group, layer_in_words
 from .account import FIELDS, SYNAPSES, Account, Accountant, rate
 from .average import Average
 from .formula import Estimate, Vanilla, estimates, flops, n_tokens, vanilla
@@ -65,7 +65,7 @@ def layers_of(account: Account, by_formula: Mapping[str, Estimate]) -> dict[str,
     rows: dict[str, list[str]] = {}
     for name in by_formula:
         layer = account.stages[name].layer
-        words = in_words(counted_as(layer)) if layer else f"block {name.split('.')[1]}: attention"
+        words = layer_in_words(layer) if layer else f"{group(name)}: attention"
         rows.setdefault(words, []).append(name)
     return rows
 

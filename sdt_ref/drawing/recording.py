@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from ..camera.recording import EventFile, Survey
 from ..engine.events import SpikeEvents
 from ..result import Result
+from ..weights.names import group, short, stage_of
 from . import canvas
 
 BINS = 120  # of the time, at most
@@ -25,10 +26,6 @@ TOP, EVENTS, FRAME, GAP = (
 )  # heights in inches: title, events, heading of the frames, between tiles
 ON, OFF = canvas.ORANGE, canvas.BLUE
 SMALL = 8  # points
-STAGES = {
-    "first_lif": "input", "q_lif": "Q", "k_lif": "K", "v_lif": "V", "kv_before": "K AND V", "x_after_qkv": "Q AND mask",
-    "fc1_lif": "MLP input", "fc2_lif": "MLP hidden",
-}  # fmt: skip
 
 
 def draw(
@@ -95,10 +92,8 @@ def _events_of(result: Result) -> Iterator[tuple[str, SpikeEvents]]:
 
 def _in_words(hook: str) -> str:
     """'MS_SSA_Conv0_q_lif' -> 'block 0: Q'."""
-    if hook.startswith("MS_SPS_lif"):
-        return f"patch embedding {int(hook.removeprefix('MS_SPS_lif') or 0) + 1}"
-    block, _, stage = hook.partition("Conv")[2].partition("_")
-    return f"block {block}: {STAGES[stage]}"
+    stage = stage_of(hook)
+    return f"{group(stage)}: {short(stage)}"
 
 
 def _events(axes: Axes, recording: EventFile, survey: Survey) -> None:

@@ -68,7 +68,7 @@ LISTED: dict[str, tuple[str, ...]] = {
     "constants of a register: its rounding, and a threshold for a sum": (
         "np.int64(1) << np.maximum(shift, 0) >> 1",
         "2 * half",
-        "self.threshold * current.tokens",
+        "self.threshold * units.tokens",
     ),
     "the means over tokens and over time, which a run counts": (
         "total / u.dtype.type(H * W)",

@@ -27,7 +27,8 @@ from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
 from ..result import Result
 from ..weights.folding import Layer
-from ..weights.wiring import counted_as, wiring
+from ..weights.names import counted_as
+from ..weights.wiring import wiring
 from .noticing import Reads, kernels_replaced, reading
 
 SHAPE = 2, 1, 12, 3, 3  # T, B, C, H, W of the spikes that kernels read in Python

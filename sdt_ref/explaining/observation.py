@@ -17,7 +17,8 @@ from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
 from ..result import OperationCount, Result
 from ..weights.folding import Parameters
-from ..weights.wiring import HEAD, INPUT, NEURON, SPIKES, Stage, counted_as, wiring
+from ..weights.names import counted_as
+from ..weights.wiring import HEAD, INPUT, NEURON, SPIKES, Stage, wiring
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,131 +1,95 @@
-"""The walk and the lens on a terminal: any width from 60 columns, with colours or without, or into a file."""
+"""The walk and the lens on a screen: in a window of 40 columns or more, with colours or without, or into a file."""
 
-import textwrap
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
-from ..terminal.cli import many
+from ..terminal.screen import Screen, table
+from ..terminal.words import many
 from ..weights.wiring import HEAD, SPIKES, STREAM
 from .additions import BIAS, BIT, EVENT, PIXEL, RESIDUAL, TOKEN, Addition, Sum
-from .characters import TextPicture, side_by_side, sparkline
+from .characters import sparkline
 from .lens import Lens, look_into
 from .observation import Observation
+from .text import heading, note, paragraph, paragraph_of, pictures_below, wrapped
 from .walk import POLARITIES, walk
 
-WIDEST = 100  # columns of text: longer lines are hard to follow
-INDENT = 10  # of the text, behind its label
 FIRST, LAST = 10, 3  # additions shown of a long list
 CLASSES = 5
+MOST_STEPS = 8  # whose logits are shown, too; --json has all
 FEW = 4  # spikes whose steps are named
-FACTORS = {"float32": 80, "float64": 114, "fixed": 0}  # columns at which the factors of a product have room, too
-RESET = {"float32": 60, "float64": 84, "fixed": 0}  # and the membrane after the reset
+IN_TABLE = 4  # columns before a table
 COLOURS = ("red", "green", "blue")
 
 
-def show_walk(console: Console, run: Observation) -> None:
+def show_walk(screen: Screen, run: Observation) -> None:
     """Tell the whole run."""
-    for number, chapter in enumerate(walk(run, _plain(console)), start=1):
+    for number, chapter in enumerate(walk(run, _plain(screen)), start=1):
         names = _names(chapter.stages)
-        _heading(console, f"{number:>2}  {chapter.title}", names)
+        heading(screen, f"{number:>2}  {chapter.title}", names)
         for label, text in chapter.paragraphs:
-            _paragraph(console, label, text)
+            paragraph(screen, label, text)
         if chapter.closer:
-            _paragraph(console, "look", _one_neuron(console, run, chapter.closer))
-        _pictures(console, chapter.pictures)
-        console.print()
-    _heading(console, "    The answer", "")
-    _answer(console, run)
-    console.print()
-    _plain_text(
-        console,
+            paragraph(screen, "look", _one_neuron(screen, run, chapter.closer))
+        pictures_below(screen, chapter.pictures)
+        screen.print()
+    heading(screen, "    The answer", "")
+    _answer(screen, run)
+    screen.print()
+    note(
+        screen,
         "Closer: --stage NAME, with the names on the right, and --token, --channel, --step; all numbers: --json",
     )
 
 
-def show_lens(console: Console, run: Observation, lens: Lens, step: int, all_additions: bool) -> None:
+def show_lens(screen: Screen, run: Observation, lens: Lens, step: int, all_additions: bool) -> None:
     """Take one element apart: its membrane at all steps, and the additions behind its current at one of them."""
-    console.print(f"[bold]{escape(lens.stage.name)}[/]\n    {_place(lens)}")
+    screen.print(f"[bold]{escape(lens.stage.name)}[/]")
+    for line in wrapped(screen, _place(lens), 4):
+        screen.print(f"    {escape(line)}")
     if lens.chosen:
         other = "--token and --channel choose another" if _has_tokens(lens) else "--channel chooses another"
-        _plain_text(console, f"{lens.chosen}; {other}")
+        note(screen, f"{lens.chosen}; {other}")
     if lens.pixels is not None:
         each = ", ".join(_number(pixel) for pixel in lens.pixels)
-        note = " at every time step" if len(lens.pixels) < run.time_steps else ", step by step"
-        _paragraph(console, "pixel", f"{each}{note}")
+        when = " at every time step" if len(lens.pixels) < run.time_steps else ", step by step"
+        paragraph(screen, "pixel", f"{each}{when}")
     if lens.spikes and lens.stage.kind == SPIKES:
-        console.print()
-        _show_and(console, run, lens)
+        screen.print()
+        _show_and(screen, run, lens)
     if lens.membrane is not None:
-        console.print()
-        _show_membrane(console, run, lens)
+        screen.print()
+        _show_membrane(screen, run, lens)
     elif lens.sums:
-        console.print()
-        _show_values(console, lens)
+        screen.print()
+        _show_values(screen, lens)
     if lens.sums:
-        console.print()
-        _show_sum(console, run, lens, step, all_additions)
+        screen.print()
+        _show_sum(screen, run, lens, step, all_additions)
 
 
-def _heading(console: Console, title: str, names: str) -> None:
-    room = min(console.width, WIDEST) - len(title) - 2
-    shown = textwrap.shorten(names, max(room, 12), placeholder=" ...")
-    console.print(
-        f"[bold]{escape(title)}[/]{' ' * max(room - len(shown) + 2, 2)}[dim]{escape(shown)}[/]"
-        if names
-        else f"[bold]{escape(title)}[/]"
-    )
-
-
-def _paragraph(console: Console, label: str, text: str) -> None:
-    lines = textwrap.wrap(text, min(console.width, WIDEST) - INDENT, break_on_hyphens=False)
-    for n, line in enumerate(lines):
-        shown = f"[dim]{label:<{INDENT - 4}}[/]" if n == 0 else " " * (INDENT - 4)
-        console.print(f"    {shown}{escape(line)}")
-
-
-def _pictures(console: Console, pictures: Sequence[TextPicture]) -> None:
-    if not pictures:
-        return
-    console.print()
-    for line in side_by_side(pictures, min(console.width, WIDEST) - INDENT, _plain(console)):
-        console.print(f"{' ' * INDENT}[cyan]{escape(line)}[/]" if line else "")
-
-
-def _one_neuron(console: Console, run: Observation, name: str) -> str:
+def _one_neuron(screen: Screen, run: Observation, name: str) -> str:
     lens = look_into(run, name)
     own = lens.membrane
     assert own is not None
-    bars = sparkline(own.h / float(own.threshold), 1.0, _plain(console))
+    bars = sparkline(own.h / float(own.threshold), 1.0, _plain(screen))
     fired = np.flatnonzero(own.spikes).tolist()
     few = f"{'spike' if len(fired) == 1 else 'spikes'} at {'step' if len(fired) == 1 else 'steps'} {_listed(fired)}"
     spikes = few if 0 < len(fired) <= FEW else f"{len(fired) or 'no'} spikes"
     return f"one neuron, {_place(lens)}: membrane {bars}, {spikes}; --stage {name} takes it apart"
 
 
-def _answer(console: Console, run: Observation) -> None:
+def _answer(screen: Screen, run: Observation) -> None:
     """The logits of the best classes, step by step, and their softmax."""
     ranking, T = run.model.rank(run.result.logits[0])[:CLASSES], run.time_steps
-    steps = range(T) if (console.width - 36) // 8 >= T else []
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("class", overflow="fold")
-    for t in steps:
-        table.add_column(f"step {t}", justify="right", no_wrap=True)
-    for heading in ("mean logit", "softmax"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    steps = range(T) if T <= MOST_STEPS else []
+    shown = table("class", *(f"step {t}" for t in steps), "mean logit", "softmax")
     best = np.argsort(-run.result.logits[0], kind="stable")
     for (label, score), k in zip(ranking, best.tolist(), strict=False):
         each = (f"{run.result.logits_per_step[t, 0, k]:.2f}" for t in steps)
-        table.add_row(escape(label), *each, f"{run.result.logits[0, k]:.2f}", f"{score:.1%}")
-    _indented(console, table)
-
-
-def _indented(console: Console, table: Table) -> None:
-    console.print(Padding(table, (0, 0, 0, 4), expand=False))
+        shown.add_row(escape(label), *each, f"{run.result.logits[0, k]:.2f}", f"{score:.1%}")
+    screen.print_table(shown, IN_TABLE)
 
 
 def _has_tokens(lens: Lens) -> bool:
@@ -144,60 +108,59 @@ def _place(lens: Lens) -> str:
     return f"token {lens.token} (row {row}, column {column}), channel {lens.channel}"
 
 
-def _show_and(console: Console, run: Observation, lens: Lens) -> None:
+def _show_and(screen: Screen, run: Observation, lens: Lens) -> None:
     steps = [f"step {t}" for t in range(run.time_steps)]
-    if 4 + max(map(len, lens.spikes)) + sum(len(step) + 2 for step in steps) <= console.width:
-        table = _table("spikes of", *steps)
+    if IN_TABLE + max(map(len, lens.spikes)) + sum(len(step) + 2 for step in steps) <= screen.width:
+        shown = table("spikes of", *steps)
         for name, spikes in lens.spikes.items():
-            table.add_row(name, *("1" if fired else "0" for fired in spikes))
+            shown.add_row(name, *("1" if fired else "0" for fired in spikes))
     else:  # names are long and steps may be many: a line for each step
-        table = _table("step", *(name.rpartition(".")[2] for name in lens.spikes))
+        shown = table("step", *lens.spikes)
         for t in range(run.time_steps):
-            table.add_row(f"{t}", *("1" if spikes[t] else "0" for spikes in lens.spikes.values()))
-    _indented(console, table)
+            shown.add_row(f"{t}", *("1" if spikes[t] else "0" for spikes in lens.spikes.values()))
+    screen.print_table(shown, IN_TABLE)
     also = "; in dvs mode also beside such a place, in token and channel order"
     widened = run.model.config.dvs_mode and lens.stage.name.endswith(".masked")
-    _plain_text(console, f"A spike of the last where both of the others have one{also * widened}.")
+    note(screen, f"A spike of the last where both of the others have one{also * widened}.")
 
 
-def _show_membrane(console: Console, run: Observation, lens: Lens) -> None:
+def _show_membrane(screen: Screen, run: Observation, lens: Lens) -> None:
     own = lens.membrane
     assert own is not None
-    reset = console.width >= RESET[run.model.arithmetic.name]
-    table = _table("step", "current x", "membrane h", "", "spike", *["after reset v"] * reset)
+    shown = table("step", "current x", "membrane h", "", "spike", "after reset v")
     for t, h in enumerate(own.h):
-        bar = f"[cyan]{sparkline([h / float(own.threshold)], 1.0, _plain(console))}[/]"
+        bar = f"[cyan]{sparkline([h / float(own.threshold)], 1.0, _plain(screen))}[/]"
         spike = "[bold]1[/]" if own.spikes[t] else "0"
-        table.add_row(f"{t}", _number(own.x[t]), _number(h), bar, spike, *[_number(own.v[t])] * reset)
-    _indented(console, table)
+        shown.add_row(f"{t}", _number(own.x[t]), _number(h), bar, spike, _number(own.v[t]))
+    screen.print_table(shown, IN_TABLE)
     for name, spikes in lens.spikes.items():
-        console.print(f"    {escape(name)}: {' '.join('1' if fired else '0' for fired in spikes)}")
+        screen.print(f"    {escape(name)}: {' '.join('1' if fired else '0' for fired in spikes)}")
     unit = f"; whole numbers, 1.0 is {own.unit:,.0f}" if own.unit != 1 else ""
     change = f"(x - v) * {_number(own.leak)}"
     change = f"rounded({change})" if own.unit != 1 else change
-    _plain_text(
-        console,
+    note(
+        screen,
         f"h = v + {change}, with v of the step before; a spike where h >= "
         f"{_number(own.threshold)}, the threshold; then v = 0, else v = h{unit}. Bars: h as a share of the threshold.",
     )
 
 
-def _show_values(console: Console, lens: Lens) -> None:
-    heading = "logit" if lens.stage.kind == HEAD else "stream"
-    table = _table("step", heading)
+def _show_values(screen: Screen, lens: Lens) -> None:
+    what = "logit" if lens.stage.kind == HEAD else "stream"
+    shown = table("step", what)
     for t, each in enumerate(lens.sums):
-        table.add_row(f"{t}", _number(each.recorded))
-    _indented(console, table)
+        shown.add_row(f"{t}", _number(each.recorded))
+    screen.print_table(shown, IN_TABLE)
 
 
-def _show_sum(console: Console, run: Observation, lens: Lens, step: int, all_additions: bool) -> None:
+def _show_sum(screen: Screen, run: Observation, lens: Lens, step: int, all_additions: bool) -> None:
     """The additions behind one number, first to last, and how it compares with what the engine recorded."""
     shown = lens.sums[step]
     what = {HEAD: "logit", STREAM: "element"}.get(lens.stage.kind, "current")
-    _paragraph_of(console, f"The {what} at step {step}", f"{_summary(shown)}, {_source(run, lens)}")
-    console.print()
-    analog = any(one.kind == PIXEL for one in shown.additions) and console.width >= FACTORS[run.model.arithmetic.name]
-    table = _table("input", *(("pixel", "x weight") if analog else ()), "adds", "sum so far")
+    paragraph_of(screen, f"The {what} at step {step}", f"{_summary(shown)}, {_source(run, lens)}")
+    screen.print()
+    analog = any(one.kind == PIXEL for one in shown.additions)
+    listed = table("input", *(("pixel", "x weight") if analog else ()), "adds", "sum so far")
     width = _width_of_inputs(run, lens)
     kept = list(shown.additions)
     gap = 0
@@ -206,17 +169,15 @@ def _show_sum(console: Console, run: Observation, lens: Lens, step: int, all_add
         kept = [*kept[:FIRST], *kept[-LAST:]]
     for n, one in enumerate(kept):
         if gap and n == FIRST:
-            table.add_row(f"[dim]... {gap:,} more (--all)[/]")
+            listed.add_row(f"[dim]... {gap:,} more (--all)[/]")
         factors = ["" if one.pixel is None else _number(factor) for factor in (one.pixel, one.weight)] * analog
-        table.add_row(_cause(run, one, width, lens), *factors, _number(one.value), _number(one.total))
+        listed.add_row(_cause(run, one, width, lens), *factors, _number(one.value), _number(one.total))
     for conversion in shown.conversions:
-        table.add_row(conversion.words, *[""] * (1 + 2 * analog), _number(conversion.value))
-    _indented(console, table)
+        listed.add_row(conversion.words, *[""] * (1 + 2 * analog), _number(conversion.value))
+    screen.print_table(listed, IN_TABLE)
     same = bool(shown.value == shown.recorded)
     verdict = "the same number, bit for bit" if same else f"not the same as {_number(shown.value)}"
-    _plain_text(
-        console, f"The engine recorded {_number(shown.recorded)}: {verdict}. Added in this order, in {_type(run)}."
-    )
+    note(screen, f"The engine recorded {_number(shown.recorded)}: {verdict}. Added in this order, in {_type(run)}.")
 
 
 def _summary(shown: Sum) -> str:
@@ -281,28 +242,6 @@ def _type(run: Observation) -> str:
     return "whole numbers" if run.model.arithmetic.name == "fixed" else run.model.arithmetic.name
 
 
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(first, overflow="fold")
-    for heading in others:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
-
-
-def _plain_text(console: Console, text: str) -> None:
-    for line in textwrap.wrap(text, min(console.width, WIDEST) - 4, break_on_hyphens=False):
-        console.print(f"    [dim]{escape(line)}[/]")
-
-
-def _paragraph_of(console: Console, lead: str, text: str) -> None:
-    """A paragraph whose first words are bold."""
-    lines = textwrap.wrap(f"{lead}: {text}", min(console.width, WIDEST) - 4, break_on_hyphens=False)
-    for n, line in enumerate(lines):
-        console.print(
-            f"    [bold]{escape(line[: len(lead)])}[/]{escape(line[len(lead) :])}" if n == 0 else f"    {escape(line)}"
-        )
-
-
 def _number(value: object) -> str:
     """In full: the shortest decimal that reads back as the same number."""
     return f"{int(value):,}" if isinstance(value, (int, np.integer)) else str(value)
@@ -323,5 +262,5 @@ def _names(stages: Iterable[str]) -> str:
     return " ".join(names)
 
 
-def _plain(console: Console) -> bool:
-    return console.options.ascii_only
+def _plain(screen: Screen) -> bool:
+    return screen.options.ascii_only

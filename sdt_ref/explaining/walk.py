@@ -7,7 +7,7 @@ import numpy as np
 
 from ..measuring.attention_map import AttentionMap, attention_maps
 from ..network.encoder import BitPlaneEncoder
-from ..terminal.cli import many
+from ..terminal.words import many
 from ..weights.wiring import Stage
 from .characters import TextPicture
 from .observation import Observation

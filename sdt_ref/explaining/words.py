@@ -4,7 +4,7 @@ import numpy as np
 
 from ..fixed.quantise import FixedNeuron
 from ..result import OperationCount
-from ..terminal.cli import many
+from ..terminal.words import many
 from ..weights.wiring import HEAD, NEURON, Stage
 from .characters import sparkline
 from .observation import Observation

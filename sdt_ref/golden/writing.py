@@ -21,7 +21,8 @@ from ..fixed.quantise import FixedNeuron, FixedParameters, bits_for, digest
 from ..fixed.registers import WIDE, wider_by
 from ..network.model import SpikeDrivenTransformer
 from ..result import OperationCount, Result
-from ..weights.wiring import SPIKES, Stage, counted_as, wiring
+from ..weights.names import counted_as
+from ..weights.wiring import SPIKES, Stage, wiring
 from .trace_file import FORMAT, SCHEMA_VERSION, Header, Record, file_hash, narrowest, record_hash
 
 CONVENTION = {

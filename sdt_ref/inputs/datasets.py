@@ -54,6 +54,12 @@ def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None 
     return Pack(source, classes, split)
 
 
+def spread(n: int, limit: int | None) -> range:
+    """Numbers of those that are taken of a set of n: `limit` of them, evenly spread; all where it is None."""
+    step = max(1, n // limit) if limit is not None else 1
+    return range(0, n, step)[:limit]
+
+
 class Samples:
     """Pictures or recordings, whatever they show: files that are named, all below a folder, those of a pack.
 
@@ -76,13 +82,11 @@ class Samples:
         frames: bool = False,
     ) -> None:
         self._sets = [_sample_set(Path(path), classes, split, frames) for path in data]
-        self._all = sum(map(len, self._sets))
-        self._every = max(1, self._all // limit) if limit is not None else 1
-        self._limit = min(limit or self._all, self._all)
+        self._wanted = spread(sum(map(len, self._sets)), limit)
 
     def __len__(self) -> int:
         """Number of them."""
-        return min(-(-self._all // self._every), self._limit)
+        return len(self._wanted)
 
     @property
     def files(self) -> list[Path]:
@@ -92,7 +96,7 @@ class Samples:
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Yield (name, path or binary file), in a fixed order."""
         everything = ((name, source) for pictures in self._sets for name, source, *_ in pictures)
-        return islice(islice(everything, 0, None, self._every), self._limit)
+        return islice(everything, 0, self._wanted.stop, self._wanted.step)
 
 
 def _sample_set(path: Path, classes: tuple[str, ...], split: str | None, frames: bool) -> Any:

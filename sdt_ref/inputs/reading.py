@@ -19,7 +19,7 @@ from .image import open_picture, preprocess
 SAMPLES = {
     False: ("cat.jpg", "the sample photo"),
     True: ("digit.bin", "the sample recording"),
-}  # by Preprocessing.frames
+}  # by whether the weights read recordings
 UNREADABLE = ImageError, RecordingError  # what `read` raises
 
 
@@ -62,12 +62,12 @@ def read(
 
 
 @contextmanager
-def given_or_sample(path: str | None, how: Preprocessing) -> Iterator[tuple[Path, str]]:
-    """Yield the path of a source, and its name in words; None stands for the one that ships for such weights."""
+def given_or_sample(path: str | None, recording: bool = False) -> Iterator[tuple[Path, str]]:
+    """Yield the path of a source, and its name in words; None stands for the picture, or recording, that ships."""
     if path is not None:
         yield Path(path), Path(path).name
         return
-    name, in_words = SAMPLES[how.frames]
+    name, in_words = SAMPLES[recording]
     with as_file(files("sdt_ref") / "data" / name) as sample:
         yield sample, f"{name}, {in_words}"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inputs.datasets import Labelled
+from ..inputs.datasets import Labelled, spread
 from ..inputs.reading import UNREADABLE, read
 from ..network.model import SpikeDrivenTransformer
 
@@ -73,7 +73,7 @@ def measure(
     Parameters
     ----------
     size : as in Preprocessing.at
-    limit : classify only the first so many
+    limit : classify only so many, evenly spread; None takes all
     progress : called after every batch
     steps, split : of recordings: T, None takes the weights' own, and how they are cut; see `camera.frames.integrate`
     """
@@ -83,7 +83,8 @@ def measure(
     counted = Accuracy()
 
     def readable() -> Iterator[tuple[int, np.ndarray, int]]:
-        for number, (name, source, label) in enumerate(islice(labelled, limit)):
+        wanted = spread(len(labelled), limit)
+        for number, (name, source, label) in zip(wanted, islice(labelled, 0, None, wanted.step), strict=False):
             try:
                 x = read(source, how, steps, split=split, as_official=True, repairs=counted.repairs)
                 yield number, x, label

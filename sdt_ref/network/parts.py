@@ -3,7 +3,7 @@
 from ..engine.neuron import Neuron
 from ..engine.synapse import PanelledLayer, Synapse
 from ..weights.folding import Parameters
-from ..weights.wiring import counted_as
+from ..weights.names import counted_as
 from .encoder import BitPlaneEncoder, Encoder, encoder
 
 

@@ -16,6 +16,7 @@ from ..inputs.image import crop, preprocess
 from ..measuring.attention_map import AttentionMap, attention_maps
 from ..network.model import SpikeDrivenTransformer
 from ..result import Result
+from ..weights.names import group, short
 from ..weights.wiring import Stage
 from .membranes import FIRING, HIGHEST, LOWEST, Histograms
 from .operations import operations
@@ -32,7 +33,7 @@ from .sampling import (
     packed_counts,
     plan,
 )
-from .words import A_SINGLE_ONE, group_of, name_and_sentence
+from .sentences import A_SINGLE_ONE, sentence
 
 FORMAT, VERSION = "sdt_ref report", 1
 LEADING = 6  # classes that are drawn
@@ -88,7 +89,7 @@ def gather(
     seen = crop(photo.picture, settings)
     groups: dict[str, list[int]] = {}
     for place, name in enumerate(shown):
-        groups.setdefault(group_of(name), []).append(place)
+        groups.setdefault(group(name), []).append(place)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -184,18 +185,18 @@ def _stage(
     stage: Stage, shape: Shape, what: Plan, result: Result, account: Account, taken: Histograms
 ) -> dict[str, Any]:
     events, steps = _events(result, stage), list(what.steps)
-    name, sentence = name_and_sentence(stage.name)
+    said = sentence(stage.name)
     if stage.over_tokens and stage.name.replace("talking_heads_lif", "kv") in account.early_exit:
-        sentence += A_SINGLE_ONE
+        said += A_SINGLE_ONE
     spikes = events.events_per_step()
     neurons = shape.channels * shape.height * shape.width
     channels = what.chosen(shape)
     gathered: dict[str, Any] = {
         "hook": stage.hook,
         "module": stage.name,
-        "group": group_of(stage.name),
-        "name": name,
-        "sentence": sentence,
+        "group": group(stage.name),
+        "name": short(stage.name),
+        "sentence": said,
         "channels": shape.channels,
         "height": shape.height,
         "width": shape.width,

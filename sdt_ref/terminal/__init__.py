@@ -1,1 +1,1 @@
-"""What all command lines share: options, exit codes, tables, progress."""
+"""What all commands share on a terminal: options and exit codes, tables, progress, words. It computes nothing."""

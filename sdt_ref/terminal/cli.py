@@ -1,25 +1,24 @@
-"""What all command lines share: the parser, exit codes, the notice that kernels compile; and `sdt-ref COMMAND`."""
+"""Every command line: its options, its exit codes, errors in one line; and `sdt-ref COMMAND`."""
 
 import argparse
 import contextlib
 import importlib
 import io
 import json
-import os
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from rich.console import Console
 from rich.markup import escape
 
 from ..errors import ConfigError, SdtError
 from ..kernels.policy import cache_folder
+from . import interrupt
+from .screen import Screen, drop_output
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ..network.model import SpikeDrivenTransformer
 
 
@@ -31,9 +30,9 @@ class Command(Protocol):
 
 
 COMMANDS = {
-    "infer": "classify a picture or a recording, and show which spikes said so",
+    "infer": "classify a picture or a recording, and show the spikes and additions behind the answer",
     "explain": "walk through one run, stage by stage, down to a single membrane",
-    "evaluate": "measure the accuracy on a folder or pack of pictures, or of recordings",
+    "evaluate": "measure the accuracy on a folder or a pack, of pictures or of recordings",
     "energy": "count where operations and energy go, stage by stage",
     "claims": "check the paper's four claims, and show the evidence",
     "attention": "show which tokens and channels each attention lets through",
@@ -45,74 +44,80 @@ COMMANDS = {
     "sizing": "say how wide and how deep hardware must be, from traces",
     "convert": "turn an official PyTorch checkpoint into a weights file",
 }
+OPTIONS = {
+    "--help": "print this text",
+    "--version": "print the version",
+    "--print-completion": "bash or zsh: print a script that completes commands and options",
+}
 CHECK_FAILED = 1
 BAD_INPUT = 2
-INTERRUPTED = 130
-NARROWEST = 60  # columns; below that a table says nothing
+NEAR = 0.65  # of a name that was probably meant: the share of letters in common
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one line, exit code 2."""
+    """Errors in one line, exit code 2; options are written in full.
+
+    Parameters
+    ----------
+    gone : options that are no more, with the message that refuses each
+    others : as of argparse
+    """
+
+    def __init__(self, *, gone: Mapping[str, str] | None = None, **others: Any) -> None:
+        super().__init__(**others)
+        self._gone = gone or {}
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; an unknown or shortened option is refused first, and the one that was probably meant is named."""
+        given = list(sys.argv[1:] if args is None else args)
+        for text in given[: given.index("--") if "--" in given else None]:
+            option = text.partition("=")[0]
+            if option in self._gone:
+                self.error(self._gone[option])
+            if option.startswith("--") and option not in self._option_string_actions:
+                self.error(f"unknown option '{option}'{did_you_mean(option, self._option_string_actions)}")
+        options, surplus = self.parse_known_args(given, namespace)
+        if surplus:
+            self.error(f"unexpected argument '{surplus[0]}'")
+        return options
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: error: {' '.join(message.split())}; see --help\n")
 
 
-class Screen(Console):
-    """A console for tables and bars; a reader that leaves early is no error, and `:dog:` in a name is no emoji."""
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
-        self.width = max(self.width, NARROWEST)
-
-    def print_whole(self, table: "Table") -> None:
-        """Print a table whole: in a window that is too narrow its lines wrap, and no number is cut off."""
-        given = self.width
-        needed = table.__rich_measure__(self, self.options.update(max_width=10_000)).maximum
-        self.width = max(given, needed)
-        self.print(table)
-        self.width = given
-
-    def on_broken_pipe(self) -> None:
-        """Let `showing` or `guarded` end the output; of messages and bars nobody misses any."""
-        if not self.stderr:
-            raise BrokenPipeError
-        self.quiet = True
-        _drop_output()
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """The nearest of what is known, as the end of an error message; nothing where none is near."""
+    near = get_close_matches(found, list(known), n=1, cutoff=NEAR)
+    return f" (did you mean '{near[0]}'?)" if near else ""
 
 
-def plain(text: object) -> str:
-    """Show a name from outside as it stands: no markup, no control characters."""
-    return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)))
-
-
-def many(n: int, one: str) -> str:
-    """Count things in words: '1 event', '1,234 events'."""
-    return f"{n:,} {one}{'s' * (n != 1)}"
-
-
-def parser(command: str, example: str) -> Parser:
+def parser(command: str, example: str, gone: Mapping[str, str] | None = None) -> Parser:
     """Make the parser of one command, with --json and an example in its --help."""
     made = Parser(
         prog=f"sdt-ref {command}",
         description=f"{COMMANDS[command][0].upper()}{COMMANDS[command][1:]}.",
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        gone=gone,
     )
     made.add_argument("--json", action="store_true", help="print JSON alone on standard output")
     return made
 
 
-def add_model_options(to: Parser) -> None:
-    """Add the options of every command that runs the network."""
+def add_model_options(to: Parser, *, fixed_alone: bool = False) -> None:
+    """Add the options of every command that runs the network; `fixed_alone`: it always runs in fixed point."""
     to.add_argument(
         "--weights",
         metavar="W.h5",
-        help="weights file, or a name that ships (default: what ships for pictures; for a recording, what reads it)",
+        help="weights file, or the name of weights that ship (default: those for pictures; for a recording, those "
+        "for recordings)",
     )
-    to.add_argument("--arithmetic", metavar="A", help="float32 (default), float64, or fixed for whole numbers")
-    to.add_argument("--formats", metavar="F.toml", help="registers of --arithmetic fixed (default: built in)")
-    to.add_argument("--size", type=int, metavar="N", help="evaluate at N x N pixels instead of the weights' own size")
+    if fixed_alone:
+        to.set_defaults(arithmetic="fixed")
+    else:
+        to.add_argument("--arithmetic", metavar="A", help="float32 (default), float64, or fixed for whole numbers")
+    to.add_argument("--formats", metavar="F.toml", help="registers of fixed point (default: built in)")
+    to.add_argument("--size", type=int, metavar="N", help="run at N x N pixels instead of the size in the weights")
     to.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")
 
 
@@ -143,11 +148,31 @@ def numbers(option: str, text: str) -> list[int]:
     return found
 
 
+def chosen(option: str, text: str | None, n: int) -> list[int]:
+    """The numbers of an option's '0,2-3', ascending, each below n; all of them where it was not given."""
+    if text is None:
+        return list(range(n))
+    found = sorted(set(numbers(option, text)))
+    if not found or found[-1] >= n:
+        raise ConfigError(f"{option}: expected numbers from 0 to {n - 1}, found '{text}'")
+    return found
+
+
+def require_range(options: argparse.Namespace, *names: str, least: int = 1, most: int | None = None) -> None:
+    """Refuse options that were given and lie outside of a range; names as in argparse's namespace."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and (value < least or (most is not None and value > most)):
+            expected = f"{least} or more" if most is None else f"{least} to {most}"
+            raise ConfigError(f"--{name.replace('_', '-')}: expected {expected}, found {value}")
+
+
 def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
     """Turn errors that a user can cause into one line and exit code 2."""
 
     def main(argv: Sequence[str] | None = None) -> int:
         try:
+            interrupt.raise_from_now()
             for stream in (sys.stdout, sys.stderr):  # names and bars that an encoding lacks are spelled out
                 if isinstance(stream, io.TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
@@ -155,10 +180,10 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
             with showing():
                 return code
         except BrokenPipeError:  # the reader of our output has left; a command that judges prints in `showing`
-            _drop_output()
+            drop_output()
             return 0
         except KeyboardInterrupt:
-            return _fail("interrupted", INTERRUPTED)
+            return _fail("interrupted", interrupt.INTERRUPTED)
         except SdtError as error:
             return _fail(f"error: {' '.join(str(error).split())}")
         except (pickle.UnpicklingError, EOFError):
@@ -166,7 +191,7 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
                 f"error: the compiled kernels in '{cache_folder()}' are damaged; delete that folder and run again"
             )
         except OSError as error:
-            _drop_output()
+            drop_output()
             said = f"'{error.filename}': {error.strerror}" if error.filename and error.strerror else str(error)
             return _fail(f"error: {' '.join(said.split())}; check the path, its permissions and the disk")
         except MemoryError:
@@ -185,7 +210,7 @@ def _fail(message: str, code: int = BAD_INPUT) -> int:
         if sys.stderr is not None:
             print(message, file=sys.stderr)
     except OSError:
-        _drop_output()
+        drop_output()
     return code
 
 
@@ -197,65 +222,7 @@ def showing() -> Iterator[None]:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
-
-
-def _drop_output() -> None:
-    """If a standard stream takes no more, leave the interpreter nothing to flush into it at its exit."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-@contextlib.contextmanager
-def kernels_loading(console: Console) -> Iterator[None]:
-    """Say so, once, when a kernel has to be compiled: the first run after an installation takes a while.
-
-    And keep scipy.linalg out meanwhile: with the first kernel numba imports it, to find a BLAS that no kernel here
-    calls, for a fifth of this process's time.
-    """
-    from numba.core import event
-
-    class Notice(event.Listener):  # numba has no types
-        told = False
-
-        def on_start(self, event: Any) -> None:
-            if not self.told:
-                self.told = True
-                console.print("first run: compiling the kernels; this takes some seconds, once", style="dim")
-
-        def on_end(self, event: Any) -> None:
-            """Nothing to say."""
-
-    keep_out = "scipy.linalg" not in sys.modules
-    if keep_out:
-        sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # an import of it fails
-    try:
-        with event.install_listener("numba:compile", Notice()):
-            yield
-    finally:
-        if keep_out:
-            del sys.modules["scipy.linalg"]
-
-
-@contextlib.contextmanager
-def working(screen: Console, verb: str) -> Iterator[Callable[[str], None]]:
-    """Show what is being worked on, while it lasts; yields a function that takes its name."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task(verb, total=None)
-        yield lambda name: progress.update(task, description=f"{verb} {plain(name)}")
-
-
-def show_repairs(console: Console, repairs: Mapping[str, int]) -> None:
-    """Say what was mended in recordings, and how often."""
-    for what, number in repairs.items():
-        console.print(f"[yellow]repaired[/] {plain(what)}: {number:,}")
+        drop_output()
 
 
 def print_json(value: Any) -> None:
@@ -267,19 +234,47 @@ def print_json(value: Any) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """`sdt-ref COMMAND`: run `python -m sdt_ref.COMMAND`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: sdt-ref COMMAND [options]\n\ncommands:")
-        for name, purpose in COMMANDS.items():
-            print(f"  {name:<10} {purpose}")
-        print(
-            "\neach has --help; 'sdt-ref X' is the same as 'python -m sdt_ref.X'\n\nexample:\n  sdt-ref infer photo.jpg"
-        )
+    first = arguments[0] if arguments else "--help"
+    if first in ("-h", "--help"):
+        Screen().print(escape(_help()))
         return 0 if arguments else BAD_INPUT
-    if arguments[0] not in COMMANDS:
-        raise ConfigError(f"unknown command '{arguments[0]}'; known: {', '.join(COMMANDS)}")
-    command = importlib.import_module(f"sdt_ref.{arguments[0]}")
+    if first == "--version":
+        from .. import __version__
+
+        print(f"sdt-ref {__version__}")
+        return 0
+    if first == "--print-completion":
+        from .completion import script
+
+        print(script(arguments[1] if len(arguments) > 1 else ""))
+        return 0
+    if first not in COMMANDS:
+        what = "option" if first.startswith("-") else "command"
+        near = did_you_mean(first, OPTIONS if what == "option" else COMMANDS)
+        raise ConfigError(
+            f"unknown {what} '{first}'{near}; known: {', '.join(OPTIONS if what == 'option' else COMMANDS)}"
+        )
+    command = importlib.import_module(f"sdt_ref.{first}")
     return int(command.main(arguments[1:]))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _help() -> str:
+    commands = "\n".join(f"  {name:<10} {purpose}" for name, purpose in COMMANDS.items())
+    options = "\n".join(f"  {name:<20} {purpose}" for name, purpose in OPTIONS.items())
+    folder = cache_folder()
+    kept = "nowhere, as no folder can be written" if folder is None else f"in '{folder.parent}'"
+    return f"""usage: sdt-ref COMMAND [options]
+
+commands:
+{commands}
+
+options:
+{options}
+
+Each command has --help. 'sdt-ref X' is the same as 'python -m sdt_ref.X'.
+
+Compiled kernels are kept {kept}; delete that folder to remove them, and the next run compiles them again.
+NUMBA_CACHE_DIR or XDG_CACHE_HOME names another place for them.
+
+example:
+  sdt-ref infer photo.jpg"""

@@ -126,7 +126,10 @@ def load(path: str | os.PathLike[str] | None = None) -> Weights:
     file_path = shipped_path() if path is None else Path(path)
     if path in (DEFAULT, DEFAULT_OF_RECORDINGS) and not file_path.exists():
         file_path = shipped_path(str(path))
-    require_file(file_path, "weights file", WeightsError)
+    try:
+        require_file(file_path, "weights file", WeightsError)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; the weights that ship are {DEFAULT} and {DEFAULT_OF_RECORDINGS}") from None
     try:
         with h5py.File(file_path, "r") as file:
             return _read(file)

@@ -7,8 +7,9 @@ network of this family is one more such list, and the operators that it needs. O
 from dataclasses import dataclass
 from typing import Any
 
-from ..weights.config import ModelConfig
 from .architecture import Architecture
+from .config import ModelConfig
+from .names import hook
 
 INPUT, NEURON, STREAM, SPIKES, HEAD = "input", "neuron", "stream", "spikes", "head"
 
@@ -72,7 +73,8 @@ def wiring(architecture: Architecture, config: ModelConfig | None = None) -> dic
 
     def add(name: str, kind: str, *reads: str, **more: Any) -> str:
         more.setdefault("channels", architecture.dim)
-        stages[name] = Stage(name, kind, reads, **more)
+        spikes = kind in (NEURON, SPIKES)
+        stages[name] = Stage(name, kind, reads, hook=hook(name) if spikes else "", **more)
         return name
 
     before = add("input", INPUT, channels=architecture.in_channels)
@@ -85,37 +87,29 @@ def wiring(architecture: Architecture, config: ModelConfig | None = None) -> dic
             layer=f"patch_embed.proj_conv{number}",
             window=3,
             pooled=n > 0 and pools[n - 1],
-            hook=f"MS_SPS_lif{number}",
         )
     u = add("patch_embed.proj_conv3", STREAM, before, layer="patch_embed.proj_conv3", window=3, pooled=pools[2])
-    s = add("patch_embed.proj_lif3", NEURON, u, pooled=pools[3], hook="MS_SPS_lif3")
+    s = add("patch_embed.proj_lif3", NEURON, u, pooled=pools[3])
     u = add("patch_embed.rpe_conv", STREAM, s, layer="patch_embed.rpe_conv", window=3, residual=u)
     for j in range(architecture.depth):
-        attn, mlp, hook = f"block.{j}.attn", f"block.{j}.mlp", f"MS_SSA_Conv{j}"
-        s = add(f"{attn}.shortcut_lif", NEURON, u, hook=f"{hook}_first_lif")
+        attn, mlp = f"block.{j}.attn", f"block.{j}.mlp"
+        s = add(f"{attn}.shortcut_lif", NEURON, u)
         q, k, v = (
-            add(
-                f"{attn}.{name}_lif",
-                NEURON,
-                s,
-                layer=f"{attn}.{name}_conv",
-                pooled_behind=dvs_mode and name != "q",
-                hook=f"{hook}_{name}_lif",
-            )
-            for name in "qkv"
+            add(f"{attn}.{x}_lif", NEURON, s, layer=f"{attn}.{x}_conv", pooled_behind=dvs_mode and x != "q")
+            for x in "qkv"
         )
-        kv = add(f"{attn}.kv", SPIKES, k, v, hook=f"{hook}_kv_before")
-        mask = add(f"{attn}.talking_heads_lif", NEURON, kv, pooled=dvs_mode, over_tokens=True, hook=f"{hook}_kv")
-        z = add(f"{attn}.masked", SPIKES, q, mask, pooled_behind=dvs_mode, hook=f"{hook}_x_after_qkv")
+        kv = add(f"{attn}.kv", SPIKES, k, v)
+        mask = add(f"{attn}.talking_heads_lif", NEURON, kv, pooled=dvs_mode, over_tokens=True)
+        z = add(f"{attn}.masked", SPIKES, q, mask, pooled_behind=dvs_mode)
         u = add(f"{attn}.proj_conv", STREAM, z, layer=f"{attn}.proj_conv", bias=True, residual=u)
-        s = add(f"{mlp}.fc1_lif", NEURON, u, hook=f"MS_MLP_Conv{j}_fc1_lif")
+        s = add(f"{mlp}.fc1_lif", NEURON, u)
         fc1: dict[str, Any] = {"layer": f"{mlp}.fc1_conv", "bias": True, "channels": architecture.hidden}
         if architecture.hidden == architecture.dim:  # a shortcut of its own
             s = u = add(f"{mlp}.fc1_conv", STREAM, s, residual=u, **fc1)
             fc1 = {}
-        s = add(f"{mlp}.fc2_lif", NEURON, s, **fc1, hook=f"MS_MLP_Conv{j}_fc2_lif")
+        s = add(f"{mlp}.fc2_lif", NEURON, s, **fc1)
         u = add(f"{mlp}.fc2_conv", STREAM, s, layer=f"{mlp}.fc2_conv", bias=True, residual=u)
-    s = add("head_lif", NEURON, u, over_tokens=True, hook="head_lif")
+    s = add("head_lif", NEURON, u, over_tokens=True)
     add("head", HEAD, s, layer="head", channels=architecture.num_classes)
     return stages
 
@@ -128,26 +122,3 @@ def layers(architecture: Architecture) -> list[str]:
 def of_kind(architecture: Architecture, kind: str) -> list[str]:
     """The stages of one kind, in the order of the data flow."""
     return [stage.name for stage in wiring(architecture).values() if stage.kind == kind]
-
-
-def counted_as(layer: str) -> str:
-    """Name of a weight layer in `Result.counts`."""
-    path, _, name = layer.rpartition(".")
-    if not path:
-        return layer
-    if path == "patch_embed":
-        return f"MS_SPS_{name}"
-    _, j, kind = path.split(".")
-    return f"{'MS_SSA' if kind == 'attn' else 'MS_MLP'}_Conv{j}_{name}"
-
-
-def in_words(counted: str) -> str:
-    """A reader's name for a weight layer of `Result.counts`: 'block 0: attention q, k, v' serves for three."""
-    module, _, conv = counted.removesuffix("_conv").rpartition("_")
-    if module.startswith("MS_SPS"):
-        return f"patch embedding: {counted.removeprefix('MS_SPS_').replace('_', ' ')}"
-    if module.startswith("MS_SSA_Conv"):
-        return f"block {module.removeprefix('MS_SSA_Conv')}: attention {'q, k, v' if conv in 'qkv' else conv}"
-    if module.startswith("MS_MLP_Conv"):
-        return f"block {module.removeprefix('MS_MLP_Conv')}: MLP {conv}"
-    return "classifier"

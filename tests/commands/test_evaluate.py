@@ -9,7 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
+import sdt_ref
 from sdt_ref import evaluate
+from sdt_ref.inputs.datasets import Samples, open_pictures, spread
+from sdt_ref.measuring import accuracy
 from tests.shipped import CIFAR10
 
 Capture = pytest.CaptureFixture[str]
@@ -50,6 +53,37 @@ def test_evaluate_a_pack(pack: Path, tmp_path: Path, capsys: Capture) -> None:
     assert 0 <= summary["agreeing"] <= 2
     assert evaluate.main([str(pack), "--limit", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 1
+
+
+def test_a_limit_takes_as_many_evenly_spread() -> None:
+    assert list(spread(10, None)) == list(range(10))
+    assert list(spread(10, 3)) == [0, 3, 6]
+    assert list(spread(10, 5)) == [0, 2, 4, 6, 8]
+    assert list(spread(3, 10**20)) == [0, 1, 2]
+    assert list(spread(0, 4)) == []
+
+
+def test_evaluate_and_energy_take_the_same_ones(tree: Path, capsys: Capture) -> None:
+    """Of cat/1, cat/2 (broken), cat/10 and dog/2 the first and the third."""
+    labelled = open_pictures(tree, CIFAR10)
+    counted = accuracy.measure(sdt_ref.load(), labelled, limit=2)
+    assert [number for number, _ in counted.labels] == [0, 2]
+    assert counted.unreadable == []
+    assert [name for name, _ in Samples([str(tree)], CIFAR10, limit=2)] == ["cat/1.png", "cat/10.png"]
+    assert evaluate.main([str(tree), "--limit", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 2
+
+
+def test_the_labels_of_another_program_are_of_the_whole_set(tree: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Each picture is compared with the label at its own place, also where only some are classified."""
+    labelled = open_pictures(tree, CIFAR10)
+    own = dict(accuracy.measure(sdt_ref.load(), labelled).labels)
+    np.save(tmp_path / "labels.npy", [own.get(number, 99) for number in range(len(labelled))])
+    assert evaluate.main([str(tree), "--limit", "2", "--json", "--against", str(tmp_path / "labels.npy")]) == 0
+    assert json.loads(capsys.readouterr().out)["agreeing"] == 2
+    np.save(tmp_path / "labels.npy", [own[0], 99, own[2]])
+    assert evaluate.main([str(tree), "--limit", "2", "--json", "--against", str(tmp_path / "labels.npy")]) == 2
+    assert "expected at least 4 integers" in capsys.readouterr().err
 
 
 def spoil(name: str, value: Any) -> Any:

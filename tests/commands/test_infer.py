@@ -108,7 +108,10 @@ def test_infer_at_another_size(capsys: Capture) -> None:
         (["--size", "0"], "setting 'size': expected 1 to 8192 pixels, found 0"),
         (["--threads", "0"], "threads: expected 1 to 256"),
         (["--arithmetic", "int4"], "arithmetic: expected one of float32, float64, fixed, found 'int4'"),
-        (["--weights", "absent.h5"], "weights file 'absent.h5' does not exist"),
+        (
+            ["--weights", "nope"],
+            "weights file 'nope' does not exist; the weights that ship are sdt-2-256-cifar10 and sdt-2-64-nmnist",
+        ),
         (["--weights", str(CAT)], "expected HDF5 written by sdt_ref.convert"),
     ],
 )

@@ -27,7 +27,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("split", ["number", "time"])
 def test_infer_is_the_engine_on_the_frames(digit: Path, weights: Path, split: str, capsys: Capture) -> None:
-    assert infer.main([str(digit), "--weights", str(weights), "--split", split, "--steps", "5", "--json"]) == 0
+    assert infer.main([str(digit), "--weights", str(weights), "--split-by", split, "--time-steps", "5", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     frames = integrate(open_recording(digit), 5, split, (34, 34))
     x = np.pad(frames, ((0, 0), (0, 0), (1, 1), (1, 1))).astype(np.float32)[None]
@@ -51,7 +51,7 @@ def test_infer_says_what_it_found_and_mended(tmp_path: Path, weights: Path, caps
     assert "repaired events beyond the 34x34 sensor left out: 1" in screen
     assert "repaired incomplete record at the end left out: 1" in screen
     assert "noticed events earlier than the one before them, taken in the order of the file: 1" in screen
-    arguments = [str(tmp_path / "r.bin"), "--weights", str(weights), "--split", "time"]
+    arguments = [str(tmp_path / "r.bin"), "--weights", str(weights), "--split-by", "time"]
     assert infer.main(arguments) == 0
     last = some_events()[-1][0]
     assert f"4 frames by time, {(last - 5) // 4 / 1000:.1f} ms each" in (screen := capsys.readouterr().out)
@@ -93,7 +93,7 @@ def test_fewer_events_than_frames_stand_in_the_last(tmp_path: Path, weights: Pat
     assert infer.main([recording, "--weights", str(weights)]) == 0
     assert "4 frames by number, all events in the last, seen at 36x36" in capsys.readouterr().out
     recording = str(npz(tmp_path / "r.npz", some_events(1)))
-    assert infer.main([recording, "--weights", str(weights), "--steps", "1"]) == 0
+    assert infer.main([recording, "--weights", str(weights), "--time-steps", "1"]) == 0
     screen = capsys.readouterr().out
     assert re.search(r"1 event in 0.0 ms, \d+% ON\n1 frame by number, 1 event each", screen)
 
@@ -101,7 +101,7 @@ def test_fewer_events_than_frames_stand_in_the_last(tmp_path: Path, weights: Pat
 def test_too_short_to_split_by_time(tmp_path: Path, weights: Path, capsys: Capture) -> None:
     for last, code in ((4, 0), (3, 2)):
         recording = str(npz(tmp_path / "r.npz", [(0, 1, 1, 0), (last, 2, 2, 1)]))
-        assert infer.main([recording, "--weights", str(weights), "--split", "time"]) == code
+        assert infer.main([recording, "--weights", str(weights), "--split-by", "time"]) == code
     assert "expected at least 4 us to split by time into 4 frames, found 3 us" in capsys.readouterr().err
 
 
@@ -120,11 +120,14 @@ def test_infer_one_trial(tmp_path: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([str(CAT), "--steps", "3"], "--steps: expected weights for recordings with it, found weights for pictures"),
-        ([str(CAT), "--split", "time"], "--split: expected weights for recordings"),
-        (["DIGIT", "--steps", "0", "--weights", "W"], "--steps: expected 1 to 4096, found 0"),
-        (["DIGIT", "--steps", "4097", "--weights", "W"], "--steps: expected 1 to 4096, found 4097"),
-        (["DIGIT", "--steps", f"1{'0' * 30}", "--weights", "W"], "--steps: expected 1 to 4096, found 10000"),
+        (
+            [str(CAT), "--time-steps", "3"],
+            "--time-steps: expected weights for recordings with it, found weights for pictures",
+        ),
+        ([str(CAT), "--split-by", "time"], "--split-by: expected weights for recordings"),
+        (["DIGIT", "--time-steps", "0", "--weights", "W"], "--time-steps: expected 1 to 4096, found 0"),
+        (["DIGIT", "--time-steps", "4097", "--weights", "W"], "--time-steps: expected 1 to 4096, found 4097"),
+        (["DIGIT", "--time-steps", f"1{'0' * 30}", "--weights", "W"], "--time-steps: expected 1 to 4096, found 10000"),
         ([str(CAT), "--weights", "W"], "is a picture (JPEG); expected a recording of an event camera"),
         (["DIGIT", "--trial", "1", "--weights", "W"], "error: trials '"),
         (["DIGIT", "--trial", "1", "--weights", "W"], "digit_labels.csv' does not exist"),
@@ -178,7 +181,7 @@ def test_evaluate_cuts_as_it_is_told(
 
     monkeypatch.setattr("sdt_ref.measuring.accuracy.read", spy)
     arguments = [str(pack), "--weights", str(weights)]
-    assert evaluate.main([*arguments, "--steps", "3", "--split-by", "time", "--size", "40"]) == 1
+    assert evaluate.main([*arguments, "--time-steps", "3", "--split-by", "time", "--size", "40"]) == 1
     assert evaluate.main(arguments) == 1
     assert taken == {(40, 3, "time", True), (36, 4, "number", True)}
 
@@ -200,8 +203,8 @@ def test_a_small_set_says_how_little_it_tells(pack: Path, weights: Path, capsys:
 def test_evaluate_refuses_the_other_kind(pack: Path, weights: Path, capsys: Capture) -> None:
     assert evaluate.main([str(pack)]) == 2
     assert "expected HDF5 with jpeg, offset and label, found bin: recordings, which need" in capsys.readouterr().err
-    assert evaluate.main([str(pack), "--weights", str(weights), "--steps", str(10**20)]) == 2
-    assert "--steps: expected 1 to 4096, found 1000" in capsys.readouterr().err
+    assert evaluate.main([str(pack), "--weights", str(weights), "--time-steps", str(10**20)]) == 2
+    assert "--time-steps: expected 1 to 4096, found 1000" in capsys.readouterr().err
     assert evaluate.main([str(pack), "--weights", str(weights), "--size", "20"]) == 2  # not: no recording is readable
     assert "expected 34 pixels, as the sensor has" in capsys.readouterr().err
     assert evaluate.main([str(pack), "--split-by", "time"]) == 2

@@ -252,7 +252,6 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: Capture) -> None
         (["--steps", "2-1"], "trace: expected steps from 0 to 3, found none"),
         (["--steps", "0-999999"], "trace: expected steps from 0 to 3, found 4\n"),
         (["--steps", "one"], "--steps: expected whole numbers and ranges such as 0,2-3, found 'one'"),
-        (["--arithmetic", "float32"], "trace: expected arithmetic 'fixed', found 'float32'"),
         (["nowhere.png"], "picture 'nowhere.png' does not exist"),
     ],
 )
@@ -262,6 +261,17 @@ def test_what_cannot_be_traced_is_refused(arguments: list[str], message: str, tm
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_trace_offers_no_arithmetic(tmp_path: Path, capsys: Capture) -> None:
+    """A floating-point network has no registers: --help says nothing of it, and the network itself refuses."""
+    assert "--arithmetic" not in command.command_line().format_help()
+    with pytest.raises(SystemExit) as caught:
+        command.main(["--arithmetic", "float32", "-o", str(tmp_path / "run.h5")])
+    assert caught.value.code == 2
+    assert "a trace is always of fixed point; leave out '--arithmetic'" in capsys.readouterr().err
+    with pytest.raises(sdt_ref.ConfigError, match="trace: expected arithmetic 'fixed', found 'float32'"):
+        write_trace(tmp_path / "run.h5", sdt_ref.load(), np.zeros((1, 3, 32, 32)))
 
 
 def test_a_folder_that_is_not_there_is_refused_before_the_run(tmp_path: Path, capsys: Capture) -> None:

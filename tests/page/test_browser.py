@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 import sdt_ref
-from sdt_ref import infer
 from sdt_ref.cost.account import Accountant
 from sdt_ref.cost.technology import TECHNOLOGIES, energy
 from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.page.gather import Photo, gather
 from sdt_ref.page.write import render, write
+from sdt_ref.terminal import answer
 from tests import browser
 from tests.networks import Network, model_of
 from tests.page.embedded import HOSTILE, Page, hostile_page, noise
@@ -135,7 +135,7 @@ def test_each_time_step_shows_the_engines_numbers(
         cells = page.execute_script(
             "return [...document.querySelectorAll('#layers tbody tr')].map(r => [...r.children].map(c => c.textContent))"
         )
-        layers = infer.stages(result)
+        layers = answer.stages(model, result)
         for name, rate, operations, _, _, whole in cells:
             if name in layers:
                 count = layers[name]

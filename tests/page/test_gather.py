@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import sdt_ref
-from sdt_ref import infer
 from sdt_ref.cost.account import Accountant
 from sdt_ref.cost.technology import DEFAULTS, TECHNOLOGIES, energy
 from sdt_ref.engine.neuron import is_or
@@ -15,6 +14,7 @@ from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.page import sampling
 from sdt_ref.page.gather import Photo, gather
 from sdt_ref.page.write import render
+from sdt_ref.terminal import answer
 from tests.networks import Network, model_of
 from tests.page.embedded import Embedded, Page, counts, noise, unpacked
 
@@ -66,7 +66,7 @@ def assert_of_the_run(data: Page, model: SpikeDrivenTransformer, x: np.ndarray, 
             assert sum(operations["sum"][field]["steps"]) == account.total(field)
     assert operations["sum"]["picojoules"]["all"] == pytest.approx(sum(pj.sum() for pj in spent.values()), rel=1e-12)
     layers = {layer["name"]: layer for layer in operations["layers"]}
-    for name, count in infer.stages(result).items():
+    for name, count in answer.stages(model, result).items():
         assert layers[name]["ac"]["steps"] == count.ac[steps].tolist()
         assert layers[name]["mac"]["all"] == count.mac.sum()
         assert (layers[name]["reads"] or {"all": None})["all"] == count.firing_rate

@@ -1,5 +1,6 @@
 """The documentation site: what its pages show is what the commands print and what the source says; links resolve."""
 
+import ast
 import importlib
 import json
 import os
@@ -16,104 +17,53 @@ from pathlib import Path
 import pytest
 
 from tests import lessons
+from tests.pages import PAGES, README, ROOT, blocks
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-PAGES = [DOCS / f"{name}.md" for name in ("index", "walk", "report", "recordings", "as-coded", "benchmarks", "api")]
-OWN = [page for page in sorted(DOCS.glob("*.md")) if page.stem != "from-photo-to-bug"]  # test_walk.py runs that one
-TIMING = re.compile(r"^\d+\.\d+ s on \d+ threads?, ")  # differs from run to run
+DOCS, PACKAGE = ROOT / "docs", ROOT / "sdt_ref"
+COMMAND = re.compile(r"python -m (sdt_ref\.\w+|benchmarks|weights\.recipe\.\w+)((?: [^|&;#\n]+)?)")
 
 
-def pages_and(pattern: str, pages: list[Path]) -> list[tuple[str, ...]]:
+def pages_and(pattern: str) -> list[tuple[str, ...]]:
     return [
-        (page.name, *match.groups())
-        for page in pages
+        (page.relative_to(ROOT).as_posix(), *match.groups())
+        for page in PAGES
         for match in re.finditer(pattern, page.read_text(), flags=re.M | re.S)
     ]
 
 
-def commands() -> Iterator[tuple[str, str]]:
-    for page, block in pages_and(r"^```sh\n(.*?)\n```", OWN):
-        for line in block.splitlines():
-            yield page, line
-    for page, command in pages_and(r"(?<!`)`(python -m [^`\n]+)`(?!`)", OWN):
-        yield page, command
+def unrun() -> Iterator[tuple[str, str, str]]:
+    """Commands that tests/project/test_pages.py does not run: those in the prose, and blocks that need what is not here."""
+    for page in PAGES:
+        prose = re.findall(r"(?<!`)`(python -m [^`\n]+)`(?!`)", page.read_text())
+        for text in [*prose, *(block.code for block in blocks(page) if "not run" in block.marks)]:
+            for module, options in COMMAND.findall(text.replace("\\\n", " ")):
+                yield page.relative_to(ROOT).as_posix(), module, options
 
 
-def runs() -> list[tuple[str, str, str]]:
-    """Commands that stand above their output."""
-    return [run for run in pages_and(r"```sh\n([^\n]*)\n```\n\n```\n(.*?)\n```\n", PAGES) if len(run) == 3]  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
-def test_every_command_exists_and_has_these_options(
-    page: str, command: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("page", "module", "options"), sorted(set(unrun())))
+def test_commands_that_no_test_runs_exist_and_have_these_options(
+    page: str, module: str, options: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = shlex.split(command.split(" | ", maxsplit=1)[0], comments=True)
-    if words[:2] != ["python", "-m"] or words[2].startswith("tests."):
-        assert words[0] in ("python3", "pip") or words[2] == "tests.golden_cases", f"{page} shows an unknown command"
-        return
-    module, options = words[2], [word for word in words[3:] if word.startswith("-")]
+    if module.startswith("weights."):
+        pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sdt_ref[train]'")
     package, _, name = module.partition(".")
     main = importlib.import_module(f"{package}.{name or '__main__'}").main
+    named = [word for word in shlex.split(options) if word.startswith("-")]
+    if not named:
+        return
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for option in options:
+    for option in named:
         assert re.search(rf"(?<![\w-]){re.escape(option)}\b", shown), f"{page}: {module} has no option {option}"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("page", "command", "expected"), runs())
-def test_every_output_is_what_the_command_prints(page: str, command: str, expected: str, tmp_path: Path) -> None:
-    """A line '...' stands for any number of lines."""
-    printed = [line.rstrip() for line in run_in_bash(command, tmp_path).rstrip().splitlines()]
-    wanted = "\n".join("(.*\n)*?.*" if line == "..." else re.escape(line) for line in expected.splitlines())
-    text, wanted = "\n".join(printed), "\n".join(wanted.split("\n"))
-    if timing := [line for line in expected.splitlines() if TIMING.match(line)]:
-        wanted = wanted.replace(re.escape(timing[0]), r"\d+\.\d+ s on \d+ threads?, float32, \d+ time steps")
-    assert re.fullmatch(wanted, text), f"{page}: {command} prints\n{text}"
-
-
-def run_in_bash(command: str, folder: Path) -> str:
-    """What a command of a page prints, run in a folder that has the sample photo where the repository has it."""
-    (folder / "sdt_ref").mkdir()
-    (folder / "sdt_ref" / "data").symlink_to(ROOT / "sdt_ref" / "data")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "80", "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=100
-    ).stdout
-
-
-def test_outputs_are_shown() -> None:
-    assert len(runs()) >= 8
-    for page in PAGES:
-        assert "```" in page.read_text(), f"{page.name} has nothing to run or to see"
-
-
-@pytest.mark.parametrize(
-    ("page", "source", "lines"), pages_and(r'```(?:python|text) title="([^"]+)"\n(.*?)\n```', PAGES)
-)
+@pytest.mark.parametrize(("page", "source", "lines"), pages_and(r'```(?:python|text) title="([^"]+)"\n(.*?)\n```'))
 def test_quoted_lines_are_in_the_source(page: str, source: str, lines: str) -> None:
     there = [line.strip() for line in (ROOT / source).read_text().splitlines()]
     for line in lines.splitlines():
         assert line.strip() in there, f"{page} quotes {source}: {line}"
-
-
-@pytest.mark.parametrize(
-    ("page", "code", "expected"), pages_and(r"```python\n(.*?)\n```(?:\n\n```\n(.*?)\n```)?", PAGES)
-)
-def test_python_examples_run(
-    page: str, code: str, expected: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What they print is compared where the page shows it."""
-    monkeypatch.chdir(ROOT)
-    exec(compile(code, page, "exec"), {})
-    printed = capsys.readouterr().out
-    if expected is not None:
-        assert printed.rstrip() == expected
 
 
 def test_all_that_as_coded_says_can_be_seen() -> None:
@@ -125,33 +75,52 @@ def test_all_that_as_coded_says_can_be_seen() -> None:
         title = section.splitlines()[0]
         assert re.search(r'^```(?:python|text) title="', section, re.M), f"no line of the source: {title}"
         assert re.search(r"^```(?:python|sh)$", section, re.M) or "The next example shows both" in section, title
-    shown = {command for page_name, command, _ in runs() if page_name == "as-coded.md"}
-    lines = [line for block in re.findall(r"^```sh\n(.*?)\n```", page, re.M | re.S) for line in block.splitlines()]
-    assert set(lines) - shown == {command for _, command in silent()}
 
 
-def silent() -> list[tuple[str, str]]:
-    """Commands of the page on the code that stand without their output."""
-    blocks = pages_and(r"```sh\n([^\n]*)\n```(?!\n\n```\n)", [DOCS / "as-coded.md"])
-    return [block for block in blocks if len(block) == 2]
+def test_the_readme_is_short() -> None:
+    lines = README.read_text().splitlines()
+    assert len(lines) <= 150
+    assert len(README.read_text().split()) <= 1_300
+    assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("page", "command"), silent())
-def test_commands_without_their_output_run(page: str, command: str, tmp_path: Path) -> None:
-    assert run_in_bash(command, tmp_path).strip(), f"{page}: {command} prints nothing"
+def test_the_map_says_which_room_imports_which() -> None:
+    page = (DOCS / "rooms.md").read_text()
+    rows = re.findall(r"^\| `(\w+)/` \| [^|]+ \| ([^|]+) \|$", page, re.M)
+    floors = [room for room, _ in rows]
+    assert sorted(floors) == sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file())
+    for room, names in rows:
+        found = {name for path in (PACKAGE / room).rglob("*.py") for name in imported(path)} - {room}
+        imports = ", ".join(name for name in floors if name in found) or "nothing"
+        assert names == imports, f"docs/rooms.md: {room}/ imports {imports}"
+    for name in re.findall(r"^\| (`.*`) \| the commands", page, re.M)[0].replace("`", "").split():
+        assert (PACKAGE / f"{name}.py").is_file()
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Names of what a module imports of the package, as they stand at its top."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == len(path.relative_to(PACKAGE).parts):
+            yield from [node.module.split(".")[0]] if node.module else [name.name for name in node.names]
+
+
+def test_the_way_to_the_addition_is_as_the_map_says() -> None:
+    rows = re.findall(r"^\| `(sdt_ref/[^`]+)` \| `([^`]+)`", (DOCS / "rooms.md").read_text(), re.M)
+    assert len(rows) == 5
+    for file, text in rows:
+        assert text in (ROOT / file).read_text(), f"docs/rooms.md: {file} has no {text}"
 
 
 def slug(heading: str) -> str:
     return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_resolve(page: Path) -> None:
     prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
     for target, anchor in re.findall(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]*))?\)", prose):
         other = (page.parent / target).resolve() if target else page
-        assert other.is_file(), f"{page.name}: {target}"
+        assert other.exists(), f"{page.name}: {target}"
         if anchor:
             headings = re.findall(r"^#+ (.*)$", other.read_text(), flags=re.M)
             assert anchor in map(slug, headings), f"{page.name}: {target}#{anchor}"

@@ -66,7 +66,7 @@ def test_wrong_options_are_one_line(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as caught:
         infer.main(["--colour"])
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "sdt-ref infer: error: unrecognized arguments: --colour; see --help\n"
+    assert capsys.readouterr().err == "sdt-ref infer: error: unknown option '--colour'; see --help\n"
 
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
@@ -82,7 +82,7 @@ def test_help_has_an_example(command: str, monkeypatch: pytest.MonkeyPatch, caps
     assert "--json" in shown
 
 
-def test_the_console_script(capsys: Capture) -> None:
+def test_the_dispatcher(capsys: Capture) -> None:
     assert cli.main(["infer", "--json", "--top", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["predictions"][0]["label"] == "cat"
     assert cli.main(["--help"]) == 0
@@ -97,13 +97,7 @@ def test_the_console_script(capsys: Capture) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_and_a_closed_pipe_are_quiet(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "load_model", interrupt)
-    assert infer.main([]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
+def test_a_closed_pipe_is_quiet() -> None:
     shown = subprocess.run(
         f"{sys.executable} -m sdt_ref.infer | head -c 10", shell=True, capture_output=True, text=True, check=False
     )

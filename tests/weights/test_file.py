@@ -235,7 +235,9 @@ def test_huge_tensors_are_refused_before_they_are_read(path: Path) -> None:
 
 
 def test_saving_where_it_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"cannot write '.*': No such file or directory; choose a folder"):
+    with pytest.raises(
+        WeightsError, match=r"cannot write '.*': its folder does not exist; make that folder, or choose another"
+    ):
         weights_file.save(tmp_path / "absent" / "w.h5", weights_of(Network()))
     target = tmp_path / "w.h5"
     target.mkdir()

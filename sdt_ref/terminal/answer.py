@@ -1,0 +1,62 @@
+"""The answer to one picture or recording on a screen: the classes, and what each layer did for it."""
+
+import dataclasses
+
+from ..network.model import SpikeDrivenTransformer
+from ..result import OperationCount, Result
+from ..weights.names import layer_in_words
+from .screen import Screen, table
+from .words import plain
+
+BAR = 32  # characters of a full bar
+BESIDE_BAR = 28  # columns of a class and its share, where room is short
+NAMED = 12  # classes that are named on one line; of more, the first few
+
+
+def stages(model: SpikeDrivenTransformer, result: Result) -> dict[str, OperationCount]:
+    """Operations of each weight layer under a reader's name: 'block 0: q, k, v' adds up three layers."""
+    named: dict[str, OperationCount] = {}
+    for layer in model.synapses:
+        count = result.counts[layer]
+        name = layer_in_words(layer)
+        if name in named:  # q, k and v read the same spikes
+            have = named[name]
+            named[name] = dataclasses.replace(have, ac=have.ac + count.ac, mac=have.mac + count.mac)
+        else:
+            named[name] = count
+    return named
+
+
+def show_classes(screen: Screen, model: SpikeDrivenTransformer) -> None:
+    """Say what the weights can answer at all."""
+    how, classes = model.preprocessing, model.classes
+    known = ", ".join(classes) if len(classes) <= NAMED else ", ".join(classes[: NAMED // 2]) + ", ..."
+    what = f"frames of {how.size}x{how.size}" if how.frames else f"{how.size}x{how.size}"
+    screen.print(f"[dim]The weights know {len(classes)} classes at {what}, nothing else: {plain(known)}[/]\n")
+
+
+def show_ranking(screen: Screen, ranking: list[tuple[str, float]]) -> None:
+    """Print the best classes, each with its share as a number and as a bar."""
+    shown = table("", "", "", show_header=False)
+    shown.columns[2].justify = "left"
+    full = "#" if screen.options.ascii_only else "█"
+    room = min(BAR, screen.width - BESIDE_BAR)
+    for label, score in ranking:
+        shown.add_row(plain(label), f"{score:6.1%}", f"[cyan]{full * round(score * room)}[/]")
+    screen.print_table(shown)
+    screen.print()
+
+
+def show_stages(screen: Screen, model: SpikeDrivenTransformer, result: Result) -> None:
+    """Print firing rate and operations of each weight layer."""
+    shown = table("stage", "firing rate", "additions", "multiplications")
+    for name, count in stages(model, result).items():
+        rate, ac, mac = count.firing_rate, int(count.ac.sum()), int(count.mac.sum())
+        additions = "" if rate is None else f"{ac:,}"
+        shown.add_row(name, "analog" if rate is None else f"{rate:.3f}", additions, f"{mac:,}")
+    totals = [sum(int(getattr(count, kind).sum()) for count in result.counts.values()) for kind in ("ac", "mac")]
+    shown.add_row("[bold]all weight layers[/]", "", *(f"[bold]{total:,}[/]" for total in totals))
+    screen.print_table(shown)
+    screen.print(
+        "[dim]firing rate: spikes per neuron and time step that the stage reads; operations: all time steps[/]\n"
+    )

@@ -143,19 +143,19 @@ class FixedPoint:
         units = current.units
         assert units is not None
         dtype = WIDE if units.tokens > 1 else self.register.dtype
-        conversion = self.register.conversion(units.fraction, current.dtype, wider_by(units.tokens))
+        rescaling = self.register.rescaling(units.fraction, current.dtype, wider_by(units.tokens))
         leak = leak_steps(*self._leak, dtype)
         threshold = self.threshold * units.tokens if units.mean else self.threshold
         input_, membrane = kernels.aligned((2, kernels.PANEL), dtype)
 
         def step(x: np.ndarray, count: int, panels: slice, fired: np.ndarray) -> None:
-            shifts = conversion.shifts[panels]
+            shifts = rescaling.shifts[panels]
             kernels.lif_steps_fixed(
                 x,
                 count,
                 shifts,
-                conversion.plain,
-                *conversion.limits,
+                rescaling.plain,
+                *rescaling.limits,
                 *leak,
                 threshold,
                 input_,
@@ -170,18 +170,18 @@ class FixedPoint:
         """[P, T, n, PANEL] numbers as the neurons see them, in units of the membrane: int64[T, n, C]."""
         units = current.units
         assert units is not None
-        conversion = self.register.conversion(units.fraction, current.dtype, wider_by(units.tokens))
+        rescaling = self.register.rescaling(units.fraction, current.dtype, wider_by(units.tokens))
         x, scratch = kernels.aligned(panels.shape, WIDE), kernels.aligned(kernels.PANEL, WIDE)
         no_residual, none = x[:, :, :0], np.zeros((len(x), kernels.STEPS, kernels.PANEL), WIDE)
         overflows = np.zeros(x.shape[1], np.int64)
         kernels.requantise(
             panels,
             x.shape[2],
-            conversion.shifts,
-            conversion.plain,
+            rescaling.shifts,
+            rescaling.plain,
             no_residual,
             none,
-            *conversion.limits,
+            *rescaling.limits,
             scratch,
             x,
             0,

@@ -26,14 +26,14 @@ class Requantising:
         assert current.units is not None
         self._register, self._current, self._out, self._run = register, current, out, run
         self._fraction = Fraction.uniform(register.format.fraction, len(out))
-        self._sums = register.conversion(current.units.fraction, current.dtype)
+        self._sums = register.rescaling(current.units.fraction, current.dtype)
         self._moved = register.moved(current.units.fraction, current.n_channels)
         self._residual = out[:, :, :0] if residual is None else residual.panels
         of_residual = self._fraction
         if residual is not None:
             assert residual.units is not None
             of_residual = residual.units.fraction
-        self._own = register.conversion(of_residual, self._residual.dtype)
+        self._own = register.rescaling(of_residual, self._residual.dtype)
         if residual is not None:
             self._moved += register.moved(of_residual, current.n_channels)
         self._overflows: list[np.ndarray] = []  # one per thread: numbers that did not fit, int64[T]

@@ -170,9 +170,9 @@ class SynapticCurrent:
 
         return fill
 
-    def _checked_filler(self, whole: FixedLayer, added: np.ndarray) -> Fill:
+    def _checked_filler(self, layer: FixedLayer, added: np.ndarray) -> Fill:
         """As `filler`, for sums that may leave their register."""
-        events, synapse, register = self.events, self.synapse, whole.accumulator
+        events, synapse, register = self.events, self.synapse, layer.accumulator
         _, batch, height, width = (*events.grid, 1, 1)[:4]
         limits = register.low, register.high, register.overflow == WRAP
         overflows = np.zeros_like(added)
@@ -186,7 +186,7 @@ class SynapticCurrent:
                 height,
                 width,
                 synapse.window,
-                whole.planes,
+                layer.planes,
                 first,
                 count,
                 synapse.panels[panels],

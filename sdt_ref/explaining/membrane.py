@@ -48,7 +48,7 @@ def membrane(parameters: NeuronParameters, x: np.ndarray, tokens: int = 1, mean:
     mean : whether that sum stands for the mean, in fixed point: then the threshold grows with the tokens
     """
     if isinstance(parameters, FixedNeuron):
-        step: _Whole | _Floating = _Whole(parameters, tokens)
+        step: _Fixed | _Floating = _Fixed(parameters, tokens)
         scale = tokens if mean else 1
         threshold: Any = int(parameters.threshold) * scale
         unit = 2.0**parameters.membrane.fraction * scale
@@ -77,12 +77,12 @@ class _Floating:
         return after[0], fired[0, :, 0] & np.uint64(1) != 0
 
 
-class _Whole:
+class _Fixed:
     unreachable: Any = 1 << 62
 
     def __init__(self, parameters: FixedNeuron, tokens: int) -> None:
         register, unchanged = Register(parameters.membrane, WIDE), Fraction.uniform(parameters.membrane.fraction, 1)
-        self._entering = register.conversion(unchanged, WIDE, wider_by(tokens))
+        self._entering = register.rescaling(unchanged, WIDE, wider_by(tokens))
         self._leak = leak_steps(parameters.leak_terms, parameters.leak_rounding, WIDE)
 
     def __call__(self, x: np.ndarray, threshold: Any) -> tuple[Any, np.ndarray]:

@@ -11,7 +11,7 @@ from ..terminal.words import many
 from ..weights.wiring import Stage
 from .characters import TextPicture
 from .observation import Observation
-from .words import Words, total
+from .phrases import Phrases, total
 
 IN, DOES, OUT = "in", "does", "out"
 POLARITIES = "OFF", "ON"  # of frames, channel by channel
@@ -44,7 +44,7 @@ def walk(run: Observation, plain: bool = False) -> Iterator[Chapter]:
     ----------
     plain : whether the text uses ASCII alone
     """
-    w = Words(run, plain)
+    w = Phrases(run, plain)
     yield _input(w)
     yield _first(w)
     for number in "12":
@@ -58,7 +58,7 @@ def walk(run: Observation, plain: bool = False) -> Iterator[Chapter]:
     yield _head(w)
 
 
-def _input(w: Words) -> Chapter:
+def _input(w: Phrases) -> Chapter:
     T, channels, height, width = (w.run.time_steps, *w.run.image.shape[1:])
     if w.frames:
         each = f"the same at {w.steps}" if len(w.run.image) < T else "one for each time step"
@@ -76,7 +76,7 @@ def _input(w: Words) -> Chapter:
     return Chapter(f"The {w.source}", ("input",), ((OUT, what),), (shown,))
 
 
-def _first(w: Words) -> Chapter:
+def _first(w: Phrases) -> Chapter:
     stage = w.run.stages["patch_embed.proj_lif"]
     count = w.count(stage)
     once = f"once, since the {w.source} does not change" if len(w.run.image) < w.run.time_steps else "over all steps"
@@ -111,7 +111,7 @@ def _first(w: Words) -> Chapter:
     )
 
 
-def _convolution(w: Words, stage: Stage) -> Chapter:
+def _convolution(w: Phrases, stage: Stage) -> Chapter:
     return Chapter(
         "The second convolution" if stage.name.endswith("1") else "The third convolution",
         (stage.name,),
@@ -124,7 +124,7 @@ def _convolution(w: Words, stage: Stage) -> Chapter:
     )
 
 
-def _stream(w: Words) -> Chapter:
+def _stream(w: Phrases) -> Chapter:
     conv, lif, rpe = (w.run.stages[f"patch_embed.{name}"] for name in ("proj_conv3", "proj_lif3", "rpe_conv"))
     pooled = "Its real-valued output, not its spikes, is pooled to the greatest of 3x3 pixels. " if lif.pooled else ""
     u = w.run.stream(rpe.name)
@@ -155,7 +155,7 @@ def _stream(w: Words) -> Chapter:
     )
 
 
-def _queries(w: Words, j: int) -> Chapter:
+def _queries(w: Phrases, j: int) -> Chapter:
     attn = f"block.{j}.attn"
     first, *three = (w.run.stages[f"{attn}.{name}_lif"] for name in ("shortcut", "q", "k", "v"))
     additions = sum(total(w.count(stage).ac) for stage in three)
@@ -182,7 +182,7 @@ def _queries(w: Words, j: int) -> Chapter:
     )
 
 
-def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
+def _mask(w: Phrases, j: int, seen: AttentionMap) -> Chapter:
     attn = f"block.{j}.attn"
     kv, mask, masked, proj = (
         w.run.stages[f"{attn}.{name}"] for name in ("kv", "talking_heads_lif", "masked", "proj_conv")
@@ -229,7 +229,7 @@ def _mask(w: Words, j: int, seen: AttentionMap) -> Chapter:
     )
 
 
-def _mlp(w: Words, j: int) -> Chapter:
+def _mlp(w: Phrases, j: int) -> Chapter:
     first, second, out = (w.run.stages[f"block.{j}.mlp.{name}"] for name in ("fc1_lif", "fc2_lif", "fc2_conv"))
     fc1 = second if second.layer is not None else w.run.stages[f"block.{j}.mlp.fc1_conv"]
     shortcut = "" if fc1 is second else "It adds to the stream, as its outputs are as many as its inputs. "
@@ -249,7 +249,7 @@ def _mlp(w: Words, j: int) -> Chapter:
     )
 
 
-def _head(w: Words) -> Chapter:
+def _head(w: Phrases) -> Chapter:
     lif, head = w.run.stages["head_lif"], w.run.stages["head"]
     height, width, _ = w.run.size(w.run.stages[lif.reads[0]])
     mean = "are added up" if w.whole else "are averaged"
@@ -276,5 +276,5 @@ def _telling(rows: np.ndarray) -> tuple[int, int]:
     return int(step), int(channel)
 
 
-def _by_token(w: Words, name: str) -> np.ndarray:
+def _by_token(w: Phrases, name: str) -> np.ndarray:
     return w.run.spike_rows(w.run.stages[name]).sum(axis=(0, 2), dtype=np.int64)

@@ -25,7 +25,7 @@ class Fraction:
 
 
 @dataclass(frozen=True)
-class Conversion:
+class Rescaling:
     """What the kernels need to bring whole numbers into a register.
 
     Attributes
@@ -52,14 +52,14 @@ class Register:
     def __init__(self, format: Format, dtype: np.dtype) -> None:
         self.format = format
         self.dtype = dtype
-        self._conversions: dict[tuple[Fraction, np.dtype, int], Conversion] = {}  # as there are few that are read
+        self._rescalings: dict[tuple[Fraction, np.dtype, int], Rescaling] = {}  # as there are few that are read
 
-    def conversion(self, fraction: Fraction, dtype: np.dtype, wider: int = 0) -> Conversion:
+    def rescaling(self, fraction: Fraction, dtype: np.dtype, wider: int = 0) -> Rescaling:
         """From numbers of type `dtype` to this register, with so many more bits on top."""
         key = (fraction, dtype, wider)
-        if key not in self._conversions:
-            self._conversions[key] = _conversion(fraction, self.format.wider(wider), dtype)
-        return self._conversions[key]
+        if key not in self._rescalings:
+            self._rescalings[key] = _rescaling(fraction, self.format.wider(wider), dtype)
+        return self._rescalings[key]
 
     def moved(self, fraction: Fraction, n_channels: int) -> int:
         """How many of the first channels have other fraction bits than this register, and so must be shifted."""
@@ -71,7 +71,7 @@ def wider_by(tokens: int) -> int:
     return (tokens - 1).bit_length()
 
 
-def _conversion(fraction: Fraction, register: Format, dtype: np.dtype) -> Conversion:
+def _rescaling(fraction: Fraction, register: Format, dtype: np.dtype) -> Rescaling:
     shift = fraction.bits - register.fraction
     steps = kernels.aligned((len(shift), kernels.STEPS, kernels.PANEL), dtype)
     left, right, add, even, negative = steps.swapaxes(0, 1)
@@ -85,7 +85,7 @@ def _conversion(fraction: Fraction, register: Format, dtype: np.dtype) -> Conver
         negative[:] = np.maximum(2 * half - 1, 0)
     wraps = register.overflow == WRAP
     plain = register.rounding in (FLOOR, HALF_UP) and not wraps
-    return Conversion(steps, plain, (register.low, register.high, wraps))
+    return Rescaling(steps, plain, (register.low, register.high, wraps))
 
 
 @lru_cache  # every neuron layer asks at every call
@@ -95,5 +95,5 @@ def leak_steps(
     """The terms and the rounding of a leak, and whether it is plain, as `kernels.fixed.lif_step_panel` reads them."""
     finest = max((shift for _, shift in leak), default=0)
     terms = np.array([(sign, finest - shift) for sign, shift in leak], np.int64).reshape(-1, 2)
-    steps = _conversion(Fraction.uniform(finest, 1), Format(2, 0, rounding), dtype)
+    steps = _rescaling(Fraction.uniform(finest, 1), Format(2, 0, rounding), dtype)
     return terms, steps.shifts, steps.plain and terms.tolist() == [[1, 0]]

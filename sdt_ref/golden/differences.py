@@ -40,7 +40,7 @@ class Difference:
 
 
 @dataclass
-class Summary:
+class StageSummary:
     """What was found in one stage.
 
     Attributes
@@ -71,7 +71,7 @@ class Comparison:
         self._golden = golden
         self._tolerance = tolerance
         self._order = {name: n for n, name in enumerate(golden.records)}
-        self.stages: dict[str, Summary] = {}
+        self.stages: dict[str, StageSummary] = {}
         self._first: tuple[tuple[int, ...], Difference] | None = None
 
     @property
@@ -83,7 +83,7 @@ class Comparison:
         """Compare one record, [steps, tokens, channels]."""
         distance = np.abs(expected - found)
         wrong = distance > (0 if record.quantity == "spikes" else self._tolerance)
-        summary = self.stages.setdefault(record.stage, Summary())
+        summary = self.stages.setdefault(record.stage, StageSummary())
         summary.compared += wrong.size
         if wrong.any():
             step, token, channel = (int(part) for part in np.unravel_index(wrong.argmax(), wrong.shape))
@@ -99,10 +99,10 @@ class Comparison:
             (step, token, channel), sent = (tuple(int(part) for part in events[n]) for events in (expected, found))
             note = f"event {n:,} of the list: the device sent step {sent[0]}, token {sent[1]}, channel {sent[2]} here"
             difference = Difference(record, step, token, channel, 1, 1, note)
-            summary = self.stages.setdefault(record.stage, Summary())
+            summary = self.stages.setdefault(record.stage, StageSummary())
             self._enter(summary, difference, int(np.count_nonzero(wrong)), 0)
 
-    def _enter(self, summary: Summary, difference: Difference, different: int, largest: int) -> None:
+    def _enter(self, summary: StageSummary, difference: Difference, different: int, largest: int) -> None:
         name = difference.record.name
         summary.different += different
         summary.largest = max(summary.largest, largest)

@@ -3,11 +3,10 @@
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import h5py
 import numpy as np
@@ -21,6 +20,8 @@ RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin"}
 CONTENTS = {"jpeg": "pictures", "bin": "recordings"}  # of packs, by the name of the files' array
 LARGEST = 1 << 30  # bytes; a file of a pack is in memory as a whole
 SPLIT_FOLDERS = ("validation", "val", "valid", "eval", "evaluation", "test")  # the first that exists is taken
+
+Item = TypeVar("Item")
 
 
 class Labelled(Protocol):
@@ -54,10 +55,23 @@ def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None 
     return Pack(source, classes, split)
 
 
-def spread(n: int, limit: int | None) -> range:
+def spread(n: int, limit: int | None) -> Sequence[int]:
     """Numbers of those that are taken of a set of n: `limit` of them, evenly spread; all where it is None."""
-    step = max(1, n // limit) if limit is not None else 1
-    return range(0, n, step)[:limit]
+    if limit is None or limit >= n:
+        return range(n)
+    return [i * n // limit for i in range(limit)]
+
+
+def taken(items: Iterable[Item], numbers: Sequence[int]) -> Iterator[Item]:
+    """The items of these numbers, which ascend."""
+    wanted = iter(numbers)
+    number = next(wanted, None)
+    for at, item in enumerate(items):
+        if at == number:
+            yield item
+            number = next(wanted, None)
+        if number is None:
+            return
 
 
 class Samples:
@@ -96,7 +110,7 @@ class Samples:
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Yield (name, path or binary file), in a fixed order."""
         everything = ((name, source) for pictures in self._sets for name, source, *_ in pictures)
-        return islice(everything, 0, self._wanted.stop, self._wanted.step)
+        return taken(everything, self._wanted)
 
 
 def _sample_set(path: Path, classes: tuple[str, ...], split: str | None, frames: bool) -> Any:

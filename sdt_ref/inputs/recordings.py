@@ -112,7 +112,7 @@ class GestureTrials:
             try:
                 recording: Any = only(open_recording(path), trial)
             except RecordingError:
-                recording = path  # whoever opens it reports what is wrong
+                recording = path  # opening it reports what is wrong
             yield f"{path.stem}_{trial.start}", recording, label
 
 

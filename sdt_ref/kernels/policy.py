@@ -44,7 +44,7 @@ def cache_folder() -> Path | None:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether nobody else can write here: compiled code is loaded by pickle, which runs what it reads."""
+    """Whether no other user can write here: compiled code is loaded by pickle, which runs what it reads."""
     status = folder.stat()
     return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inputs.datasets import Labelled, spread
+from ..inputs.datasets import Labelled, spread, taken
 from ..inputs.reading import UNREADABLE, read
 from ..network.model import SpikeDrivenTransformer
 
@@ -84,7 +84,7 @@ def measure(
 
     def readable() -> Iterator[tuple[int, np.ndarray, int]]:
         wanted = spread(len(labelled), limit)
-        for number, (name, source, label) in zip(wanted, islice(labelled, 0, None, wanted.step), strict=False):
+        for number, (name, source, label) in zip(wanted, taken(labelled, wanted), strict=True):
             try:
                 x = read(source, how, steps, split=split, as_official=True, repairs=counted.repairs)
                 yield number, x, label

@@ -29,12 +29,13 @@ class Screen(Console):
 
     Attributes
     ----------
-    is_window : whether the output has a width: on a terminal, or where COLUMNS is set
+    is_window : whether the output has a width: on a terminal, or where COLUMNS alone is set
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
-        self.is_window = self.is_terminal or "COLUMNS" in os.environ
+        asked_for = os.environ.get("COLUMNS", "").isdigit() and "LINES" not in os.environ  # readline sets both, unasked
+        self.is_window = self.is_terminal or asked_for
         self.width = max(self.width, NARROWEST)
 
     def print(self, *objects: Any, **how: Any) -> None:

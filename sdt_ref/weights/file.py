@@ -67,7 +67,8 @@ class Weights:
         architecture = self.architecture
         if len(self.classes) != architecture.num_classes:
             raise WeightsError(
-                f"class names: expected {architecture.num_classes} as head.weight has rows, found {len(self.classes)}"
+                f"class names: expected {architecture.num_classes}, one per row of head.weight, found "
+                f"{len(self.classes)}"
             )
         if architecture.dim % self.config.num_heads:
             raise WeightsError(
@@ -191,7 +192,7 @@ def _text(file: Any, name: str) -> str:
     kind = file.attrs.get_id(name).dtype
     if kind.kind != "S":
         raise WeightsError(
-            f"attribute '{name}': expected text of fixed length, found {kind}; convert the checkpoint anew"
+            f"attribute '{name}': expected text of fixed length, found {kind}; convert the checkpoint again"
         )
     return bytes(file.attrs[name]).decode()
 

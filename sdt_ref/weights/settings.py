@@ -56,7 +56,7 @@ class Lookup:
         self.explicit = explicit = {ALIASES.get(k, k): v for k, v in explicit.items()}
         for name in explicit:
             if name in TOLD_BY_TENSORS:
-                raise ConfigError(f"setting '{name}' is told by the tensors and cannot be set; leave it out")
+                raise ConfigError(f"setting '{name}' follows from the tensors and cannot be set; leave it out")
             if name not in SETTINGS:
                 raise ConfigError(f"unknown setting '{name}'; known: {', '.join(SETTINGS)}")
         self.layers: list[tuple[str, Mapping[str, Any]]] = [("--set", explicit)]
@@ -137,7 +137,7 @@ def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None)
     dataset = base_dataset(str(lookup.get("dataset", "") or ""))
     told = lookup.explicit.get("num_heads", heads)
     if heads is not None and told != heads:
-        raise ConfigError(f"setting 'num_heads': expected {heads}, as talking_heads.weight tells, found {told!r}")
+        raise ConfigError(f"setting 'num_heads': expected {heads}, the rows of talking_heads.weight, found {told!r}")
     dvs_mode = lookup.get("dvs_mode", dataset in DVS_DATASETS if dataset else None)
     config = ModelConfig(
         time_steps=lookup.get("time_steps"),

@@ -237,32 +237,36 @@ time.sleep(20)
 """
 
 
+def run_with_ctrl_c(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python on a package whose numba interrupts it; also where this process itself ignores Ctrl-C."""
+    (folder / "numba.py").write_text(INTERRUPTING)
+    path = os.pathsep.join([str(folder), str(Path(sdt_ref.__file__).parents[1])])
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": path},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize(
     "start", ["-m sdt_ref.infer", "-m sdt_ref infer", "-msdt_ref.evaluate x", "-m sdt_ref", "script"]
 )
 def test_ctrl_c_during_the_imports_is_one_line(start: str, tmp_path: Path) -> None:
     """As numba is imported: long before any code of a command runs."""
-    (tmp_path / "numba.py").write_text(INTERRUPTING)
     (tmp_path / "sdt-ref").write_text("import sys\nfrom sdt_ref.terminal.cli import main\nsys.exit(main())\n")
-    arguments = [str(tmp_path / "sdt-ref")] if start == "script" else start.split()
-    root = Path(sdt_ref.__file__).parents[1]
-    shown = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=60,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])},
-    )  # fmt: skip
+    shown = run_with_ctrl_c(tmp_path, *([str(tmp_path / "sdt-ref")] if start == "script" else start.split()))
     assert (shown.returncode, shown.stdout, shown.stderr) == (130, "", "interrupted\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_a_program_that_imports_the_package_keeps_its_own_ctrl_c(tmp_path: Path) -> None:
-    (tmp_path / "numba.py").write_text(INTERRUPTING)
-    root = Path(sdt_ref.__file__).parents[1]
-    shown = subprocess.run(
-        [sys.executable, "-c", "try:\n  import sdt_ref\nexcept KeyboardInterrupt:\n  print('mine')"],
-        capture_output=True, text=True, check=False, timeout=60,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])},
-    )  # fmt: skip
+    program = "try:\n  import sdt_ref\nexcept KeyboardInterrupt:\n  print('mine')"
+    shown = run_with_ctrl_c(tmp_path, "-c", program)
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, "mine\n", "")
 
 

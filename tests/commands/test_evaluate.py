@@ -59,6 +59,7 @@ def test_a_limit_takes_as_many_evenly_spread() -> None:
     assert list(spread(10, None)) == list(range(10))
     assert list(spread(10, 3)) == [0, 3, 6]
     assert list(spread(10, 5)) == [0, 2, 4, 6, 8]
+    assert list(spread(10, 6)) == [0, 1, 3, 5, 6, 8]  # not the first six
     assert list(spread(3, 10**20)) == [0, 1, 2]
     assert list(spread(0, 4)) == []
 

@@ -134,6 +134,8 @@ def test_a_table_that_fits_is_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_in_a_file_a_table_has_whole_rows(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(screens, "NARROWEST", 10)
     assert printed(monkeypatch, capsys, None) == WHOLE
+    monkeypatch.setenv("LINES", "24")  # as readline sets both in what a Python session starts
+    assert printed(monkeypatch, capsys, 25) == WHOLE
 
 
 def test_a_table_that_nearly_fits_has_narrower_gaps_and_then_wraps_its_text(

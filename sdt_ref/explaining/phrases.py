@@ -12,7 +12,7 @@ from .observation import Observation
 EACH = 8  # time steps whose rates are listed; of more, the least and the greatest
 
 
-class Words:
+class Phrases:
     """Says what a run did.
 
     Parameters

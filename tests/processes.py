@@ -1,5 +1,6 @@
 """A command in a process of its own, where the process is what is tested."""
 
+import os
 import subprocess
 import sys
 from typing import Any

@@ -38,7 +38,7 @@ def test_an_overflow_counts_in_the_picture_and_not_while_the_kernels_load(tmp_pa
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ([str(CAT), "-o", "no/such/folder/f.toml"], "choose a folder that can be written"),
+    ([str(CAT), "-o", "no/such/folder/f.toml"], "its folder does not exist; make that folder"),
     ([str(CAT), "-o", "f.toml", "--weight-bits", "1"], "'weight.bits': expected 2 to 48, found 1"),
     ([str(CAT), "-o", "f.toml", "--limit", "0"], "--limit: expected 1 or more"),
     ([str(CAT), "-o", "f.toml", "--membrane-bits", "2"], "a membrane needs 3 bits to hold its thresholds 1 and 0.5, found 2"),

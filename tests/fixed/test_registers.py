@@ -22,16 +22,16 @@ def test_two_bits_fewer_are_a_shift_to_the_right_with_constants_for_the_rounding
     rounding: str, add: int, even: int, negative: int
 ) -> None:
     register = Register(Format(8, 1, rounding), INT32)
-    conversion = register.conversion(Fraction.uniform(3, 1), INT32)
-    assert conversion.shifts[0, :, 0].tolist() == [0, 2, add, even, negative]
-    assert conversion.limits == (-128, 127, False)
-    assert conversion.plain == (rounding in ("floor", "half up"))
+    rescaling = register.rescaling(Fraction.uniform(3, 1), INT32)
+    assert rescaling.shifts[0, :, 0].tolist() == [0, 2, add, even, negative]
+    assert rescaling.limits == (-128, 127, False)
+    assert rescaling.plain == (rounding in ("floor", "half up"))
 
 
 def test_more_bits_are_a_shift_to_the_left_and_wrapping_is_not_plain() -> None:
-    conversion = Register(Format(8, 5, overflow="wrap"), INT32).conversion(Fraction.uniform(3, 1), INT32, wider=2)
-    assert conversion.shifts[0, :2, 0].tolist() == [2, 0]
-    assert (conversion.limits, conversion.plain) == ((-512, 511, True), False)
+    rescaling = Register(Format(8, 5, overflow="wrap"), INT32).rescaling(Fraction.uniform(3, 1), INT32, wider=2)
+    assert rescaling.shifts[0, :2, 0].tolist() == [2, 0]
+    assert (rescaling.limits, rescaling.plain) == ((-512, 511, True), False)
 
 
 def test_only_channels_of_other_fraction_bits_are_moved() -> None:

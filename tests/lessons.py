@@ -17,7 +17,6 @@ FOLDER = Path(__file__).parents[1] / "lessons"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MOST_BYTES, MOST_LINES = 400_000, 20  # of a notebook, and of the code of a cell but for the words of its picture
 MINUTES = range(10, 21)  # of reading, for each
-MOST_SECONDS = 300  # of execution, for all together
 
 SOLUTION = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
 ABSOLUTE = re.compile(r"(?<![\w.])/(?:home|root|tmp|usr|work|Users|private|opt|var)/|\b[A-Z]:\\")

@@ -6,6 +6,9 @@ from hypothesis import strategies as st
 from sdt_ref.fixed.formats import OVERFLOWS, ROUNDINGS, SCALES
 from tests.networks import Network
 
+DTYPES = st.sampled_from([np.float32, np.float64])
+SEEDS = st.integers(0, 2**32 - 1)
+
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:

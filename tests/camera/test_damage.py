@@ -508,6 +508,7 @@ def survives(content: bytes) -> None:
             assert "\n" not in str(error)  # noqa: PT017 - most contents are read
 
 
+@pytest.mark.campaign
 @settings(max_examples=400)
 @given(st.sampled_from(sorted(SEEDS)), EDITS)
 @example("npz", [("put", 26, b"\xff\xff")])  # a name longer than the file
@@ -515,6 +516,7 @@ def test_any_damage_is_repaired_or_refused(name: str, edits: list[tuple[str, int
     survives(edited(SEEDS[name], edits))
 
 
+@pytest.mark.campaign
 @settings(max_examples=8)
 @given(EDITS)
 def test_any_damage_of_aedat4_is_repaired_or_refused(edits: list[tuple[str, int, bytes]]) -> None:
@@ -522,6 +524,7 @@ def test_any_damage_of_aedat4_is_repaired_or_refused(edits: list[tuple[str, int,
     survives(edited(made.header4() + made.packet4(EVENTS), edits))
 
 
+@pytest.mark.campaign
 @given(st.sampled_from([b"", b"#!AER-DAT2.0\r\n", made.HEADER3, b"PK\x03\x04", b"#"]), st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(magic: bytes, rest: bytes) -> None:
     survives(magic + rest)

@@ -15,7 +15,8 @@ import sdt_ref
 from sdt_ref import infer
 from sdt_ref.kernels import policy
 from sdt_ref.terminal import cli, completion, interrupt
-from tests.commands.test_commands import CAT, module
+from tests.processes import module
+from tests.shipped import CAT
 
 Capture = pytest.CaptureFixture[str]
 OPTIONS = {name: importlib.import_module(f"sdt_ref.{name}").command_line() for name in cli.COMMANDS}

@@ -16,7 +16,9 @@ from sdt_ref.terminal.progress import counting, kernels_loading, working
 from sdt_ref.terminal.screen import Screen, table
 from sdt_ref.weights import file as weights_file
 from sdt_ref.weights.checkpoint import Conversion
-from tests.commands.test_commands import CAT, Capture
+from tests.shipped import CAT
+
+Capture = pytest.CaptureFixture[str]
 
 NUMBER = re.compile(r"\d[\d,.]*\d|\d")
 DIGIT = CAT.parent / "digit.bin"

@@ -1,5 +1,7 @@
 """SpikeEvents: canonical, immutable, and a faithful copy of the dense tensor."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -118,7 +120,7 @@ def test_equality_is_by_value() -> None:
         (((1, 2), 3, [0, 2, 3], [2, 1, 0]), "strictly ascending"),
     ],
 )
-def test_a_list_that_is_not_canonical_is_refused(arguments: tuple, message: str) -> None:
+def test_a_list_that_is_not_canonical_is_refused(arguments: tuple[Any, ...], message: str) -> None:
     grid, n_channels, offsets, channels, *heads = arguments
     with pytest.raises(EventsError, match=message):
         SpikeEvents(grid, n_channels, np.array(offsets), np.array(channels), *heads)

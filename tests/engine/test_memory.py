@@ -151,6 +151,7 @@ print(peak, min(rates), max(rates), result.logits.shape)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("size", [224, 288])
 def test_sdt_8_768_runs_below_one_and_a_half_gigabytes(size: int) -> None:

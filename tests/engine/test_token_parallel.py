@@ -122,6 +122,7 @@ def test_record_takes_its_three_values_only(record: Any) -> None:
         model_of(NETWORK)(input_of(NETWORK), record=record)
 
 
+@pytest.mark.slow
 def test_many_callers_at_a_time() -> None:
     model, x = model_of(NETWORK, threads=3), input_of(NETWORK)
     with small_tiles(64), ThreadPoolExecutor(6) as callers:

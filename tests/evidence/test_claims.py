@@ -57,6 +57,7 @@ def evidence(package: ModuleType, name: str) -> ModuleType:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.campaign
 def test_all_four_claims_hold() -> None:
     """The whole command, in a process of its own: of the kernels it must have read every one, in every type."""
     shown = subprocess.run(
@@ -102,6 +103,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.mark.slow
 def test_the_evidence_can_be_read(quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """In a file, and in windows that are too narrow for its tables: no number is lost or cut there."""
     shown, show = {}, claims.show
@@ -129,6 +131,7 @@ def test_the_evidence_can_be_read(quick: pytest.MonkeyPatch, capsys: pytest.Capt
         assert all(len(line.rstrip()) <= int(columns) or len(line.split()) == 1 for line in shown[columns].splitlines())
 
 
+@pytest.mark.slow
 def test_a_claim_that_fails_is_exit_code_1(quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     right = linear.linear_complexity
     cost = linear.Cost(16, 32, 1, 1, 1, 1)
@@ -144,6 +147,7 @@ def test_a_claim_that_fails_is_exit_code_1(quick: pytest.MonkeyPatch, capsys: py
     assert not found["linear"]["holds"]
 
 
+@pytest.mark.slow
 def test_weights_that_read_frames_and_fixed_point(
     quick: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,6 +180,7 @@ def test_bad_input_is_exit_code_2(arguments: list[str], message: str, capsys: py
 # --- event-driven -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [SMALL, DVS, dataclasses.replace(SMALL, hidden=16, drive=2.0)])
 @pytest.mark.parametrize("arithmetic", ["float64", "fixed"])
 def test_networks_are_event_driven(network: Network, arithmetic: str) -> None:
@@ -196,6 +201,7 @@ NOT_EVENT_DRIVEN = {
 }  # fmt: skip
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", NOT_EVENT_DRIVEN)
 def test_a_network_that_is_not_event_driven_is_found(tmp_path: Path, name: str) -> None:
     with changed_copy(tmp_path, NOT_EVENT_DRIVEN[name]) as package:
@@ -211,6 +217,7 @@ def test_every_kernel_has_an_exercise() -> None:
     assert {name for name in kernels.__all__ if name.islower() and name != "aligned"} <= EXERCISES.keys()
 
 
+@pytest.mark.slow
 def test_what_the_engine_runs_is_what_is_read() -> None:
     """Each kernel was called with types that its exercises have, in every arithmetic."""
     code = """
@@ -269,6 +276,7 @@ PLANTED: dict[str, Planted] = {
 }  # fmt: skip
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_multiplication_is_found(tmp_path: Path, name: str) -> None:
     kernel, file, old, new, where = PLANTED[name]
@@ -296,6 +304,7 @@ def test_a_planted_multiplication_is_found(tmp_path: Path, name: str) -> None:
         assert bool(code.on_data) == ("assembly" in where)
 
 
+@pytest.mark.campaign
 def test_a_kernel_that_nobody_inspects_is_found(tmp_path: Path) -> None:
     new = (
         "kernels/pooling.py",
@@ -335,6 +344,7 @@ NOT_COUNTED = {
 }
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", NOT_COUNTED)
 def test_a_product_that_is_not_counted_is_found(tmp_path: Path, name: str) -> None:
     with changed_copy(tmp_path, NOT_COUNTED[name]) as package:
@@ -365,6 +375,7 @@ BETWEEN = {
 }  # fmt: skip
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", BETWEEN)
 def test_a_product_between_the_kernels_is_found(tmp_path: Path, name: str) -> None:
     file, old, multiplying, found = BETWEEN[name]
@@ -447,6 +458,7 @@ def of(x: np.ndarray, count: int, weight: np.ndarray, first):
     assert Sizes([module]).holds(returned.value) == SIZES_IN_PYTHON[expression]
 
 
+@pytest.mark.slow
 def test_what_multiplies_is_shown(
     tmp_path: Path, quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -464,6 +476,7 @@ def test_what_multiplies_is_shown(
     assert screen.endswith("Claims that fail: 2.\n")
 
 
+@pytest.mark.slow
 def test_unknown_machines_are_told(quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     quick.setattr(platform, "machine", lambda: "riscv64")
     assert claims.main([]) == 0
@@ -542,6 +555,7 @@ def compiled() -> dict[str, str]:
     return made
 
 
+@pytest.mark.slow
 @ON_X86
 @pytest.mark.parametrize("machine", ELSEWHERE)
 def test_the_kernels_add_only_on_other_processors(compiled: dict[str, str], machine: str) -> None:
@@ -618,6 +632,7 @@ NOT_LINEAR = {
 }  # fmt: skip
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", NOT_LINEAR)
 def test_attention_that_is_not_linear_is_found(tmp_path: Path, name: str) -> None:
     with changed_copy(tmp_path, NOT_LINEAR[name]) as package:
@@ -627,6 +642,7 @@ def test_attention_that_is_not_linear_is_found(tmp_path: Path, name: str) -> Non
 # --- mask and add -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_attention_is_mask_and_add() -> None:
     found = mask_and_add.masks_and_adds(sizes=FEW, dvs_sizes=(*FEW, (1, 3, 1), (4, 1, 1)))
     assert found.holds
@@ -650,6 +666,7 @@ def test_the_attention_of_a_network_that_counts(arithmetic: str) -> None:
     assert tried.holds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fraction", "rule"), [(1, "OR"), (4, "OR"), (12, "count")])
 def test_registers_decide_whether_an_attention_is_an_or(fraction: int, rule: str) -> None:
     """A leak below 1/2 whose product with one spike is rounded up to the threshold, or not."""
@@ -668,6 +685,7 @@ def test_an_lif_must_be_an_or(monkeypatch: pytest.MonkeyPatch, threshold: float)
     assert (found.neuron, found.rule, found.holds) == ("LIF", "OR", threshold < 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [WIDE, DVS])
 @pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
 def test_the_spikes_of_a_run_are_mask_and_add(network: Network, arithmetic: str) -> None:
@@ -695,6 +713,7 @@ NOT_MASK_AND_ADD = {
 }  # fmt: skip
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", NOT_MASK_AND_ADD)
 def test_attention_that_is_not_mask_and_add_is_found(tmp_path: Path, name: str) -> None:
     sizes = ((1, 2, 1), (1, 1, 2))
@@ -709,6 +728,7 @@ NOT_IN_A_RUN = {
 }  # fmt: skip
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", NOT_IN_A_RUN)
 def test_attention_that_goes_wrong_in_a_large_network_is_found(tmp_path: Path, name: str) -> None:
     with changed_copy(tmp_path, *NOT_IN_A_RUN[name]) as package:

@@ -23,7 +23,8 @@ from sdt_ref.terminal.screen import Screen
 from sdt_ref.terminal.words import many
 from sdt_ref.weights import file as weights_file
 from sdt_ref.weights.folding import NeuronParameters
-from sdt_ref.weights.wiring import NEURON, SPIKES, counted_as
+from sdt_ref.weights.names import counted_as
+from sdt_ref.weights.wiring import NEURON, SPIKES
 from tests.equality import small_tiles
 from tests.networks import Network, input_of, model_of, weights_of
 from tests.strategies import formats_files, networks
@@ -76,6 +77,7 @@ def assert_explained(run: Any, seed: int = 0) -> None:
                 assert (np.logical_and(*inputs) == output).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arithmetic", ["float32", "float64", "fixed"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_stage_is_explained_to_the_last_bit(kind: str, arithmetic: str, capsys: Capture) -> None:
@@ -90,6 +92,7 @@ def test_every_stage_is_explained_to_the_last_bit(kind: str, arithmetic: str, ca
     assert "not the same" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(networks(), st.sampled_from(["float32", "float64", "fixed"]), st.none() | formats_files(), st.integers(0, 99))
 def test_any_network_is_explained(n: Network, arithmetic: str, formats: str | None, seed: int) -> None:

@@ -13,10 +13,12 @@ import pytest
 
 from tests.copies import changed_copy
 from tests.cost.test_account import assert_operations_equal_dense_counts
-from tests.engine.test_stages import TWO_ROUNDINGS, spikes_of
+from tests.engine.test_neuron import TWO_ROUNDINGS, spikes_of
 from tests.equality import assert_engine_equals_oracle, assert_same
 from tests.networks import Network, weights_of
 from tests.weights.test_folding import unfolded
+
+pytestmark = pytest.mark.campaign
 
 # few pixels and channels, for plain Python; many tiles; every branch of the network
 NETWORKS = [

@@ -72,6 +72,7 @@ def small_networks(draw: st.DrawFn) -> Network:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(n=small_networks(), formats=formats_files())
 def test_the_engine_is_the_machine_of_the_specification(n: Network, formats: str) -> None:

@@ -29,14 +29,7 @@ from tests.networks import Network, input_of, model_of, weights_of
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def golden(tmp_path: Path) -> Path:
-    """A trace of a small network whose registers overflow, and its weights beside it."""
-    save(tmp_path / "w.h5", weights_of(PLAIN))
-    return traced(tmp_path, PLAIN, NARROW)
-
-
-def flipped(trace: Trace, name: str, seed: int = 0) -> tuple[np.ndarray, tuple[int, int, int]]:
+def flipped(trace: Trace, name: str, seed: int = 0) -> tuple[np.ndarray, tuple[int, ...]]:
     """The values of a record with the lowest bit of one of them flipped, and where."""
     values = trace.values(name)
     place = tuple(int(k) for k in np.unravel_index(np.random.default_rng(seed).integers(values.size), values.shape))
@@ -47,6 +40,7 @@ def flipped(trace: Trace, name: str, seed: int = 0) -> tuple[np.ndarray, tuple[i
 # --- every kind of value, in every form of dump -----------------------------------------------------------------------
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("case", NETWORKS)
 def test_one_flipped_bit_of_any_record_is_found_and_named(tmp_path: Path, case: str) -> None:
     n, formats = NETWORKS[case]
@@ -401,6 +395,7 @@ def test_exit_codes_and_what_is_said(golden: Path, tmp_path: Path, capsys: Captu
     assert "trace of other weights" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX shells")
 @pytest.mark.parametrize("more", ["", "--json"])
 def test_a_reader_that_leaves_does_not_turn_a_difference_into_success(golden: Path, tmp_path: Path, more: str) -> None:

@@ -19,10 +19,9 @@ from sdt_ref.golden.replay import isolated
 from sdt_ref.golden.trace_file import Trace, open_trace
 from sdt_ref.golden.writing import write_trace
 from sdt_ref.weights.file import save
-from sdt_ref.weights.wiring import wiring
-from tests.commands.test_commands import CAT
 from tests.equality import assert_same, small_tiles
 from tests.networks import Network, input_of, model_of, weights_of
+from tests.shipped import CAT
 
 Capture = pytest.CaptureFixture[str]
 
@@ -160,6 +159,7 @@ def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_leaves_does_not_read_as_complete(tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom sdt_ref.golden.writing import write_trace\nfrom tests.networks import input_of, model_of\n"
@@ -225,16 +225,6 @@ def test_the_hash_is_also_that_of_widths_and_sizes(tmp_path: Path, stage: str, c
         attributes.update(change)
     with pytest.raises(sdt_ref.TraceError, match="does not have the hash"), open_trace(path):
         pass
-
-
-def test_wiring_names_each_stage_behind_those_that_it_reads() -> None:
-    for n, _ in NETWORKS.values():
-        weights = weights_of(n)
-        stages = wiring(weights.architecture, weights.config)
-        seen: set[str] = set()
-        for name, stage in stages.items():
-            assert {*stage.reads, *([stage.residual] if stage.residual else [])} <= seen
-            seen.add(name)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -201,10 +201,9 @@ def test_a_leak_too_weak_for_the_threshold_leaves_that_corner_out_and_says_so(tm
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> tuple[str, str]:
+def files(golden: Path) -> tuple[str, str]:
     """A trace and its weights."""
-    save(tmp_path / "w.h5", weights_of(PLAIN))
-    return str(traced(tmp_path, PLAIN, NARROW)), str(tmp_path / "w.h5")
+    return str(golden), str(golden.with_name("w.h5"))
 
 
 def test_the_command_writes_a_whole_folder_or_none(files: tuple[str, str], tmp_path: Path, capsys: Capture) -> None:
@@ -243,12 +242,12 @@ def measured(folder: Path, n: Network, formats: str | None, *seeds: int) -> tupl
             contents.append(content(trace))
             opened.append((trace.sha256, trace.header.overflows))
     traces = [open_trace(folder / f"{seed}.h5") for seed in seeds]
-    entered = [trace.__enter__() for trace in traces]
+    entered = [reader.__enter__() for reader in traces]
     try:
         return sizing(entered, model.read_back()), contents
     finally:
-        for trace in traces:
-            trace.__exit__(None, None, None)
+        for reader in traces:
+            reader.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("case", NETWORKS)

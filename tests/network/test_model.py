@@ -137,39 +137,6 @@ def test_other_operations_are_counted_under_their_own_names() -> None:
     assert others["attention"].ac.tolist() == result.spikes["MS_SSA_Conv0_kv_before"].events_per_step().tolist()
 
 
-@pytest.mark.parametrize(
-    ("x", "message"),
-    [
-        (np.zeros((3, 8, 8)), r"expected axes \(B, C, H, W\) or \(B, T, C, H, W\), found shape \(3, 8, 8\)"),
-        (np.zeros((1, 1, 8, 8)), "expected 3 channels, found 1"),
-        (np.zeros((1, 8, 8, 3)), "expected 3 channels, found 8"),
-        (np.zeros((0, 3, 8, 8)), "expected no empty axis"),
-        (np.zeros((1, 0, 3, 8, 8)), "expected no empty axis"),
-        (np.zeros((1, 3, 8, 6)), "divisible by 4 .pooling_stat 0011., found 8x6"),
-        (np.zeros((1, 3, 8, 8), complex), "expected real numbers, found type complex128"),
-        (np.full((1, 3, 8, 8), "a"), "expected real numbers"),
-        (np.full((1, 3, 8, 8), np.nan), "expected finite numbers in float32, found 192 NaN or infinite of 192"),
-        (np.full((1, 3, 8, 8), 1e300), "expected finite numbers in float32"),
-        ("picture.jpg", "expected real numbers"),
-        ([[1], [2, 3]], "expected an array of real numbers, found list"),
-        (np.ma.masked_array(np.zeros((1, 3, 8, 8))), "found a masked array"),
-        (None, "expected real numbers"),
-    ],
-)
-def test_bad_input_is_refused_in_one_line(x: object, message: str) -> None:
-    with pytest.raises(sdt_ref.SdtError, match=message) as caught:
-        model_of(Network())(x)
-    assert isinstance(caught.value, ValueError)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.bool_, np.float16, np.float64])
-def test_any_real_type_is_taken(dtype: type) -> None:
-    x = np.ones((1, 3, 8, 8), dtype)
-    model = model_of(Network())
-    assert_same(model(x).logits, model(x.astype(np.float32)).logits, "logits")
-
-
 def test_a_misspelt_record_is_refused() -> None:
     with pytest.raises(sdt_ref.ConfigError, match="record: expected True, False or 'currents', found 'current'"):
         model_of(Network())(input_of(Network()), record="current")

@@ -165,6 +165,7 @@ def test_without_options_everything_is_measured(monkeypatch: pytest.MonkeyPatch,
     ]
 
 
+@pytest.mark.slow
 def test_whole_numbers_are_timed_beside_float32() -> None:
     weights = calibrated(128, 1, 32, "0011", 10)
     pairs = list(fixed.measure(weights, photo(32), 2, 3))
@@ -175,10 +176,11 @@ def test_whole_numbers_are_timed_beside_float32() -> None:
         assert min(pair.additions) > 0
 
 
+@pytest.mark.slow
 def test_the_engine_is_timed_beside_a_copy_that_counts_nothing() -> None:
     cost = counters.measure(calibrated(64, 1, 32, "0011", 10), photo(32), threads=1, runs=3)
     assert (len(cost.counting), len(cost.silent)) == (3, 3)
-    assert -1 < cost.share < 10
+    assert cost.share == np.median(np.divide(cost.counting, cost.silent)) - 1
 
 
 def test_the_ceiling_adds_rows() -> None:
@@ -190,6 +192,7 @@ def test_the_ceiling_adds_rows() -> None:
     assert_same(current, np.full(PANEL, 4 * LIST, np.float32), "sums")
 
 
+@pytest.mark.slow
 def test_the_command_checks_measures_and_draws(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install '.[bench]'")
     options = ["--network", "shipped", "--batch", "1", "--runs", "1", "--engines", "sdt_ref", "SciPy sparse"]

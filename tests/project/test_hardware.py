@@ -147,6 +147,7 @@ ONLY_BESIDES = {"sums do not saturate", "a distance as wide as the membrane", "a
 UNKNOWN = {"the mask never cleared"}
 
 
+@pytest.mark.campaign
 @pytest.mark.usefixtures("icarus")
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found_and_named(

@@ -34,6 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_weights_photo_class_names_and_the_pages_parts_and_no_tests(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assets = [f"page/assets/{name}" for name in ("page.html.jinja", "page.css", "page.js")]
@@ -51,6 +52,7 @@ def test_the_wheel_holds_weights_photo_class_names_and_the_pages_parts_and_no_te
     assert not any(name.startswith("tests") or "recipe" in name for name in names)
 
 
+@pytest.mark.slow
 def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     """The dependencies are lent from this environment, so that nothing is downloaded; the package is the wheel's."""
     home = tmp_path / "venv"

@@ -27,6 +27,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip insta
 
 from weights.recipe import data, model, recordings, state, train  # noqa: E402  # they import torch
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 16
 QUICK = [
@@ -218,7 +220,7 @@ def test_membranes_are_float32_and_charge_in_the_official_order(dtype: Any) -> N
     assert spikes[1] == (dtype == torch.bfloat16)  # where it is rounded to 2
 
 
-class Step(torch.autograd.Function):
+class Step(torch.autograd.Function):  # type: ignore[misc, name-defined]  # torch is a variable here
     """The Heaviside step alone, for a neuron that autograd differentiates."""
 
     @staticmethod

@@ -10,6 +10,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import h5py
@@ -28,7 +29,7 @@ def main() -> None:
         "aedat3": datasets.load_aedat_v3,
         "npz": np.load,
     }
-    reference = {}
+    reference: dict[str, Any] = {}
     for name, read in readers.items():
         path = HERE / "scratch"
         path.write_bytes(BYTES[name]())
@@ -60,7 +61,7 @@ def main() -> None:
     (HERE / "real.json").write_text(json.dumps(real, indent=1) + "\n")
 
 
-def hashes(datasets: object, events: dict, height: int, width: int) -> dict[str, str]:
+def hashes(datasets: object, events: dict[str, Any], height: int, width: int) -> dict[str, str]:
     return {
         f"{split}/{steps}": hashlib.sha256(
             datasets.integrate_events_by_fixed_frames_number(events, split, steps, height, width)

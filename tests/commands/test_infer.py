@@ -1,0 +1,140 @@
+"""`infer`: what it prints, where, and with which exit code."""
+
+import dataclasses
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sdt_ref
+from sdt_ref import infer
+from sdt_ref.weights import file as weights_file
+from tests.networks import Network, weights_of
+from tests.shipped import CAT
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_infer_without_an_image_classifies_the_cat(capsys: Capture) -> None:
+    assert infer.main([]) == 0
+    screen = capsys.readouterr().out
+    assert "cat.jpg, the sample photo  451x300, seen at 32x32" in screen
+    assert "know 10 classes at 32x32, nothing else: airplane" in screen
+    assert next(line for line in screen.splitlines() if "%" in line).startswith("cat")
+    assert "patch embedding: proj conv1" in screen
+    assert "block 1: attention q, k, v" in screen
+
+
+def test_infer_json_is_the_engine_s_result(capsys: Capture) -> None:
+    assert infer.main([str(CAT), "--json", "--top", "2", "--arithmetic", "float64", "--threads", "1"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    model = sdt_ref.load(arithmetic="float64")
+    ranking = model.predict(CAT, top=2)
+    assert [(p["label"], p["score"]) for p in summary["predictions"]] == ranking
+    assert (summary["arithmetic"], summary["size"], summary["classes_known"], summary["threads"]) == (
+        "float64",
+        32,
+        10,
+        1,
+    )
+    layer = summary["layers"]["MS_SPS_proj_conv1"]
+    assert len(layer["ac"]) == summary["time_steps"] == 4
+    assert layer["firing_rate"] == pytest.approx(sum(layer["events"]) / (4 * 32 * 32 * 32))
+
+
+WATCHED = """
+import sys
+from numba.core import event
+from sdt_ref import infer
+
+with event.install_recorder("numba:compile") as compiled:
+    code = infer.main(["--json"])
+print(code, len(compiled.buffer), *sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+def test_a_second_infer_compiles_nothing_and_imports_nothing_that_it_does_not_need(capsys: Capture) -> None:
+    """What a start takes is imports, and a compiler where it runs."""
+    assert infer.main(["--json"]) == 0  # compiles what is not compiled yet
+    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True, timeout=120)
+    code, compiled, *modules = done.stderr.split()
+    assert (code, compiled) == ("0", "0")
+    others = ("torch", "matplotlib", "jinja2", "scipy.linalg", "scipy.sparse")
+    rooms = ("page", "drawing", "explaining", "evidence", "cost", "golden")
+    assert not {*others, *(f"sdt_ref.{room}" for room in rooms)} & set(modules)
+
+
+def test_infer_loads_the_weights_once_and_runs_the_network_on_one_image_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    loaded, run = [], []
+    load, call = weights_file.load, sdt_ref.SpikeDrivenTransformer.__call__
+    monkeypatch.setattr(weights_file, "load", lambda *given: loaded.append(given) or load(*given))
+    monkeypatch.setattr(
+        sdt_ref.SpikeDrivenTransformer,
+        "__call__",
+        lambda model, x, *how, **more: run.append(x.shape) or call(model, x, *how, **more),
+    )
+    assert infer.main(["--json"]) == 0
+    assert len(loaded) == 1
+    assert run == [(1, 3, 4, 4), (1, 3, 32, 32)]  # the first one loads the kernels
+
+
+def test_infer_leaves_scipy_importable(capsys: Capture) -> None:
+    """It is kept out only while the kernels load."""
+    assert infer.main(["--json"]) == 0
+    capsys.readouterr()
+    importlib.import_module("scipy.linalg")
+
+
+def test_infer_at_another_size(capsys: Capture) -> None:
+    assert infer.main(["--size", "64", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["size"] == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["absent.jpg"], "picture 'absent.jpg' does not exist"),
+        (["a" * 300], "found a path that cannot be read"),
+        ([__file__], "expected a format that Pillow reads"),
+        (["--top", "0"], "--top: expected 1 or more, found 0"),
+        (["--size", "33"], "expected height and width divisible by 4 (pooling_stat 0011), found 33x33"),
+        (["--size", "0"], "setting 'size': expected 1 to 8192 pixels, found 0"),
+        (["--threads", "0"], "threads: expected 1 to 256"),
+        (["--arithmetic", "int4"], "arithmetic: expected one of float32, float64, fixed, found 'int4'"),
+        (
+            ["--weights", "nope"],
+            "weights file 'nope' does not exist; the weights that ship are sdt-2-256-cifar10 and sdt-2-64-nmnist",
+        ),
+        (["--weights", str(CAT)], "expected HDF5 written by sdt_ref.convert"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr_and_exit_code_2(arguments: list[str], message: str, capsys: Capture) -> None:
+    assert infer.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_event_camera_weights_take_no_photo(tmp_path: Path, capsys: Capture) -> None:
+    weights_file.save(tmp_path / "w.h5", weights_of(Network(in_channels=2)))
+    assert infer.main([str(CAT), "--weights", str(tmp_path / "w.h5")]) == 2
+    assert "is a picture (JPEG); expected a recording of an event camera" in capsys.readouterr().err
+
+
+def test_logits_that_overflow_are_refused(tmp_path: Path, capsys: Capture) -> None:
+    n = Network(drive=100)
+    weights = weights_of(n)
+    tensors = {**weights.tensors, "head.weight": np.full((5, 16), 3e38, np.float32)}
+    weights_file.save(tmp_path / "w.h5", dataclasses.replace(weights, tensors=tensors))
+    assert infer.main(["--weights", str(tmp_path / "w.h5")]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert "the logits overflow float32; use arithmetic float64" in captured.err

@@ -1,0 +1,48 @@
+"""A picture or a recording becomes the network's input; neither is taken for the other."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sdt_ref
+from sdt_ref import RecordingError
+from sdt_ref.camera.opening import is_recording
+from sdt_ref.inputs.reading import read
+from sdt_ref.weights.config import Preprocessing
+from tests import camera_bytes
+from tests.recordings import npz, some_events
+from tests.shipped import CAT
+
+
+def test_a_recording_of_another_sensor_is_refused(tmp_path: Path) -> None:
+    recording = camera_bytes.aedat2(some_events(side=128))
+    with pytest.raises(RecordingError, match="a sensor of 34x34 pixels, which the weights read, found 128x128; choose"):
+        read(recording, Preprocessing(36, frames=True, sensor=34), 4)
+    np.savez(tmp_path / "small.npz", sensor=[16, 34], **camera_bytes.columns(some_events(side=16)))
+    with pytest.raises(RecordingError, match="a sensor of 34x34 pixels, which the weights read, found 16x34; choose"):
+        read(tmp_path / "small.npz", Preprocessing(36, frames=True, sensor=34), 4)
+    beyond = npz(tmp_path / "r.npz", [(5, 34, 0, 1)])  # an npz tells no sensor
+    with pytest.raises(RecordingError, match="events within 34x34 pixels, found x up to 34"):
+        read(beyond, Preprocessing(36, frames=True, sensor=34), 4)
+    within = read(npz(tmp_path / "s.npz", some_events()), Preprocessing(36, frames=True, sensor=34), 4)
+    assert (within == read(camera_bytes.nmnist(some_events()), Preprocessing(36, frames=True, sensor=34), 4)).all()
+
+
+def test_neither_kind_is_taken_for_the_other(digit: Path) -> None:
+    with pytest.raises(RecordingError, match=r"is a picture \(JPEG\)"):
+        read(CAT, Preprocessing(36, frames=True), 4)
+    with pytest.raises(sdt_ref.ImageError, match="expected a format that Pillow reads"):
+        read(digit, Preprocessing(32), 4)
+    assert is_recording(digit)
+    assert not is_recording(CAT)
+    assert not is_recording("absent")
+
+
+def test_a_picture_is_read_as_officially_where_that_is_asked(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    clear.save(tmp_path / "clear.png")
+    how = Preprocessing(8, mean=(0.0,) * 3, std=(1.0,) * 3)
+    assert (read(tmp_path / "clear.png", how, 4) == 1).all()  # laid on white
+    assert (read(tmp_path / "clear.png", how, 4, as_official=True) == 0).all()

@@ -15,6 +15,9 @@ from tests import camera_bytes
 from tests.recordings import save, some_events
 from tests.shipped import CIFAR10
 
+for name in ("COLUMNS", "LINES"):  # of the terminal that runs the tests, which readline passes on to worker processes
+    os.environ.pop(name, None)
+
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")

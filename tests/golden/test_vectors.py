@@ -208,7 +208,7 @@ def files(golden: Path) -> tuple[str, str]:
 
 def test_the_command_writes_a_whole_folder_or_none(files: tuple[str, str], tmp_path: Path, capsys: Capture) -> None:
     run, weights = files
-    out = tmp_path / "new" / "vectors"
+    out = tmp_path / "vectors"
     assert command.main([run, "-o", str(out), "--weights", weights]) == 0
     screen = capsys.readouterr()
     assert screen.err == ""
@@ -221,7 +221,7 @@ def test_the_command_writes_a_whole_folder_or_none(files: tuple[str, str], tmp_p
     (tmp_path / "file").write_text("")
     assert command.main([run, "-o", str(tmp_path / "file" / "x"), "--weights", weights]) == 2
     assert capsys.readouterr().err.startswith("error: cannot write to")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "new", "run.h5", "w.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run.h5", "vectors", "w.h5"]
 
 
 def test_the_command_prints_json(files: tuple[str, str], tmp_path: Path, capsys: Capture) -> None:

@@ -87,7 +87,7 @@ def planted(folder: Path, file: str, old: str, new: str) -> Path:
 
 
 def kit(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(HARDWARE / "engine/run.py"), *map(str, arguments)]
+    command = [sys.executable, str(HARDWARE / "run.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
@@ -208,7 +208,7 @@ def test_an_unknown_value_is_a_difference_and_leaves_no_dump(
 @pytest.mark.usefixtures("icarus")
 def test_a_reader_that_leaves_changes_nothing(vectors: Path, tmp_path: Path) -> None:
     for rtl, code in ((HARDWARE / "rtl", 0), (planted(tmp_path, "sdsa.sv", "q & mask", "q"), 1)):
-        command = [sys.executable, str(HARDWARE / "engine/run.py"), str(vectors), "--unit", "sdsa", "--rtl", str(rtl)]
+        command = [sys.executable, str(HARDWARE / "run.py"), str(vectors), "--unit", "sdsa", "--rtl", str(rtl)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
             assert running.stdout is not None
             assert running.stderr is not None

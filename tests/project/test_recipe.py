@@ -415,14 +415,16 @@ def test_the_held_out_part_is_no_training_data() -> None:
 # a run
 
 
-def test_the_loss_falls_at_one_step_and_at_four(pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    checkpoint = run(pack, tmp_path, "--ema", "0.8", "--stages", "1:6:2e-2,4:4:1e-2")
+def test_the_loss_falls_at_one_step_and_at_four(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Long enough to learn on any machine: six seeds, which stand for other roundings, gave 38 to 93 %."""
+    pack = write_pack(tmp_path / "pack.h5", 240)
+    checkpoint = run(pack, tmp_path, "--ema", "0.8", "--stages", "1:20:2e-2,4:6:1e-2", "--held-out", "40")
     history = json.loads((tmp_path / "state.json").read_text())["history"]
-    assert [record["T"] for record in history] == [1] * 6 + [4] * 4
-    assert history[0]["loss"] > history[5]["loss"] + 0.3
-    assert history[9]["loss"] < history[5]["loss"]
-    assert history[9]["held_out"] >= 40  # of 10 classes
-    assert content(checkpoint)["metric"] == history[9]["held_out"]
+    assert [record["T"] for record in history] == [1] * 20 + [4] * 6
+    assert history[0]["loss"] > history[19]["loss"] + 0.3
+    assert history[-1]["loss"] < history[19]["loss"]
+    assert history[-1]["held_out"] >= 40  # of 10 classes; this seed gave 78
+    assert content(checkpoint)["metric"] == history[-1]["held_out"]
     weights_file = tmp_path / "w.h5"
     assert convert.main([str(checkpoint), str(weights_file)]) == 0
     capsys.readouterr()

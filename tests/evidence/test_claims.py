@@ -35,6 +35,7 @@ from sdt_ref.evidence import (
 )
 from sdt_ref.evidence.addition import Addend, Place, Refused, addends, interpreted
 from sdt_ref.evidence.exercises import EXERCISES, TYPES, NumberTypes
+from sdt_ref.evidence.screen import CLAIMS
 from sdt_ref.evidence.sizes import Sizes
 from sdt_ref.terminal.screen import Screen
 from sdt_ref.weights import file as weights_file
@@ -66,7 +67,7 @@ def test_all_four_claims_hold() -> None:
     assert shown.returncode == 0, shown.stderr
     found = json.loads(shown.stdout)
     assert found["holds"]
-    assert all(found[claim]["holds"] for claim in claims.CLAIMS)
+    assert all(found[claim]["holds"] for claim in CLAIMS)
     read = {kernel["name"]: kernel for kernel in found["addition_only"]["kernels"]}
     assert set(read) == set(EXERCISES)
     for name, kernel in read.items():

@@ -31,7 +31,7 @@ class Labelled(Protocol):
         """Number of them."""
 
     def __iter__(self) -> Iterator[tuple[str, Any, int]]:
-        """Yield (name, source as `sources.read` takes it, label), in a fixed order."""
+        """Yield (name, source as `reading.read` takes it, label), in a fixed order."""
 
 
 def open_pictures(path: str | Path, classes: tuple[str, ...], split: str | None = None) -> Labelled:

@@ -82,13 +82,14 @@ class SpikeDrivenTransformer:
         else:
             parameters = fold(weights, self.arithmetic)
         self._folded = dataclasses.replace(parameters, layers={})  # all but the weights, which the layers hold
-        self._parts = parts = Parts(parameters)
+        parts = Parts(parameters)
         self.patch_embed = SpikingPatchSplitting(parts, self.config)
         self.blocks = [Block(j, parts, self.config) for j in range(self.architecture.depth)]
         self.head = Head(parts)
+        self._layers = parts.layers
         stages = wiring(self.architecture, self.config)
         self._hooks = {name: stage.hook for name, stage in stages.items() if stage.hook}
-        self._counted = {module: layer.name for module, layer in parts.layers.items()}
+        self._counted = {module: layer.name for module, layer in self._layers.items()}
 
     def __call__(self, x: Any, record: bool | str | Monitor = False) -> Result:
         """Run the network.
@@ -149,15 +150,15 @@ class SpikeDrivenTransformer:
     @property
     def synapses(self) -> Mapping[str, PanelledLayer]:
         """The weight layers as the kernels read them, by official path."""
-        return self._parts.layers
+        return self._layers
 
     def layer(self, module: str) -> Layer:
         """The folded weights of one layer, a copy: read back from where the kernels read them."""
-        return self._parts.layers[module].layer()
+        return self._layers[module].layer()
 
     def read_back(self) -> Parameters:
         """All folded parameters. Copies every weight, which takes as long as loading them: ask once."""
-        layers = {module: layer.layer() for module, layer in self._parts.layers.items()}
+        layers = {module: layer.layer() for module, layer in self._layers.items()}
         return dataclasses.replace(self._folded, layers=layers)
 
     def __repr__(self) -> str:

@@ -8,7 +8,9 @@ from .encoder import BitPlaneEncoder, Encoder, encoder
 
 
 class Parts:
-    """Makes the parts of the network from its parameters, each once, and keeps a list of them.
+    """Makes the parts of the network from its parameters, each once, and lists them.
+
+    It is let go with the parameters: the network keeps its weights in the layers alone.
 
     Attributes
     ----------

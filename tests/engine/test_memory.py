@@ -1,8 +1,10 @@
 """Memory for spikes grows with the events; ImageNet sizes fit into 1.5 GB."""
 
+import gc
 import subprocess
 import sys
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -105,6 +107,18 @@ def test_a_network_holds_its_weights_once() -> None:
     assert peak < 1.05 * sum(nbytes.values()) + 6 * max(
         nbytes.values()
     )  # twice in float64, once rounded, once in panels
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "float64", "fixed"])
+def test_a_network_keeps_no_raw_weights(arithmetic: str) -> None:
+    """What was read from the file is let go: it would be a second copy of all weights."""
+    weights = weights_of(Network(depth=2))
+    tensors = [weakref.ref(tensor) for tensor in weights.tensors.values()]
+    model = SpikeDrivenTransformer(weights, arithmetic)
+    del weights
+    gc.collect()
+    assert model.layer("head").weight.size
+    assert not any(tensor() is not None for tensor in tensors)
 
 
 def test_the_inference_path_never_makes_spikes_dense(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,10 +128,10 @@ _KEYS: dict[str, tuple[str, Any]] = {
 
 _MOST_BITS = {"weight": 16, "input": 16, "bias": 32}  # of the others, MAX_BITS
 
-Register = Mapping[str, Any]
+RegisterFormat = Mapping[str, Any]
 
 # what a register can declare, and what it is where the file says nothing
-_REGISTERS: dict[str, Register] = {
+_REGISTERS: dict[str, RegisterFormat] = {
     "input": {"bits": 10, "fraction": 7, "rounding": HALF_EVEN, "overflow": SATURATE},
     "weight": {"bits": 8, "scale": "channel", "rounding": HALF_EVEN, "fraction": None},
     "bias": {"bits": 16, "rounding": HALF_EVEN, "fraction": None},
@@ -155,8 +155,8 @@ class Formats:
     Raises FormatError for unknown names and values out of range.
     """
 
-    default: Mapping[str, Register]
-    stages: Mapping[str, Mapping[str, Register]]
+    default: Mapping[str, RegisterFormat]
+    stages: Mapping[str, Mapping[str, RegisterFormat]]
 
     def __post_init__(self) -> None:
         _check_registers("default", self.default)
@@ -267,7 +267,7 @@ def leak_text(factor: float) -> str:
     return " ".join(reversed(terms)).removeprefix("+ ").replace("2^-0", "2^0") or "0"
 
 
-def _inline(keys: Register) -> str:
+def _inline(keys: RegisterFormat) -> str:
     values = ((key, str(value) if is_int(value) else f'"{value}"') for key, value in keys.items() if value is not None)
     return "{ " + ", ".join(f"{key} = {value}" for key, value in values) + " }"
 

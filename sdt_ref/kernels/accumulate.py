@@ -9,17 +9,17 @@ A 3x3 convolution is nine linear layers, one for each tap of the window, whose i
 from .policy import kernel
 from .vector import PANEL, ROWS_OF_BYTES, VECTOR_BYTES, add_panel_rows, copy_panel, prefetch
 
-PIECE_BYTES = 32_768  # of a panel: a small L1 data cache
-PIECE_EVENTS = 32  # events that a list should have in a piece, to be worth loading and storing its outputs
+SLAB_BYTES = 32_768  # of a panel: a small L1 data cache
+SLAB_EVENTS = 32  # events that a list should have in a slab, to be worth loading and storing its outputs
 
 
 @kernel
 def add_rows(offsets, channels, batch, height, width, window, first, count, panels, bias, cursors, current, at, added):
     """Currents of a weight layer at `count` positions, for all time steps.
 
-    Panel by panel, tap by tap, and within a tap piece by piece of its input channels, so that a piece stays in the L1
+    Panel by panel, tap by tap, and within a tap slab by slab of its input channels, so that a slab stays in the L1
     cache while all positions add their rows of it. Each list is taken in its own order, so no sum changes. Meanwhile
-    the next piece is fetched, a few cache lines with each position: 6 % of the time of an SDT-8-512.
+    the next slab is fetched, a few cache lines with each position: 6 % of the time of an SDT-8-512.
 
     Parameters
     ----------
@@ -46,11 +46,11 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
     n_events = 0
     for t in range(n_steps):
         n_events += offsets[t * n_rows + first + count] - offsets[t * n_rows + first]
-    piece = max(PIECE_BYTES // (PANEL * panels.itemsize), PIECE_EVENTS * n_steps * count * n_inputs // (n_events + 1))
-    piece = min(piece, n_inputs)
+    slab = max(SLAB_BYTES // (PANEL * panels.itemsize), SLAB_EVENTS * n_steps * count * n_inputs // (n_events + 1))
+    slab = min(slab, n_inputs)
     at_once = ROWS_OF_BYTES if panels.itemsize == 1 else n_inputs
     line = VECTOR_BYTES // panels.itemsize
-    lines = piece * PANEL // line
+    lines = slab * PANEL // line
     share = lines // count + 1  # to fetch with each position
     for p in range(n_panels):
         for t in range(n_steps):
@@ -60,8 +60,8 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
             dy = tap // window - window // 2
             dx = tap % window - window // 2
             weights = (p * window**2 + tap) * n_inputs * PANEL  # the element where those of this tap begin
-            for limit in range(piece, n_inputs + piece, piece):
-                ahead = weights + limit * PANEL  # the element behind this piece, or a few rows further
+            for limit in range(slab, n_inputs + slab, slab):
+                ahead = weights + limit * PANEL  # the element behind this slab, or a few rows further
                 x = first % width
                 y = first // width % height
                 for i in range(count):
@@ -70,7 +70,7 @@ def add_rows(offsets, channels, batch, height, width, window, first, count, pane
                     if 0 <= y + dy < height and 0 <= x + dx < width:
                         for t in range(n_steps):  # innermost: a neuron that spikes once often spikes again
                             row = t * n_rows + first + i + dy * width + dx
-                            e = offsets[row] if limit == piece else cursors[t * count + i]
+                            e = offsets[row] if limit == slab else cursors[t * count + i]
                             place = ((p * n_steps + t) * n_places + at + i) * PANEL
                             begin = e
                             while True:

@@ -132,7 +132,7 @@ def test_many_callers_at_a_time() -> None:
 
 
 def test_a_silent_network_takes_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fetching ahead ends with the weights, also where no event says how many rows are worth a piece."""
+    """Fetching ahead ends with the weights, also where no event says how many rows are worth a slab."""
     from sdt_ref import kernels
 
     fetched: list[int] = []

@@ -158,9 +158,9 @@ FAULTS: dict[str, tuple[Check, str, str, str]] = {
     # additions
     "pairwise sum": (ENGINE, VECTOR, "        outputs[at : at + PANEL] += weights[row : row + PANEL]\n    return last", "        outputs[at : at + PANEL] += weights[row : row + PANEL] + (0 if e % 2 else 1e-3) - (0 if e % 2 else 1e-3)\n    return last"),
     "events backwards": (ENGINE, VECTOR, "    for e in range(first, last):\n        if rows[e] >= limit:", "    for e in [last - 1 - k for k in range(last - first)]:\n        if rows[e] >= limit:"),
-    "rows beyond the piece forgotten": (ENGINE, VECTOR, "        if rows[e] >= limit:\n            return e", "        if rows[e] >= limit:\n            return last"),
+    "rows beyond the slab forgotten": (ENGINE, VECTOR, "        if rows[e] >= limit:\n            return e", "        if rows[e] >= limit:\n            return last"),
     "other panels forgotten": (ENGINE, ADD, "for p in range(n_panels):", "for p in range(1):"),
-    "cursors not reset for the next panel": (ENGINE, ADD, "if limit == piece else", "if limit == piece and p == 0 else"),
+    "cursors not reset for the next panel": (ENGINE, ADD, "if limit == slab else", "if limit == slab and p == 0 else"),
     "panel of other outputs": (ENGINE, ADD, "weights = (p * window**2 + tap) * n_inputs * PANEL", "weights = tap * n_inputs * PANEL"),
     "bias forgotten": (ENGINE, ADD, "copy_panel(bias, p * PANEL,", "copy_panel(bias * 0, p * PANEL,"),
     "border missed": (ENGINE, ADD, "0 <= x + dx < width:", "0 <= x + dx < width - 1:"),
@@ -286,7 +286,7 @@ COMPILED_FAULTS: dict[str, tuple[str, str, str]] = {
         "for total, row in zip(sums, loaded, strict=True)]\n",
         "for total, row in zip(sums[:1] + sums[:-1], loaded, strict=True)]\n",
     ),
-    "rows beyond the piece forgotten": (
+    "rows beyond the slab forgotten": (
         VECTOR,
         "        return e\n\n    return signature, generate",
         "        return last\n\n    return signature, generate",

@@ -30,14 +30,14 @@ OF_RECORDINGS = ("time_steps", "split_by", "trial", "figure")  # options that a 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the network is shown, and what can be told of it.
+    """What the network is shown, and what can be said of it.
 
     Attributes
     ----------
     x : [1, 3, size, size] of a picture; [1, T, 2, size, size] of a recording
     lines : for the screen, with markup
     facts : for --json
-    recording, told : of a recording
+    recording, surveyed : of a recording
     """
 
     x: np.ndarray

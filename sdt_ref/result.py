@@ -71,7 +71,7 @@ class OperationCount:
     Attributes
     ----------
     ac : additions performed (accumulate)
-    mac : multiply-accumulates performed; in `Result.other_counts` the multiplications and divisions
+    mac : multiply-accumulates performed; in `Result.stage_counts` the multiplications and divisions
     events : spikes read, or, of a neuron layer or a pool, spikes that leave it
     neurons : neurons that could have spiked: 0 where the input is analog
     comparisons : of membranes with thresholds and of currents with each other; ANDs and ORs of spikes
@@ -114,8 +114,10 @@ class Result:
     logits_per_step : [T, B, K]
     spikes : by official hook name, in the official order; empty unless recorded. The official path of a stage
         ('block.0.attn.q_lif') serves as well
-    currents : by official neuron path ('block.0.attn.q_lif'), [T, B, C, H, W]; empty unless record="currents"
-    streams : the residual stream behind each layer that adds to it ('block.0.mlp.fc2_conv'), [T, B, C, H, W]; so, too
+    currents : by official neuron path ('block.0.attn.q_lif'), [T, B, C, H, W]; of the attention's neurons
+        [T, B, h, 1, d], of the head's [T, B, C]; empty unless record="currents"
+    streams : the residual stream behind each layer that adds to it ('block.0.mlp.fc2_conv'), [T, B, C, H, W]; empty
+        unless record="currents"
     sums : in fixed point, what entered a register, before it did: by neuron path the accumulators, counts or streams
         that the neurons read; by layer path the accumulators that entered the stream; as currents
     counts : by weight layer ('MS_SSA_Conv0_q_conv'); its path ('block.0.attn.q_conv') serves as well

@@ -110,14 +110,14 @@ class Accountant:
         self.stages = wiring(model.architecture, model.config)
         # outputs that a spike reaches through a weight that is not zero, [k, k, C_in]
         self._reach = {
-            name: np.count_nonzero(model.layer(name).weight, axis=0).transpose(1, 2, 0) for name in model.synapses
+            name: np.count_nonzero(model.layer(name).weight, axis=0).transpose(1, 2, 0) for name in model.weight_layers
         }
-        self._n_outputs = {name: synapse.n_outputs for name, synapse in model.synapses.items()}
+        self._n_outputs = {name: synapse.n_outputs for name, synapse in model.weight_layers.items()}
         self._bits = {
             (name, kind): _width(model, part)
             for name, stage in self.stages.items()
             for kind, part in ((SYNAPSES, stage.layer), ("threshold", name))
-            if part in (model.synapses if kind == SYNAPSES else model.neurons)
+            if part in (model.weight_layers if kind == SYNAPSES else model.neurons)
         }
 
     def account(self, x: Any) -> Account:

@@ -116,6 +116,6 @@ class FixedOracle(Oracle):
         return steps(neuron, x, scale)[1]
 
     def _count(self, name: str, overflows: np.ndarray) -> None:
-        steps = np.zeros(self.time_steps, np.int64)
-        steps[: len(overflows)] = overflows
-        self.overflows[name] = self.overflows.get(name, 0) + steps
+        per_step = np.zeros(self.time_steps, np.int64)
+        per_step[: len(overflows)] = overflows
+        self.overflows[name] = self.overflows.get(name, 0) + per_step

@@ -18,7 +18,7 @@ def forward(model: Any, x: Any) -> Result:
 
     Parameters
     ----------
-    model : SpikeDrivenTransformer; its folded parameters and settings are read, its engine is not
+    model : SpikeDrivenTransformer; its folded parameters are read back, and its settings; its engine does not run
     x : as the model takes it
 
     Returns

@@ -25,7 +25,7 @@ class DenseSpikes:
 
 
 class Oracle:
-    """One forward pass; keeps every neuron layer's input current, every hook's spikes, and the operation counts."""
+    """One forward pass; keeps every hook's spikes, all currents, streams and sums, and the operation counts."""
 
     def __init__(self, parameters: Parameters, config: ModelConfig, time_steps: int) -> None:
         self.parameters: Any = parameters

@@ -2,7 +2,8 @@
 
 A line such as `s = self.q_lif(self.q_conv(s), run)` reads like PyTorch, but `q_conv(s)` adds nothing. It returns a
 current, which holds the events and knows how to fill a tile. The neurons pull that tile, step through all T time steps
-while it is in the cache, and list what fires. No current of a whole layer ever exists.
+while it is in the cache, and list what fires. Between a weight layer and the neurons that pull it, no current of all
+positions ever exists.
 
     q_lif(current, run)                    neuron.py     one tile of positions a thread
       |

@@ -7,7 +7,7 @@ from .events import SpikeEvents
 
 
 class Monitor:
-    """Keeps recordings in memory, under official names; each dict is as in Result.
+    """Keeps in memory what a run records, under official names; each dict is as in Result.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class Neuron:
     def __call__(self, current: Current, run: Run) -> SpikeEvents:
         """Step all neurons through all time steps: [T, B, H, W, C] current -> [T, B, C, H, W] spikes.
 
-        Current and membranes exist one tile at a time; only events leave it.
+        Current and membranes exist one tile at a time, and only events leave it; a monitor can keep the currents.
         """
         T, n, C = current.grid[0], positions(current.grid), current.n_channels
         size = tile_size(current, run)

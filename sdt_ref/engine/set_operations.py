@@ -1,4 +1,4 @@
-"""What is done to events without any arithmetic: unions (max-pools) and intersections (masks)."""
+"""Unions (max-pools), intersections (masks) and counts of events: no weight, no membrane."""
 
 import math
 from collections.abc import Callable

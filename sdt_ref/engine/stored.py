@@ -1,7 +1,6 @@
 """Currents that are held in memory."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Self
 
@@ -64,11 +63,6 @@ class StoredCurrent:
             out=joined.reshape(len(first), T, B, -1, kernels.PANEL),
         )
         return cls(grid, shares[0].n_channels, joined, shares[0].units)
-
-    @property
-    def n_tokens(self) -> int:
-        """Tokens of each sample."""
-        return math.prod(self.grid[2:])
 
     @property
     def array(self) -> np.ndarray:

@@ -90,12 +90,13 @@ class PanelledLayer:
         self.n_outputs, self.n_inputs, self.window, _ = layer.weight.shape
         rows = layer.weight.transpose(2, 3, 1, 0).reshape(-1, self.n_outputs)
         self.dtype = layer.bias.dtype
-        self._whole: FixedLayer | None = None
+        self._without_arrays: FixedLayer | None = None
         if isinstance(layer, FixedLayer):
             rows, self.dtype = rows.astype(layer.weight_dtype), layer.dtype
             register = None if layer.stream is None else Register(layer.stream, layer.stream_dtype)
             self.units = Units(Fraction(in_panels(layer.fraction)), register)
-            self._whole = dataclasses.replace(layer, weight=rows[:0], bias=rows[:0])  # all but the arrays
+            none = np.empty((0, 0), rows.dtype)  # no view of the rows, which would keep them
+            self._without_arrays = dataclasses.replace(layer, weight=none, bias=none)
         self.panels = in_panels(rows)
         self.bias = in_panels(layer.bias.astype(self.dtype))
         widths = np.diff([*range(0, self.n_outputs, kernels.PANEL), self.n_outputs])
@@ -105,9 +106,9 @@ class PanelledLayer:
         """The folded weights, read back."""
         rows = out_of_panels(self.panels, self.n_outputs).reshape(self.window, self.window, self.n_inputs, -1)
         weight, bias = np.ascontiguousarray(rows.transpose(3, 2, 0, 1)), out_of_panels(self.bias, self.n_outputs)
-        if self._whole is None:
+        if self._without_arrays is None:
             return Layer(weight, bias)
-        return dataclasses.replace(self._whole, weight=weight.astype(np.int64), bias=bias.astype(np.int64))
+        return dataclasses.replace(self._without_arrays, weight=weight.astype(np.int64), bias=bias.astype(np.int64))
 
 
 class Synapse(PanelledLayer):
@@ -116,7 +117,7 @@ class Synapse(PanelledLayer):
     @property
     def checked(self) -> FixedLayer | None:
         """The layer without its arrays, where each addition must be checked."""
-        return self._whole if self._whole is not None and self._whole.checked else None
+        return self._without_arrays if self._without_arrays is not None and self._without_arrays.checked else None
 
     def __call__(self, events: SpikeEvents) -> Current:
         """The current that these events cause: [T, B, C_in, H, W] spikes -> [T, B, H, W, C_out] current."""

@@ -194,7 +194,7 @@ def expected_counts(model: SpikeDrivenTransformer, x: np.ndarray, result: Result
         return {}
     image, T = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
     frames, B, inputs, H, W = image.shape
-    outputs = model.synapses["patch_embed.proj_conv"].n_outputs
+    outputs = model.weight_layers["patch_embed.proj_conv"].n_outputs
     stages = wiring(model.architecture, model.config).values()
     neurons = sum(math.prod(result.spikes[stage.hook].shape) for stage in stages if stage.kind == NEURON)
     return {

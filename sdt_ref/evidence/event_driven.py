@@ -202,7 +202,7 @@ def _silent(stage: Any) -> Any:
 
 def _inputs(model: SpikeDrivenTransformer, x: np.ndarray, result: Result) -> Iterator[tuple[Synapse, SpikeEvents]]:
     """Each weight layer that reads events, with those that it read."""
-    synapses = {module: layer for module, layer in model.synapses.items() if isinstance(layer, Synapse)}
+    synapses = {module: layer for module, layer in model.weight_layers.items() if isinstance(layer, Synapse)}
     stages = wiring(model.architecture, model.config)
     for stage in stages.values():
         if stage.layer not in synapses:  # no weights, or the analog convolution

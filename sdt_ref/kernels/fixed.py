@@ -294,9 +294,9 @@ def _add_panel(typing_context, source, start, low, high, wrap, target, at):
     return signature, generate
 
 
-def _charging(plain):
+def _stepping(plain):
     @intrinsic
-    def charge(typing_context, x, membrane, terms, n_terms, rounding, threshold):
+    def step(typing_context, x, membrane, terms, n_terms, rounding, threshold):
         signature = types.uint64(x, membrane, terms, types.int64, rounding, types.int64)
 
         def generate(context, builder, signature, arguments):
@@ -321,7 +321,7 @@ def _charging(plain):
 
         return signature, generate
 
-    return charge
+    return step
 
 
 def _summed(builder, lanes, differences, table, n_terms):
@@ -338,7 +338,7 @@ def _summed(builder, lanes, differences, table, n_terms):
     return [builder.load(total) for total in sums]
 
 
-_charge_plain_panel, _charge_any_panel = _charging(plain=True), _charging(plain=False)
+_charge_plain_panel, _charge_any_panel = _stepping(plain=True), _stepping(plain=False)
 
 
 @overload(convert_panel)

@@ -9,11 +9,13 @@ from .sdsa import SpikeDrivenSelfAttention
 
 
 class Block:
-    """Both halves read spikes of the stream and add real currents to it; no normalisation stands between them.
+    """An encoder block.
+
+    Both halves read spikes of the stream and add real currents to it; no normalisation stands between them.
 
     Attributes
     ----------
-    tokens_apart : see TokenStage; the pools of dvs mode reach into neighbouring tokens
+    tokens_apart : see `engine/token_parallel.py`; the pools of dvs mode reach into neighbouring tokens
     """
 
     def __init__(self, j: int, parts: Parts, config: ModelConfig) -> None:

@@ -52,7 +52,7 @@ class SpikeDrivenTransformer:
     Raises
     ------
     ConfigError
-        an unknown arithmetic or number of threads
+        an unknown arithmetic or number of threads; formats without arithmetic 'fixed'
     WeightsError
         folding overflows
     FormatError
@@ -104,6 +104,8 @@ class SpikeDrivenTransformer:
         ------
         InputError
             wrong rank, channels, type or size; NaN or infinite values
+        ConfigError
+            `record` is none of these
         FormatError
             a register that declares overflow 'error' overflows; sums over so many tokens outgrow 64 bits
         WeightsError
@@ -148,7 +150,7 @@ class SpikeDrivenTransformer:
         return self._folded.neurons
 
     @property
-    def synapses(self) -> Mapping[str, PanelledLayer]:
+    def weight_layers(self) -> Mapping[str, PanelledLayer]:
         """The weight layers as the kernels read them, by official path."""
         return self._layers
 
@@ -191,6 +193,8 @@ class SpikeDrivenTransformer:
 
         Raises
         ------
+        InputError
+            `top` is not 1 or more
         ImageError, RecordingError
             it cannot be read, or is not what the weights read
         """
@@ -227,7 +231,7 @@ def load(
     WeightsError
         the file is not a weights file
     ConfigError
-        an unknown arithmetic
+        an unknown arithmetic or number of threads; formats without arithmetic 'fixed'
     FormatError
         formats that cannot be read or do not hold the weights
     """

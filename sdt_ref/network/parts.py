@@ -1,4 +1,4 @@
-"""The layers and neurons of which the stages are made, kept by their official paths."""
+"""The layers and neurons of which the stages are made."""
 
 from ..engine.neuron import Neuron
 from ..engine.synapse import PanelledLayer, Synapse
@@ -8,19 +8,17 @@ from .encoder import BitPlaneEncoder, Encoder, encoder
 
 
 class Parts:
-    """Makes the parts of the network from its parameters, each once, and lists them.
+    """Makes the parts of the network from its parameters, each once, and lists the layers.
 
-    It is let go with the parameters: the network keeps its weights in the layers alone.
+    Nothing keeps it, nor the parameters: the network holds its weights in the layers alone.
 
     Attributes
     ----------
     layers : weight layers by official path, such as 'block.0.attn.q_conv'
-    neurons : neuron layers by official path, such as 'block.0.attn.q_lif'
     """
 
     def __init__(self, parameters: Parameters) -> None:
         self.layers: dict[str, PanelledLayer] = {}
-        self.neurons: dict[str, Neuron] = {}
         self._parameters = parameters
 
     def encoder(self, module: str) -> Encoder | BitPlaneEncoder:
@@ -35,5 +33,4 @@ class Parts:
 
     def neuron(self, module: str, heads: int | None = None) -> Neuron:
         """A layer of neurons; heads : see Neuron."""
-        made = self.neurons[module] = Neuron(module, self._parameters.neurons[module], heads)
-        return made
+        return Neuron(module, self._parameters.neurons[module], heads)

@@ -17,7 +17,8 @@ class SpikeDrivenSelfAttention:
     """Q AND spike(sum over tokens of K AND V), between two membrane shortcuts.
 
     The attention neuron (threshold 0.5, input a whole number) of an LIF network fires exactly when any token has a
-    spike in K AND V: it is an OR and never remembers. A PLIF with a leak below 0.5 does remember. Both run as neurons.
+    spike in K AND V: it is an OR, and its membrane is 0 after each step. A PLIF with a leak below 0.5 keeps one.
+    Both run as neurons.
     """
 
     def __init__(self, j: int, parts: Parts, config: ModelConfig) -> None:

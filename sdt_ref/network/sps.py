@@ -50,7 +50,7 @@ class SpikingPatchSplitting:
 def max_pool(current: StoredCurrent, run: Run, stage: str = "") -> StoredCurrent:
     """Maximum of real currents over 3x3 pixels, stride 2: [T, B, H, W, C] -> [T, B, H/2, W/2, C].
 
-    Under the name of the stage one comparison less is counted than a window has places.
+    Counted under the name of the stage: comparisons, one less for each window than it has places.
     """
     T, B, H, W = current.grid
     P, _, _, lanes = current.panels.shape

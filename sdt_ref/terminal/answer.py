@@ -14,9 +14,9 @@ NAMED = 12  # classes that are named on one line; of more, the first few
 
 
 def stages(model: SpikeDrivenTransformer, result: Result) -> dict[str, OperationCount]:
-    """Operations of each weight layer under a reader's name: 'block 0: q, k, v' adds up three layers."""
+    """Operations of each weight layer under a reader's name: 'block 0: attention q, k, v' adds up three layers."""
     named: dict[str, OperationCount] = {}
-    for layer in model.synapses:
+    for layer in model.weight_layers:
         count = result.counts[layer]
         name = layer_in_words(layer)
         if name in named:  # q, k and v read the same spikes

@@ -1,5 +1,6 @@
 """The tensors of the network, as its wiring needs them; and its sizes, read off the tensors of a file."""
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -96,14 +97,7 @@ def infer(shapes: Mapping[str, Shape]) -> Architecture:
                 f"tensor '{name}' of shape {shapes[name]} is not understood: expected only tensors of the "
                 "Spike-driven Transformer (V1); is it another network?"
             )
-    parameters = sum(_size(shape) for shape in expected.values())
+    parameters = sum(math.prod(shape) for shape in expected.values())
     if parameters > MAX_PARAMETERS:
         raise WeightsError(f"expected at most {MAX_PARAMETERS:,} parameters, found {parameters:,}")
     return architecture
-
-
-def _size(shape: Shape) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size

@@ -1,7 +1,8 @@
 """Which stage reads which, in the order of the data flow: the network as a list.
 
 Tensors, neurons, registers and streams follow from it; the golden kit, the costs and the walk go through it. Another
-network of this family is one more such list, and the operators that it needs. Only the oracle spells the network again.
+network of this family is one more such list, and the operators that it needs. Besides, only the forward passes of
+`network/` and of the oracle spell it.
 """
 
 from dataclasses import dataclass

@@ -93,6 +93,18 @@ def test_weight_layers_allocate_their_current_and_a_tile(rate: float, window: in
     assert peak_of(lambda: store(synapse(spikes), Run(4, 2))) < SCRATCH + current_bytes
 
 
+def test_in_fixed_point_a_network_holds_its_weights_once() -> None:
+    """In the narrowest type, in panels; nothing keeps the rows that were cut into panels."""
+    weights = weights_of(Network(dim=512, hidden=2048, in_channels=3))
+    tracemalloc.start()
+    model = SpikeDrivenTransformer(weights, "fixed")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    panels = [layer.panels for layer in model.weight_layers.values()]
+    assert {each.dtype for each in panels[1:]} == {np.dtype(np.int8)}
+    assert held < 1.2 * sum(each.nbytes for each in panels)
+
+
 def test_a_network_holds_its_weights_once() -> None:
     """No copy in another layout, and while it is built only one layer in float64 besides."""
     weights = weights_of(Network(dim=512, hidden=2048, in_channels=3))

@@ -44,7 +44,7 @@ def test_official_paths_name_spikes_and_counts(result: sdt_ref.Result) -> None:
         if stage.hook:
             assert result.spikes[name] is result.spikes[stage.hook]
         if stage.layer:
-            assert result.counts[stage.layer] is result.counts[model.synapses[stage.layer].name]
+            assert result.counts[stage.layer] is result.counts[model.weight_layers[stage.layer].name]
     assert "block.0.attn.q_lif" not in list(result.spikes)
 
 
@@ -63,7 +63,7 @@ def test_single_layers_and_neurons_are_those_read_back() -> None:
     for arithmetic in ("float32", "fixed"):
         model = model_of(NETWORK, arithmetic)
         parameters = model.read_back()
-        assert list(parameters.layers) == list(model.synapses)
+        assert list(parameters.layers) == list(model.weight_layers)
         for name, layer in parameters.layers.items():
             assert_same(model.layer(name).weight, layer.weight, name)
             assert_same(model.layer(name).bias, layer.bias, name)

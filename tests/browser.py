@@ -67,7 +67,9 @@ def said(driver: Any) -> list[str]:
 
 
 def asked(driver: Any) -> list[str]:
-    """Addresses that were asked for since the last call, but for data: that a page holds."""
+    """Addresses that were asked for since the last call, but for data: that a page holds, and the browser's own pages."""
     messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     addresses = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    return [address for address in addresses if not address.startswith("data:")]
+    return [
+        address for address in addresses if not address.startswith(("data:", "chrome://"))
+    ]  # no page may ask for chrome://

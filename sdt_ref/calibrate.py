@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from rich.text import Text
 
 from .errors import FormatError
 from .files import require_writable
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = many(len(pictures), "recording" if preprocessing.frames else "picture")
         console.print(f"{plain(options.output)}: formats from {what}\n")
         for line in chosen.to_toml().splitlines():
-            console.print(plain(line))
+            console.print(Text(line))  # as in the file: TOML must not be broken in the middle of a line
     return 0
 
 

@@ -30,6 +30,8 @@ def require_writable(
 
 def require_new_folder(path: str | os.PathLike[str], error: type[SdtError]) -> None:
     """Raise `error`, before anything is computed, unless the path is an empty folder, or one can be made there."""
+    if not str(path):
+        raise error("cannot write '': expected the name of a folder")
     target = Path(path)
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):

@@ -14,6 +14,14 @@ from .errors import UnknownNameError
 
 Value = TypeVar("Value")
 LISTED = 8  # names in a message
+NUMBERS = "numbers are recorded with record='currents'"
+EMPTY = {  # why a table is
+    "spikes": "spikes are recorded with record=True",
+    "currents": NUMBERS,
+    "streams": NUMBERS,
+    "sums": f"{NUMBERS}, in fixed point",
+    "overflows": "they are counted in fixed point",
+}
 
 
 class Spikes(Protocol):
@@ -55,8 +63,7 @@ def known_as(name: str, what: str, table: Mapping[str, object], aliases: Mapping
         return aliases[name]
     if not table:
         raise UnknownNameError(
-            f"{what}: no name is known, found {name!r}: nothing was recorded; call the model with record=True, or "
-            "with record='currents' for numbers"
+            f"{what}: expected one of its names, found {name!r}; it is empty: {EMPTY.get(what, '-')}"
         )
     near = get_close_matches(str(name), [*table, *aliases], n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""

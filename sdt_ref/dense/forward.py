@@ -7,7 +7,9 @@ from ..fixed.formats import DEFAULT
 from ..fixed.limits import refuse_overflows, refuse_wide_sums
 from ..fixed.quantise import FixedParameters
 from ..inputs.arrays import as_frames
-from ..result import Result
+from ..result import ByName, Result
+from ..weights.names import counted_as
+from ..weights.wiring import wiring
 from .fixed import FixedOracle
 from .layers import sequential_sum
 from .network import Oracle
@@ -39,6 +41,15 @@ def forward(model: Any, x: Any) -> Result:
     logits = oracle.head(u)
     refuse_overflows(oracle.overflows, formats)
     mean = sequential_sum(logits, axis=0) / logits.dtype.type(time_steps)
+    stages = wiring(model.architecture, model.config)
     return Result(
-        mean, logits, oracle.spikes, oracle.currents, oracle.counts, {}, oracle.streams, oracle.sums, oracle.overflows
+        mean,
+        logits,
+        ByName("spikes", oracle.spikes, {name: stage.hook for name, stage in stages.items() if stage.hook}),
+        ByName("currents", oracle.currents),
+        ByName("counts", oracle.counts, {s.layer: counted_as(s.layer) for s in stages.values() if s.layer}),
+        {},
+        ByName("streams", oracle.streams),
+        ByName("sums", oracle.sums),
+        ByName("overflows", oracle.overflows),
     )

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..result import OperationCount, known_as
+from ..result import ByName, OperationCount, known_as
 
 Value = TypeVar("Value")
 Operations = Mapping[str, np.ndarray | int]  # fields of OperationCount; a number is the same at every time step
@@ -92,8 +92,8 @@ class Later(Mapping[str, Value]):
         return repr(self._table)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copied and pickled as a dict."""
-        return dict, (dict(self._table),)
+        """Copied and pickled as a table that is made."""
+        return ByName, (self._what, dict(self._table), self._aliases)
 
 
 def _by_layer(entries: Iterable[Entry], time_steps: int) -> dict[str, OperationCount]:
@@ -105,7 +105,7 @@ def _by_kind(entries: Iterable[Entry], time_steps: int) -> dict[str, Mapping[str
     for names, count in _added_up(entries, time_steps).items():
         if len(names) == 2:
             kinds.setdefault(names[0], {})[names[1]] = count
-    return {**kinds}
+    return {kind: ByName(f"stage_counts[{kind!r}]", stages) for kind, stages in kinds.items()}
 
 
 def _added_up(entries: Iterable[Entry], time_steps: int) -> dict[tuple[str, ...], OperationCount]:

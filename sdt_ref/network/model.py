@@ -147,7 +147,7 @@ class SpikeDrivenTransformer:
     @property
     def neurons(self) -> Mapping[str, NeuronParameters]:
         """Leak and threshold of every neuron layer, by official path."""
-        return self._folded.neurons
+        return ByName("neurons", self._folded.neurons)
 
     @property
     def weight_layers(self) -> Mapping[str, PanelledLayer]:
@@ -156,7 +156,7 @@ class SpikeDrivenTransformer:
 
     def layer(self, module: str) -> Layer:
         """The folded weights of one layer, a copy: read back from where the kernels read them."""
-        return self._layers[module].layer()
+        return ByName("layers", self._layers)[module].layer()
 
     def read_back(self) -> Parameters:
         """All folded parameters. Copies every weight, which takes as long as loading them: ask once."""

@@ -143,8 +143,10 @@ def numbers(option: str, text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal() and len(part) < 12):
-            raise ConfigError(f"{option}: expected whole numbers and ranges such as 0,2-3, found '{text}'")
+        if not (first.isdecimal() and (last or first).isdecimal() and len(part) < 12) or int(last or first) < int(
+            first
+        ):
+            raise ConfigError(f"{option}: expected whole numbers and ascending ranges such as 0,2-3, found '{text}'")
         found += range(int(first), min(int(last or first), int(first) + 4096) + 1)
     return found
 

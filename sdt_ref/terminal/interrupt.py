@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 INTERRUPTED = 130  # exit code: 128 + SIGINT
@@ -42,7 +41,7 @@ def _is_command() -> bool:
     if sys.argv[:1] == ["-m"]:  # as long as Python looks for the module; the arguments behind its name are the user's
         module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
         return module.partition(".")[0] == __name__.partition(".")[0]
-    return Path(sys.argv[0]).stem == "sdt-ref" if sys.argv else False
+    return bool(sys.argv) and os.path.splitext(os.path.basename(sys.argv[0]))[0] == "sdt-ref"
 
 
 end_while_importing()

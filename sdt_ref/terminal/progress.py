@@ -68,7 +68,7 @@ def kernels_loading(screen: Screen, arithmetic: str) -> Iterator[None]:
             if not self.shown:
                 self.shown = True
                 screen.print(
-                    f"first run with {arithmetic}: compiling its kernels; this takes a few seconds", style="dim"
+                    f"compiling kernels for {arithmetic}, which are kept: this takes a few seconds", style="dim"
                 )
 
         def on_end(self, event: Any) -> None:

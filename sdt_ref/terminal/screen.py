@@ -51,7 +51,11 @@ class Screen(Console):
         if not self.is_window or _squeeze(table, self.width - indent):
             given = self.width
             self.width = max(given, 10_000)
-            super().print(Padding(table, (0, 0, 0, indent), expand=False))
+            rows = self.render_lines(Padding(table, (0, 0, 0, indent), expand=False), self.options, pad=False)
+            for row in rows:
+                text = Text.assemble(*((part.text, part.style or "") for part in row))
+                text.rstrip()  # of the blanks that fill a column
+                super().print(text)
             self.width = given
             return
         for line in _stacked(table):

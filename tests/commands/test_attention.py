@@ -93,8 +93,9 @@ def test_a_picture_is_written(ending: str, drawing: Any, tmp_path: Path, capsys:
         (["--weights", "absent.h5"], "weights file 'absent.h5' does not exist"),
         (["--steps", "4"], "--steps: expected numbers from 0 to 3, found '4'"),
         (["--steps", "0,5000"], "--steps: expected numbers from 0 to 3, found '0,5000'"),
-        (["--blocks", "2-1"], "--blocks: expected numbers from 0 to 1, found '2-1'"),
-        (["--blocks", "one"], "--blocks: expected whole numbers and ranges such as 0,2-3, found 'one'"),
+        (["--blocks", "2-1"], "--blocks: expected whole numbers and ascending ranges such as 0,2-3, found '2-1'"),
+        (["--steps", "0,3-1"], "--steps: expected whole numbers and ascending ranges such as 0,2-3, found '0,3-1'"),
+        (["--blocks", "one"], "--blocks: expected whole numbers and ascending ranges such as 0,2-3, found 'one'"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], message: str, capsys: Capture) -> None:

@@ -87,7 +87,10 @@ def test_chosen_steps_alone_are_shown(tmp_path: Path, capsys: Capture) -> None:
         ),
         (["-o", "r.html", "--size", "33"], "expected height and width divisible by 4"),
         (["-o", "r.html", "--steps", "4"], "--steps: expected numbers from 0 to 3, found '4'"),
-        (["-o", "r.html", "--steps", "x"], "--steps: expected whole numbers and ranges such as 0,2-3, found 'x'"),
+        (
+            ["-o", "r.html", "--steps", "x"],
+            "--steps: expected whole numbers and ascending ranges such as 0,2-3, found 'x'",
+        ),
         (["-o", "r.html", "--technology", "abacus"], "technology: expected one of 45nm-float32"),
     ],
 )

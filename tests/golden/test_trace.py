@@ -251,7 +251,7 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: Capture) -> None
         (["--steps", "4"], "trace: expected steps from 0 to 3, found 4"),
         (["--steps", "2-1"], "trace: expected steps from 0 to 3, found none"),
         (["--steps", "0-999999"], "trace: expected steps from 0 to 3, found 4\n"),
-        (["--steps", "one"], "--steps: expected whole numbers and ranges such as 0,2-3, found 'one'"),
+        (["--steps", "one"], "--steps: expected whole numbers and ascending ranges such as 0,2-3, found 'one'"),
         (["nowhere.png"], "picture 'nowhere.png' does not exist"),
     ],
 )

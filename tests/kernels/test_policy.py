@@ -12,7 +12,7 @@ import sdt_ref
 from sdt_ref.kernels import policy
 
 NOWHERE = "/proc/nowhere"  # not even root can write there
-NOTICE = "first run with float32: compiling its kernels"
+NOTICE = "compiling kernels for float32, which are kept"
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux")]
 

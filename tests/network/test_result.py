@@ -21,7 +21,14 @@ def result() -> sdt_ref.Result:
 
 
 def test_an_unknown_name_is_answered_with_what_there_is(result: sdt_ref.Result) -> None:
-    for table in (result.spikes, result.counts, result.currents, result.streams, result.stage_counts):
+    for table in (
+        result.spikes,
+        result.counts,
+        result.currents,
+        result.streams,
+        result.stage_counts,
+        result.stage_counts["leak"],
+    ):
         with pytest.raises(UnknownNameError, match=r"expected one of its names, found 'q'; .*it has ") as caught:
             table["q"]
         assert next(iter(table)) in str(caught.value)
@@ -34,7 +41,7 @@ def test_an_unknown_name_is_answered_with_what_there_is(result: sdt_ref.Result) 
 
 
 def test_nothing_recorded_says_how_to_record() -> None:
-    with pytest.raises(UnknownNameError, match="nothing was recorded; call the model with record=True"):
+    with pytest.raises(UnknownNameError, match="it is empty: spikes are recorded with record=True"):
         model_of(NETWORK)(input_of(NETWORK)).spikes["MS_SPS_lif"]
 
 
@@ -50,6 +57,10 @@ def test_official_paths_name_spikes_and_counts(result: sdt_ref.Result) -> None:
 
 def test_tables_are_copied_and_pickled_whole(result: sdt_ref.Result) -> None:
     for again in (copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+        assert_same(again.counts["block.0.attn.q_conv"].ac, result.counts["MS_SSA_Conv0_q_conv"].ac, "additions")
+        for table in (again.counts, again.stage_counts, again.stage_counts["leak"]):
+            with pytest.raises(UnknownNameError, match="it has "):
+                table["q"]
         assert list(again.spikes) == list(result.spikes)
         assert_same(again.spikes["block.0.attn.q_lif"].to_dense(), result.spikes["MS_SSA_Conv0_q_lif"].to_dense(), "q")
 

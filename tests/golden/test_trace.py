@@ -249,7 +249,7 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: Capture) -> None
     [
         (["--stages", "block.7.*"], "trace: no stage matches 'block.7.*'; stages are input, "),
         (["--steps", "4"], "trace: expected steps from 0 to 3, found 4"),
-        (["--steps", "2-1"], "trace: expected steps from 0 to 3, found none"),
+        (["--steps", "2-1"], "--steps: expected whole numbers and ascending ranges such as 0,2-3, found '2-1'"),
         (["--steps", "0-999999"], "trace: expected steps from 0 to 3, found 4\n"),
         (["--steps", "one"], "--steps: expected whole numbers and ascending ranges such as 0,2-3, found 'one'"),
         (["nowhere.png"], "picture 'nowhere.png' does not exist"),

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     pictures = Samples(options.data, network.classes, options.split, options.limit, preprocessing.frames)
     require_writable(options.output, FormatError, *pictures.files)
     screen, repairs, total = Screen(stderr=True), Counter[str](), len(pictures)
-    with kernels_loading(screen, "float64"), counting(screen, "calibrating", total) as shown:
+    with kernels_loading(screen, "float32"), counting(screen, "calibrating", total) as shown:
 
         def inputs() -> Iterator[np.ndarray]:
             for number, (_, source) in enumerate(pictures):

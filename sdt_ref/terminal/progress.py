@@ -53,7 +53,7 @@ def counting(screen: Screen, verb: str, total: int) -> Iterator[Callable[[int, s
 
 @contextlib.contextmanager
 def kernels_loading(screen: Screen, arithmetic: str) -> Iterator[None]:
-    """Say so when kernels have to be compiled: the first run with an arithmetic takes a while.
+    """Say so when kernels have to be compiled, and compile all of them: the first run with an arithmetic takes a while.
 
     Meanwhile `sys.modules` says, to this whole process, that scipy.linalg cannot be imported: with the first kernel
     numba imports it, to find a BLAS that no kernel here calls, for a fifth of a small run's time. Another thread that
@@ -78,8 +78,13 @@ def kernels_loading(screen: Screen, arithmetic: str) -> Iterator[None]:
     if keep_out:
         sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # an import of it fails
     try:
-        with event.install_listener("numba:compile", Notice()):
+        notice = Notice()
+        with event.install_listener("numba:compile", notice):
             yield
+            if notice.shown:  # then all, so that no later run has to
+                from ..network.warm_up import compile_all
+
+                compile_all(arithmetic)
     finally:
         if keep_out:
             del sys.modules["scipy.linalg"]

@@ -62,6 +62,7 @@ def test_cut_anywhere(kind: str) -> None:
         assert recording.repairs == ({} if n in (0, len(content)) or (kind == "AEDAT 2.0" and n % 8 == 0) else {CUT: 1})
 
 
+@pytest.mark.slow
 def test_aedat4_cut() -> None:
     pytest.importorskip("aedat")
     header, content = ENDINGS["AEDAT 4"]
@@ -371,6 +372,7 @@ def test_without_the_package_aedat4_names_the_command(monkeypatch: pytest.Monkey
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("streams", "message"),
     [
@@ -384,6 +386,7 @@ def test_streams_of_aedat4(streams: list[tuple[int, str, int, int]], message: st
     assert message in refused(made.header4(streams))
 
 
+@pytest.mark.slow
 def test_damage_within_aedat4() -> None:
     """A table far beyond the header, where the package panics; a vector of 10^9 events; a packet of 2 GB."""
     pytest.importorskip("aedat")
@@ -406,6 +409,7 @@ CRASHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", CRASHES)
 def test_a_crash_of_the_package_stays_in_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
@@ -448,6 +452,7 @@ def large_files(folder: Path) -> Iterator[tuple[Path, int]]:
     yield folder / "npz", n
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """Files of 100 MB, in the memory of a few chunks."""
     for path, events in large_files(tmp_path):
@@ -460,6 +465,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         assert peak < 8e6, path
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_aedat4(tmp_path: Path) -> None:
     pytest.importorskip("aedat")
     packet = made.packet4([(i, 1, 1, 1) for i in range(CHUNK)])

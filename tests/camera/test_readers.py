@@ -148,6 +148,7 @@ def test_aedat3_beyond_its_sensor_is_left_out() -> None:
     assert told(recording)[2:] == ([(2, 127, 127, 0)], {BEYOND.format("128x128"): 3})
 
 
+@pytest.mark.slow
 def test_aedat4_literal() -> None:
     pytest.importorskip("aedat")
     packets = made.packet4([(7, 319, 2, 1), (9, 4, 239, 0)]) + made.packet4([(1605507430438338, 320, 0, 1)])
@@ -191,22 +192,26 @@ def test_pixels_of_no_sensor_are_left_out_even_where_none_is_known() -> None:
 # --- round trips ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(made.lists_of_events(34, 34, 22, least=2))
 def test_nmnist_round_trip(events: list[Event]) -> None:
     if len(set(events)) > 1:
         assert told(open_recording(made.nmnist(events))) == ("N-MNIST", (34, 34), events, {})
 
 
+@pytest.mark.slow
 @given(made.lists_of_events(128, 128, 32))
 def test_aedat2_round_trip(events: list[Event]) -> None:
     assert told(open_recording(made.aedat2(events))) == ("AEDAT 2.0", (128, 128), events, {})
 
 
+@pytest.mark.slow
 @given(made.lists_of_events(128, 128, 62), st.integers(1, 5))
 def test_aedat3_round_trip(events: list[Event], packet: int) -> None:
     assert told(open_recording(made.aedat3(events, packet))) == ("AEDAT 3.1", (128, 128), events, {})
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(made.lists_of_events(320, 240, 62), st.integers(1, 5))
 def test_aedat4_round_trip(events: list[Event], packet: int) -> None:

@@ -9,6 +9,8 @@ from sdt_ref import attention, compare, energy, explain, infer, report, sizing, 
 from sdt_ref.engine.synapse import PanelledLayer
 from sdt_ref.weights.folding import Layer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:

@@ -84,6 +84,7 @@ def shown(line: str, columns: str | None, folder: Path, capsys: Capture) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", SCREENS)
 def test_every_number_is_whole_in_a_narrow_window(line: str, folder: Path, capsys: Capture) -> None:
     wide = shown(line, None, folder, capsys)

@@ -12,6 +12,7 @@ from sdt_ref.measuring.attention_map import AttentionMap, attention_maps
 from tests.networks import Network, input_of, model_of
 
 
+@pytest.mark.slow
 def test_the_picture_follows_the_maps(drawing: Any, tmp_path: Path) -> None:
     """A channel more in the mask, a spike more at a token: another picture, there and nowhere else."""
     n = Network(drive=1.5, batch=1, pooling_stat="0001", num_heads=4)  # 4x4 tokens, 4x4 channels

@@ -16,6 +16,7 @@ from tests.strategies import networks
 TILES = st.sampled_from([1 << 18, 4096, 300])
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(networks(), st.sampled_from(["float32", "float64"]), st.sampled_from([1, 2]), TILES)
 @example(Network(dvs_mode=True, spike_mode="plif", seed=3), "float32", 2, 300)

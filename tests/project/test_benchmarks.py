@@ -62,6 +62,7 @@ def engine_or_skip(name: str, weights: Weights, x: np.ndarray) -> Engine:
         pytest.skip(f"{missing}, or pip install '.[bench]'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_computes_the_same_network(name: str) -> None:
     """Float32 engines: not one spike may differ. One block is enough for the compiler, which takes a minute for it."""

@@ -144,6 +144,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > 20
@@ -154,12 +155,14 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
         assert not [one for one in sum(loaded, ()) if one.startswith(("http", "//"))], page
 
 
+@pytest.mark.slow
 def test_the_site_documents_the_python_api(site: Path) -> None:
     api = (site / "api" / "index.html").read_text()
     for name in ("SpikeDrivenTransformer", "SpikeEvents", "look_into", "ImageError"):
         assert name in api
 
 
+@pytest.mark.slow
 def test_each_lesson_is_a_page_in_the_navigation(site: Path) -> None:
     navigation = (site / "index.html").read_text().partition('<nav class="md-nav md-nav--primary')[2]
     links = re.findall(r'<a href="(lessons/[^"]*)" class="md-nav__link">', navigation)

@@ -19,6 +19,8 @@ from sdt_ref.golden.writing import write_trace
 from tests.golden.test_trace import NETWORKS
 from tests.networks import Network, input_of, model_of
 
+pytestmark = pytest.mark.slow
+
 HARDWARE = Path(__file__).parents[2] / "hardware"
 Capture = pytest.CaptureFixture[str]
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import ImageError, require_file
 from ..weights.presets import synsets
+from .standard_input import StandardInput
 
 # torchvision's list of picture endings, which the official code inherits
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
@@ -79,7 +80,7 @@ class Samples:
 
     Parameters
     ----------
-    data : paths
+    data : paths, or the standard input
     classes, split : as in `open_pictures`
     limit : at most so many, evenly spread; None takes all
     frames : recordings, not pictures
@@ -89,13 +90,13 @@ class Samples:
 
     def __init__(
         self,
-        data: Sequence[str],
+        data: Sequence[str | StandardInput],
         classes: tuple[str, ...],
         split: str | None = None,
         limit: int | None = None,
         frames: bool = False,
     ) -> None:
-        self._sets = [_sample_set(Path(path), classes, split, frames) for path in data]
+        self._sets = [_sample_set(source, classes, split, frames) for source in data]
         self._wanted = spread(sum(map(len, self._sets)), limit)
 
     def __len__(self) -> int:
@@ -105,7 +106,8 @@ class Samples:
     @property
     def files(self) -> list[Path]:
         """All that are files of their own."""
-        return [source for pictures in self._sets if isinstance(pictures, list) for _, source in pictures]
+        named = [source for pictures in self._sets if isinstance(pictures, list) for _, source in pictures]
+        return [source for source in named if isinstance(source, Path)]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Yield (name, path or binary file), in a fixed order."""
@@ -113,7 +115,10 @@ class Samples:
         return taken(everything, self._wanted)
 
 
-def _sample_set(path: Path, classes: tuple[str, ...], split: str | None, frames: bool) -> Any:
+def _sample_set(given: str | StandardInput, classes: tuple[str, ...], split: str | None, frames: bool) -> Any:
+    if isinstance(given, StandardInput):
+        return [(str(given), given)]
+    path = Path(given)
     if path.is_dir():
         folder = _split_folder(path, split)
         endings = RECORDINGS if frames else ENDINGS

@@ -122,7 +122,7 @@ def add_model_options(to: Parser, *, fixed_alone: bool = False) -> None:
     to.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")
 
 
-def load_model(options: argparse.Namespace, source: str | None = None) -> "SpikeDrivenTransformer":
+def load_model(options: argparse.Namespace, source: Any = None) -> "SpikeDrivenTransformer":
     """Load the network that the model options ask for; --formats alone means fixed point.
 
     Without --weights those that ship: for pictures, or for recordings if the source is one.

@@ -1,4 +1,4 @@
-"""Grey of more than 8 bits becomes 8: by the depth that its file declares, or, of 32 bits, by the range of its values."""
+"""Grey of more than 8 bits becomes 8: by the depth that its file declares, or, of 32 bits, by its range."""
 
 from collections import Counter
 
@@ -41,11 +41,11 @@ def eight_bits(picture: Image.Image, opened: Image.Image, name: str, told: Count
     declared = _declared_white(opened)
     white = declared or _white(lowest, highest, whole, picture.mode)
     if white is None or lowest < 0:
-        expected = f"grey from 0 to {declared}" if declared else "32-bit grey from 0 to 1, 255 or 65535"
-        kind = "whole numbers from " * whole
+        expected = f"grey within 0 to {declared}" if declared else "32-bit grey within 0 to 1, 255 or 65535"
+        unclear = ", which leaves open what white is" * (lowest >= 0 and highest <= WHITES[-1])
         raise ImageError(
-            f"picture '{name}': expected {expected}, and clearly one of them, found {kind}{lowest:.9g} to "
-            f"{highest:.9g}; scale it, or save it with 8 or 16 bits"
+            f"picture '{name}': expected {expected}, found {'whole numbers from ' * whole}{lowest:.9g} to "
+            f"{highest:.9g}{unclear}; scale it, or save it with 8 or 16 bits"
         )
     if not declared:
         told[f"32-bit grey within 0 to {white} taken with {white} as white"] += 1

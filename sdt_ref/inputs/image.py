@@ -110,7 +110,10 @@ def _opened(source: Any, told: Counter[str]) -> Iterator[Image.Image]:
         kind = kind_of(head_of(source))
         if kind is None or not teach(kind):
             raise
-        opened = Image.open(source)
+        try:
+            opened = Image.open(source)
+        except UnidentifiedImageError:
+            raise OSError(f"it begins as {kind.what}") from None
     with opened:
         if isinstance(opened, ImageFile.StubImageFile) or opened.format == "MPEG":  # known by name alone
             raise UnidentifiedImageError
@@ -190,7 +193,7 @@ def crop(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
 
 
 def normalise(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """uint8 [H, W, C] or [H, W] -> float32 [C, H, W]; the formulas differ in the last bits, so the weights name theirs."""
+    """uint8 [H, W, C] or [H, W] -> float32 [C, H, W]; the formulas differ in last bits, so the weights name theirs."""
     planes = np.moveaxis(np.atleast_3d(pixels), -1, 0).astype(np.float32)
     mean, std = np.array(preprocessing.mean)[:, None, None], np.array(preprocessing.std)[:, None, None]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # absurd settings: the model refuses the result

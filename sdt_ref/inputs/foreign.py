@@ -123,7 +123,7 @@ def _kind_of_tiff(head: bytes) -> Kind | None:
     from PIL import TiffImagePlugin  # which Pillow loads only where it is needed
 
     try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(head[:16])
+        tags = TiffImagePlugin.ImageFileDirectory_v2(head[: 16 if b"+" in head[:4] else 8])
         stream = io.BytesIO(head)
         stream.seek(tags.next)
         tags.load(stream)

@@ -144,7 +144,7 @@ def _converted(picture: Image.Image, name: str, as_official: bool, mode: str, to
     if is_deep(picture):
         upright = eight_bits(upright, picture, name, told)
     elif not as_official and mode != "RGBA":
-        upright = on_white(upright) if upright.has_transparency_data else upright
+        upright = on_white(upright)
     return upright.convert(mode)
 
 

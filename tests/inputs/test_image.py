@@ -159,7 +159,7 @@ def test_clear_pixels_leave_no_colour_when_a_picture_is_resized(name: str) -> No
     assert_same(seen, np.asarray(resized)[6:38], name)
     shown = seen[seen[..., 3] > 60]
     assert (shown[:, 3] < 200).any() or name == "nearest", "some are half clear"
-    assert np.abs(shown[:, :3].astype(int) - (200, 10, 0)).max() <= 3
+    assert shown[:, 2].max() <= 1, "no blue comes in"
     unchanged = RNG.integers(0, 256, (40, 32, 4), np.uint8)
     assert_same(np.asarray(crop(Image.fromarray(unchanged), Preprocessing(32, 1.0, name))), unchanged[4:36], "as it is")
 

@@ -111,10 +111,9 @@ def test_a_plug_in_is_imported_where_it_is_needed(name: str, module: str, monkey
     def import_module(wanted: str) -> ModuleType:
         """A plug-in that decodes any such file to one photo."""
         imported.append(wanted)
-        begins = content[:12]
-        Image.register_open(
-            "ANY", lambda stream, name: Image.fromarray(PHOTO), lambda head: head.startswith(begins[:2])
-        )
+        photo, begins = io.BytesIO(), content[:2]
+        Image.fromarray(PHOTO).save(photo, "PNG")
+        Image.register_open("ANY", lambda stream, name: Image.open(photo), lambda head: head.startswith(begins))
         return ModuleType(wanted)
 
     monkeypatch.setattr(foreign.importlib, "import_module", import_module)

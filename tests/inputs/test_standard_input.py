@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,9 @@ def test_what_is_none_is_refused(stream: object, message: str, monkeypatch: pyte
 def test_the_bound_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standard_input, "MOST", 1000)
     monkeypatch.setattr("sys.stdin", Stream(b"x" * 1000))
-    assert source_of("-").getvalue() == b"x" * 1000
+    source = source_of("-")
+    assert isinstance(source, StandardInput)
+    assert source.getvalue() == b"x" * 1000
 
 
 def test_an_endless_pipe_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +102,7 @@ def test_an_endless_pipe_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         def readable(self) -> bool:
             return True
 
-        def readinto(self, buffer: memoryview) -> int:
+        def readinto(self, buffer: Any) -> int:
             asked.append(len(buffer))
             return len(buffer)
 

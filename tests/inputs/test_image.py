@@ -275,6 +275,18 @@ def test_resize_and_crop_are_the_official_ones(width: int, height: int, name: st
     assert_same(np.asarray(crop(Image.fromarray(pixels), how)), resized[top : top + 32, left : left + 32], "crop")
 
 
+def test_colours_are_resized_by_their_opacity() -> None:
+    """Times the opacity, rounded once; resized; divided by the opacity: as Pillow does, written out."""
+    clear = RNG.integers(0, 256, (64, 80, 4), np.uint8)
+    times = clear[..., :3].astype(int) * clear[..., 3:] + 128
+    weighted = (((times >> 8) + times) >> 8).astype(np.uint8)
+    colours = pillow_resize(weighted, 40, 32, 2.0, cubic).astype(int)
+    opacity = pillow_resize(np.repeat(clear[..., 3:], 3, axis=2), 40, 32, 2.0, cubic)[..., :1].astype(int)
+    divided = np.where(opacity % 255 == 0, colours, np.minimum(255 * colours // np.maximum(opacity, 1), 255))
+    expected = np.concatenate([divided, opacity], axis=2).astype(np.uint8)
+    assert_same(np.asarray(crop(Image.fromarray(clear), Preprocessing(32, 1.0))), expected[:, 4:36], "crop")
+
+
 def test_the_crop_offset_rounds_halves_to_even() -> None:
     """235 -> 224 starts at 6, not 5: 5.5 rounds to 6."""
     ramp = np.repeat(np.repeat(np.arange(235, dtype=np.uint8)[:, None, None], 235, axis=1), 3, axis=2)

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     preprocessing = network.preprocessing.at(options.size)
     widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
     formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
-    pictures = Samples(options.data, network.classes, options.split, options.limit, preprocessing.frames)
+    pictures = Samples(options.data, options.split, options.limit, preprocessing.frames)
     require_writable(options.output, FormatError, *pictures.files)
     screen, repairs, total = Screen(stderr=True), Counter[str](), len(pictures)
     with kernels_loading(screen, "float32"), counting(screen, "calibrating", total) as shown:

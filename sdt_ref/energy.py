@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     repairs: Counter[str] = Counter()
     with given_or_sample(None, model.preprocessing.frames) as (sample, _):
         data, frames = options.pictures or [str(sample)], model.preprocessing.frames
-        pictures = Samples(data, model.classes, options.split, options.limit, frames)
+        pictures = Samples(data, options.split, options.limit, frames)
         _require_outputs(options, *pictures.files)
         inputs = _readable(pictures, model, options.size, unreadable, repairs)
         if options.official_statistic:

@@ -12,7 +12,6 @@ from typing import Any
 from ..errors import ImageError, SdtError
 from ..weights.presets import published_folders
 
-PUBLISHED = {"imagenet": "synset", "gesture": "number of DVS128 Gesture"}  # their folders are not named as the classes
 LISTED = 10  # names of each list that an error shows
 MOST_DIGITS = 18  # of a number in a name
 
@@ -42,8 +41,9 @@ def match(
 ) -> Matched:
     """Find the label of each class name of a data set, all in the same way.
 
-    The first way that holds: names of classes, or what ImageNet and DVS128 Gesture call them; the same but for case,
-    '_' and '-'; numbers, of classes that are named so, else of labels; with `by_order`, as many names as classes.
+    The first way that holds: names of classes; ImageNet's synsets; names but for case, '_' and '-'; numbers of classes
+    that are named so, or that DVS128 Gesture has in folders of these numbers, or with these labels; with `by_order`, as
+    many names as classes.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def match(
 
     Raises `error`, which shows both lists, when none holds.
     """
-    found = by_name(names, classes) or _by_similar_name(names, classes) or _by_number(names, classes)
+    found = _by_name(names, classes) or by_number(names, classes) or _by_place(names, classes)
     against = _against_order(names, classes) if by_order else ""
     if found is None and by_order and not against:
         found = Matched("order", tuple(names), tuple(range(len(names))))
@@ -67,16 +67,13 @@ def match(
     return found
 
 
-def by_name(names: Sequence[str], classes: Sequence[str]) -> Matched | None:
-    """Match names of classes, or what their data set calls them."""
-    if tuple(names) == tuple(classes):  # even where two classes have one name
-        return Matched("name", tuple(names), tuple(range(len(names))))
-    known = {name: label for label, name in enumerate(classes)}
-    tables = {"name": known}
-    for dataset, by in PUBLISHED.items():
-        folders = published_folders(dataset).items()
-        tables[by] = {folder: known[name] for folder, name in folders if name in known}
-    return next((_look_up(names, names, table, by) for by, table in tables.items() if set(names) <= table.keys()), None)
+def by_number(names: Sequence[str], classes: Sequence[str]) -> Matched | None:
+    """Match numbers of classes: of those that are named so, or that are in a folder of DVS128 Gesture so named."""
+    known, numbers = _labels(classes), _numbers(names)
+    gestures = {int(folder): known[name] for folder, name in published_folders("gesture").items() if name in known}
+    return _look_up("number", names, numbers, _numbered(classes)) or _look_up(
+        "number of DVS128 Gesture", names, numbers, gestures
+    )
 
 
 def by_label(found: Sequence[int], classes: Sequence[str]) -> dict[int, int]:
@@ -85,24 +82,30 @@ def by_label(found: Sequence[int], classes: Sequence[str]) -> dict[int, int]:
     return named if named.keys() >= set(found) else {label: label for label in range(len(classes))}
 
 
-def _by_similar_name(names: Sequence[str], classes: Sequence[str]) -> Matched | None:
-    table, keys = _similar(classes), list(map(_plain, names))
-    if not set(keys) <= table.keys() or len(set(keys)) < len(keys):
+def _by_name(names: Sequence[str], classes: Sequence[str]) -> Matched | None:
+    if tuple(names) == tuple(classes):  # even where two classes have one name
+        return Matched("name", tuple(names), tuple(range(len(names))))
+    known = _labels(classes)
+    synsets = {synset: known[name] for synset, name in published_folders("imagenet").items() if name in known}
+    return (
+        _look_up("name", names, names, known)
+        or _look_up("synset", names, names, synsets)
+        or _look_up("name", names, list(map(_plain, names)), _similar(classes))
+    )
+
+
+def _by_place(names: Sequence[str], classes: Sequence[str]) -> Matched | None:
+    """Numbers are labels, unless some of them are names: then '1' may be a class, or the second label."""
+    numbers = _numbers(names)
+    if _numbered(classes).keys() & set(numbers):
         return None
-    return _look_up(names, keys, table, "name")
+    return _look_up("number", names, numbers, {label: label for label in range(len(classes))})
 
 
-def _by_number(names: Sequence[str], classes: Sequence[str]) -> Matched | None:
-    if not all(map(_is_number, names)):
+def _look_up(by: str, names: Sequence[str], keys: Sequence[Any], table: Mapping[Any, int]) -> Matched | None:
+    """Match names by their keys in a table; None where it lacks one, or two names have the same."""
+    if not table.keys() >= set(keys) or len(set(keys)) < len(set(names)):
         return None
-    numbers, named = list(map(int, names)), _numbered(classes)
-    table = named if named.keys() & set(numbers) else {label: label for label in range(len(classes))}
-    if not set(numbers) <= table.keys() or len(set(numbers)) < len(numbers):
-        return None
-    return _look_up(names, numbers, table, "number")
-
-
-def _look_up(names: Sequence[str], keys: Sequence[Any], table: Mapping[Any, int], by: str) -> Matched:
     return Matched(by, tuple(names), tuple(table[key] for key in keys))
 
 
@@ -122,6 +125,10 @@ def _unknown(names: Sequence[str], classes: Sequence[str]) -> str:
     return next(strange, next((name for name in names if name not in classes), names[0]))
 
 
+def _labels(classes: Sequence[str]) -> dict[str, int]:
+    return {name: label for label, name in enumerate(classes)}
+
+
 def _similar(classes: Sequence[str]) -> dict[str, int]:
     """Label by plain name, of those that are alone with it: ImageNet has 'cardigan' and 'Cardigan'."""
     alike = Counter(map(_plain, classes))
@@ -134,6 +141,11 @@ def _plain(name: str) -> str:
 
 def _numbered(classes: Sequence[str]) -> dict[int, int]:
     return {int(name): label for label, name in enumerate(classes) if _is_number(name)}
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    """The names as numbers; nothing, unless all are."""
+    return list(map(int, names)) if all(map(_is_number, names)) else []
 
 
 def _is_number(name: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from ..camera.opening import open_recording
 from ..camera.trials import LABELS, Trial, list_trials, only, table_beside
 from ..errors import ConfigError, RecordingError, require_file
-from .classes import Matched, by_name, match
+from .classes import Matched, by_number, match
 from .datasets import RECORDINGS, RESOURCE_FORK, Labelled, class_folders, files_below
 from .packs import LabelledPack, Pack
 
@@ -137,7 +137,7 @@ def _match_gestures(numbers: list[int], classes: tuple[str, ...]) -> Matched:
     """Gestures are known by number; where the weights have other names for them, their logits are in official order."""
     names = tuple(map(str, numbers))
     places = sorted(map(str, range(len(classes))))
-    return by_name(names, classes) or Matched("official order", names, tuple(map(places.index, names)))
+    return by_number(names, classes) or Matched("official order", names, tuple(map(places.index, names)))
 
 
 def _files(path: Path, pattern: str) -> list[Path]:

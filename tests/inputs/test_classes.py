@@ -36,6 +36,7 @@ SPLIT_BY_TEXT = ("0", "1", "10", "2", "3", "4", "5", "6", "7", "8", "9")
         (("1", "2", "10"), tuple(f"class {k}" for k in range(11)), "number", (1, 2, 10)),
         (("01", "02", "03"), CIFAR10, "number", (1, 2, 3)),
         (("0", "2", "10"), GESTURES, "number of DVS128 Gesture", (0, 3, 2)),  # its folder 10 holds 'other_gestures'
+        (("00", "02", "10"), GESTURES, "number of DVS128 Gesture", (0, 3, 2)),
         (("left_hand_wave",), GESTURES, "name", (3,)),
     ],
 )

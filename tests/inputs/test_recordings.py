@@ -103,7 +103,7 @@ def test_trials_are_cut_by_the_table_beside_the_recording(tmp_path: Path, split:
     [
         (GESTURES, "number of DVS128 Gesture", (3, 2)),
         (tuple(reversed(GESTURES)), "number of DVS128 Gesture", (7, 8)),
-        (tuple(map(str, range(11))), "name", (2, 10)),
+        (tuple(map(str, range(11))), "number", (2, 10)),
         (tuple(f"class {k}" for k in range(11)), "official order", (3, 2)),
     ],
 )

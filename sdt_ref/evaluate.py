@@ -19,7 +19,7 @@ from .terminal.screen import Screen, show_repairs, show_unreadable
 from .terminal.words import plain
 from .weights.config import MOST_STEPS
 
-RENAMED = 3  # classes with another name in the weights that the screen shows; --json has all
+RENAMED = 2  # classes with another name in the weights that the screen shows; --json has all
 
 
 @cli.guarded

@@ -18,7 +18,6 @@ from .terminal import cli
 from .terminal.progress import counting, kernels_loading
 from .terminal.screen import Screen, show_repairs
 from .terminal.words import many, plain
-from .weights import file as weights
 
 
 @cli.guarded
@@ -27,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(argv)
     cli.require_range(options, "limit")
     require_writable(options.output, FormatError, *options.data, options.weights)
-    network = weights.load(options.weights)
+    network = cli.load_weights(options)
     preprocessing = network.preprocessing.at(options.size)
     widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
     formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
@@ -67,6 +66,7 @@ def command_line() -> cli.Parser:
         "--split", metavar="NAME", help="part of the data set, a sub-folder or group (default: validation or test)"
     )
     parser.add_argument("--limit", type=int, default=64, metavar="N", help="read N, evenly spread (default: 64)")
+    cli.add_time_steps(parser)
     for name, bits in vars(Widths()).items():
         parser.add_argument(f"--{name}-bits", type=int, default=bits, metavar="N", help=f"width (default: {bits})")
     parser.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")

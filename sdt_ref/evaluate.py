@@ -17,7 +17,6 @@ from .terminal import cli
 from .terminal.progress import counting, kernels_loading
 from .terminal.screen import Screen, show_repairs, show_unreadable
 from .terminal.words import plain
-from .weights.config import MOST_STEPS
 
 RENAMED = 2  # classes with another name in the weights that the screen shows; --json has all
 
@@ -27,12 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate; exit code 0, 1 when files were unreadable, 2 for bad input."""
     options = command_line().parse_args(argv)
     cli.require_range(options, "limit")
-    cli.require_range(options, "time_steps", most=MOST_STEPS)
     model = cli.load_model(options)
-    if not model.preprocessing.frames and (options.time_steps or options.split_by):
-        raise ConfigError(
-            "--time-steps, --split-by: expected weights for recordings with them, found weights for pictures"
-        )
+    if not model.preprocessing.frames and options.split_by:
+        raise ConfigError("--split-by: expected weights for recordings with it, found weights for pictures")
     labelled = (open_recordings if model.preprocessing.frames else open_pictures)(
         options.data, model.classes, options.split, options.classes_by_order
     )
@@ -46,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             done = so_far.images + len(so_far.unreadable)
             shown(done, f"top-1 {so_far.top1 / so_far.images:.2%}")
 
-        cut = {"steps": options.time_steps, "split": options.split_by or "number"}
-        counted = measure(model, labelled, options.size, options.limit, progress, **cut)
+        split = options.split_by or "number"
+        counted = measure(model, labelled, options.size, options.limit, progress, split=split)
     seconds = time.perf_counter() - start
     agreeing = None if against is None else sum(int(against[i] == label) for i, label in counted.labels)
     with cli.showing():
@@ -78,9 +74,6 @@ def command_line() -> cli.Parser:
         "pack are the labels 0, 1, 2, ...",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="classify N of them, evenly spread")
-    parser.add_argument(
-        "--time-steps", type=int, metavar="T", help="frames to make of a recording (default: as in the weights)"
-    )
     parser.add_argument(
         "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
     )

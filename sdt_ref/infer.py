@@ -1,6 +1,7 @@
 """Command line: a picture or a recording to a class; the work is in `network/`."""
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -23,9 +24,9 @@ from .terminal.answer import show_classes, show_ranking, show_stages
 from .terminal.progress import kernels_loading, working
 from .terminal.screen import Screen, show_repairs
 from .terminal.words import many, plain
-from .weights.config import MOST_STEPS, Preprocessing
+from .weights.config import Preprocessing
 
-OF_RECORDINGS = ("time_steps", "split_by", "trial", "figure")  # options that a picture has no use for
+OF_RECORDINGS = ("split_by", "trial", "figure")  # options that a picture has no use for
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Classify one picture or recording; exit code 0, or 2 for bad input."""
     options = command_line().parse_args(argv)
     cli.require_range(options, "top", "trial")
-    cli.require_range(options, "time_steps", most=MOST_STEPS)
     if options.figure is not None:
         from .drawing import canvas
 
@@ -97,9 +97,6 @@ def command_line() -> cli.Parser:
     )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print (default: 5)")
     parser.add_argument(
-        "--time-steps", type=int, metavar="T", help="frames to make of a recording (default: as in the weights)"
-    )
-    parser.add_argument(
         "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
     )
     parser.add_argument(
@@ -134,7 +131,7 @@ def _recording(
         recording = only(recording, trials[options.trial - 1])
         name += f", trial {options.trial} of {len(trials)}"
     surveyed, split = survey(recording), options.split_by or "number"
-    steps = options.time_steps or model.config.time_steps
+    steps = model.config.time_steps
     x = prepare(recording, preprocessing, steps, split, surveyed)[None]
     side = preprocessing.sensor or preprocessing.size
     width, height = recording.sensor or (side, side)
@@ -199,7 +196,8 @@ def _summary(
 ) -> dict[str, object]:
     def layer(count: OperationCount) -> dict[str, object]:
         per_step = {kind: np.asarray(getattr(count, kind)).tolist() for kind in ("ac", "mac", "events")}
-        return {"firing_rate": count.firing_rate, **per_step}
+        rate = None if math.isnan(count.firing_rate) else count.firing_rate  # JSON has no NaN
+        return {"firing_rate": rate, **per_step}
 
     return {
         **shown.facts,

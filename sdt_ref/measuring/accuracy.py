@@ -65,7 +65,6 @@ def measure(
     limit: int | None = None,
     progress: Callable[[Accuracy], None] = lambda _: None,
     *,
-    steps: int | None = None,
     split: str = "number",
 ) -> Accuracy:
     """Classify pictures or recordings and count the right ones; unreadable ones are skipped and listed.
@@ -75,9 +74,9 @@ def measure(
     size : as in Preprocessing.at
     limit : classify only so many, evenly spread; None takes all
     progress : called after every batch
-    steps, split : of recordings: T, None takes the weights' own, and how they are cut; see `camera.frames.integrate`
+    split : how recordings are cut; see `camera.frames.integrate`
     """
-    preprocessing, steps = model.preprocessing.at(size), steps or model.config.time_steps
+    preprocessing, steps = model.preprocessing.at(size), model.config.time_steps
     channels = max(model.architecture.widths[0], model.architecture.in_channels * steps if preprocessing.frames else 0)
     batch = max(1, BATCH_NEURONS // (preprocessing.size**2 * channels))
     counted = Accuracy()

@@ -12,7 +12,7 @@ from .errors import FormatError
 from .files import require_writable
 from .fixed import formats
 from .inputs.datasets import Samples
-from .inputs.reading import read
+from .inputs.reading import read, source_of
 from .measuring.calibration import Widths, calibrate
 from .terminal import cli
 from .terminal.progress import counting, kernels_loading
@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     preprocessing = network.preprocessing.at(options.size)
     widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
     formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
-    pictures = Samples(options.data, options.split, options.limit, preprocessing.frames)
+    sources = [source_of(path) for path in options.data]
+    pictures = Samples(sources, options.split, options.limit, preprocessing.frames)
     require_writable(options.output, FormatError, *pictures.files)
     screen, repairs, total = Screen(stderr=True), Counter[str](), len(pictures)
     with kernels_loading(screen, "float32"), counting(screen, "calibrating", total) as shown:

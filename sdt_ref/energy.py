@@ -19,7 +19,7 @@ from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError
 from .files import require_writable, written_whole
 from .inputs.datasets import Samples
-from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read
+from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, source_of
 from .network.model import SpikeDrivenTransformer
 from .terminal import cli
 from .terminal.progress import counting, kernels_loading
@@ -44,13 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             show_published(Screen())
         return 0
     _require_outputs(options)
-    model = cli.load_model(options, *options.pictures[:1])
+    sources = [source_of(path) for path in options.pictures]
+    model = cli.load_model(options, *sources[:1])
     chosen = technology(options.technology or DEFAULTS[model.arithmetic.name]).with_values(_own_values(options.pj))
     unreadable: list[tuple[str, str]] = []
     repairs: Counter[str] = Counter()
     statistic = OfficialStatistic(options.batch) if options.official_statistic else None
     with given_or_sample(None, model.preprocessing.frames) as (sample, _):
-        data, frames = options.pictures or [str(sample)], model.preprocessing.frames
+        data, frames = sources or [str(sample)], model.preprocessing.frames
         pictures = Samples(data, options.split, options.limit, frames)
         _require_outputs(options, *pictures.files)
         inputs = _readable(pictures, model, options.size, unreadable, repairs)
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             cli.print_json({**({} if report is None else to_json(report, options.memory)), **beside})
         elif report is not None:
             screen, size = Screen(), report.size
-            title = _title(options.pictures, report.average.pictures, model.preprocessing.frames)
+            title = _title([str(source) for source in sources], report.average.pictures, model.preprocessing.frames)
             screen.print(f"[bold]{title}[/], seen at {size}x{size}")
             show(screen, report, options.memory)
     if not options.json:
@@ -91,7 +92,8 @@ def command_line() -> cli.Parser:
         "pictures",
         nargs="*",
         metavar="IMAGE|FOLDER|PACK.h5",
-        help="pictures, or recordings if the weights read them; folders of them, packs (default: a sample that ships)",
+        help="pictures, or recordings if the weights read them; folders of them, packs; '-' reads the standard input "
+        "(default: a sample that ships)",
     )
     parser.add_argument(
         "--split", metavar="NAME", help="part of the data set, a sub-folder or group (default: validation or test)"

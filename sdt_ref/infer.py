@@ -4,7 +4,8 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from .camera.recording import EventFile, Survey, survey
 from .camera.trials import list_trials, only, table_beside
 from .errors import ConfigError
 from .inputs.image import open_picture, preprocess
-from .inputs.reading import given_or_sample
+from .inputs.reading import given_or_sample, source_of
+from .inputs.standard_input import StandardInput
 from .network.model import SpikeDrivenTransformer
 from .result import OperationCount, Result
 from .terminal import cli
@@ -35,15 +37,17 @@ class Shown:
 
     Attributes
     ----------
-    x : [1, 3, size, size] of a picture; [1, T, 2, size, size] of a recording
+    x : [1, C, size, size] of a picture; [1, T, 2, size, size] of a recording
     lines : for the screen, with markup
     facts : for --json
+    repairs : what was mended, or assumed, and how often
     recording, surveyed : of a recording
     """
 
     x: np.ndarray
     lines: tuple[str, ...]
     facts: dict[str, object]
+    repairs: Mapping[str, int]
     recording: EventFile | None = None
     surveyed: Survey | None = None
 
@@ -57,15 +61,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .drawing import canvas
 
         canvas.require(options.figure, options.input, options.weights, options.formats)
-    model = cli.load_model(options, options.input)
+    source = source_of(options.input)
+    model = cli.load_model(options, source)
     preprocessing = model.preprocessing.at(options.size)
     screen = Screen(stderr=True)
     with (
-        given_or_sample(options.input, preprocessing.frames) as (source, name),
+        given_or_sample(source, preprocessing.frames) as (shown_from, name),
         kernels_loading(screen, model.arithmetic.name),
         working(screen, "computing"),
     ):
-        shown = (_recording if preprocessing.frames else _picture)(source, plain(name), preprocessing, model, options)
+        shown = (_recording if preprocessing.frames else _picture)(
+            shown_from, plain(name), preprocessing, model, options
+        )
         model.warm_up()
         start = time.perf_counter()
         result = model(shown.x, record=options.figure is not None)
@@ -92,8 +99,9 @@ def command_line() -> cli.Parser:
         "input",
         nargs="?",
         metavar="PICTURE|RECORDING",
-        help="any picture that Pillow opens, or an event camera's recording: AEDAT 2.0, 3.1 or 4, N-MNIST, npz "
-        "(default: a photo of a cat that ships, or a digit, if the weights read recordings)",
+        help="any picture that Pillow opens, or an event camera's recording: AEDAT 2.0, 3.1 or 4, N-MNIST, npz; "
+        "'-' reads the standard input (default: a photo of a cat that ships, or a digit, if the weights read "
+        "recordings)",
     )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print (default: 5)")
     parser.add_argument(
@@ -108,23 +116,36 @@ def command_line() -> cli.Parser:
 
 
 def _picture(
-    source: Path, name: str, preprocessing: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
+    source: Path | StandardInput,
+    name: str,
+    preprocessing: Preprocessing,
+    model: SpikeDrivenTransformer,
+    options: argparse.Namespace,
 ) -> Shown:
     for option in OF_RECORDINGS:
         if getattr(options, option) is not None:
             name_in_full = f"--{option.replace('_', '-')}"
             raise ConfigError(f"{name_in_full}: expected weights for recordings with it, found weights for pictures")
-    picture = open_picture(source)
+    repairs: Counter[str] = Counter()
+    picture = open_picture(source, channels=preprocessing.channels, told=repairs)
     x = preprocess(picture, preprocessing)[None]
     line = f"[bold]{name}[/]  {picture.width}x{picture.height}, seen at {preprocessing.size}x{preprocessing.size}"
-    return Shown(x, (line,), {"image": str(source)})
+    return Shown(x, (line,), {"image": str(source), "repairs": dict(repairs)}, repairs)
 
 
 def _recording(
-    source: Path, name: str, preprocessing: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
+    source: Path | StandardInput,
+    name: str,
+    preprocessing: Preprocessing,
+    model: SpikeDrivenTransformer,
+    options: argparse.Namespace,
 ) -> Shown:
     recording = open_recording(source)
     if options.trial is not None:
+        if isinstance(source, StandardInput):
+            raise ConfigError(
+                f"--trial: expected the path of a recording, which has a table beside it, found the {source}"
+            )
         trials = list_trials(table_beside(source))
         if options.trial > len(trials):
             raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {options.trial}")
@@ -158,7 +179,7 @@ def _recording(
         "repairs": dict(recording.repairs),
         "split": split,
     }
-    return Shown(x, tuple(lines), facts, recording, surveyed)
+    return Shown(x, tuple(lines), facts, recording.repairs, recording, surveyed)
 
 
 def _per_frame(surveyed: Survey, steps: int, split: str) -> str:
@@ -175,8 +196,7 @@ def _show(
     screen = Screen()
     for line in shown.lines:
         screen.print(line)
-    if shown.recording is not None:
-        show_repairs(screen, shown.recording.repairs)
+    show_repairs(screen, shown.repairs)
     show_classes(screen, model)
     show_ranking(screen, ranking)
     show_stages(screen, model, result)

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from ..errors import ImageError, require_file
 from .classes import Matched, match
 from .packs import LabelledPack, Pack
+from .standard_input import StandardInput
 
 # torchvision's list of picture endings, which the official code inherits
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
@@ -84,7 +85,7 @@ class Samples:
 
     Parameters
     ----------
-    data : paths
+    data : paths, or the standard input
     split : as in `open_pictures`
     limit : at most so many, evenly spread; None takes all
     frames : recordings, not pictures
@@ -94,12 +95,12 @@ class Samples:
 
     def __init__(
         self,
-        data: Sequence[str],
+        data: Sequence[str | StandardInput],
         split: str | None = None,
         limit: int | None = None,
         frames: bool = False,
     ) -> None:
-        self._sets = [_sample_set(Path(path), split, frames) for path in data]
+        self._sets = [_sample_set(source, split, frames) for source in data]
         self._wanted = spread(sum(map(len, self._sets)), limit)
 
     def __len__(self) -> int:
@@ -109,7 +110,8 @@ class Samples:
     @property
     def files(self) -> list[Path]:
         """All that are files of their own."""
-        return [source for pictures in self._sets if isinstance(pictures, list) for _, source in pictures]
+        named = [source for pictures in self._sets if isinstance(pictures, list) for _, source in pictures]
+        return [source for source in named if isinstance(source, Path)]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Yield (name, path or binary file), in a fixed order."""
@@ -117,7 +119,10 @@ class Samples:
         return taken(everything, self._wanted)
 
 
-def _sample_set(path: Path, split: str | None, frames: bool) -> Any:
+def _sample_set(given: str | StandardInput, split: str | None, frames: bool) -> Any:
+    if isinstance(given, StandardInput):
+        return [(str(given), given)]
+    path = Path(given)
     if path.is_dir():
         folder = _split_folder(path, split)
         endings = RECORDINGS if frames else ENDINGS

@@ -135,7 +135,7 @@ def add_time_steps(to: Parser) -> None:
     )
 
 
-def load_model(options: argparse.Namespace, source: str | None = None) -> "SpikeDrivenTransformer":
+def load_model(options: argparse.Namespace, source: Any = None) -> "SpikeDrivenTransformer":
     """Load the network that the model options ask for; --formats alone means fixed point."""
     from ..fixed import formats
     from ..network.model import SpikeDrivenTransformer
@@ -145,7 +145,7 @@ def load_model(options: argparse.Namespace, source: str | None = None) -> "Spike
     return SpikeDrivenTransformer(load_weights(options, source), arithmetic, options.threads, registers)
 
 
-def load_weights(options: argparse.Namespace, source: str | None = None) -> "Weights":
+def load_weights(options: argparse.Namespace, source: Any = None) -> "Weights":
     """Load the weights that --weights names, with the T of --time-steps in place of their own.
 
     Without --weights those that ship: for pictures, or for recordings if the source is one.

@@ -18,6 +18,8 @@ from .presets import DATASETS, base_dataset, preset
 EXTRA = "in the folder of sdt_ref: pip install '.[convert]'"
 DVS_DATASETS = ("cifar10-dvs", "cifar10-dvs-tet")  # the only ones whose attention has the extra pools
 FRAME_DATASETS = (*DVS_DATASETS, "gesture", "nmnist")
+PICTURE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+OF_PICTURES = ("mean", "std", "crop_pct")  # settings that frames have no use for
 
 # other spellings of a setting -> the official argument's name
 ALIASES = {"T": "time_steps", "size": "img_size"}
@@ -146,7 +148,7 @@ def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None)
         dvs_mode=dvs_mode if dvs_mode is not None else lookup.get("dvs_mode"),
         TET=lookup.get("TET"),
     )
-    if architecture.in_channels != 3 or dataset in FRAME_DATASETS:
+    if _reads_frames(lookup, dataset, architecture.in_channels):
         sensor = lookup.get("sensor", DATASETS.get(dataset.removesuffix("-tet"), {}).get("sensor"))
         antialias = lookup.get("antialias", False)
         return config, Preprocessing(size=_image_size(lookup), frames=True, sensor=sensor, antialias=antialias)
@@ -157,8 +159,8 @@ def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None)
         size=_image_size(lookup),
         crop_pct=_or(lookup.get("crop_pct"), TIMM_CROP_PCT),
         interpolation=lookup.get("interpolation") or TIMM_INTERPOLATION,
-        mean=_three(lookup.get("mean"), TIMM_MEAN),
-        std=_three(lookup.get("std"), TIMM_STD),
+        mean=_per_channel(lookup, "mean", TIMM_MEAN, architecture.in_channels),
+        std=_per_channel(lookup, "std", TIMM_STD, architecture.in_channels),
         normalisation="to_tensor" if no_prefetcher or not prefetcher else "prefetcher",
         large_valid=dataset == "imagenet",
     )
@@ -179,11 +181,24 @@ def _or(value: Any, default: Any) -> Any:
     return default if value is None else value
 
 
-def _three(value: Any, default: tuple[float, ...]) -> tuple[float, ...]:
-    if value is None:
-        return default
+def _reads_frames(lookup: Lookup, dataset: str, channels: int) -> bool:
+    """Whether a network reads frames, not pictures: its data set says so; if none is named, its other settings."""
+    if channels == 3 or dataset in FRAME_DATASETS:
+        return dataset in FRAME_DATASETS
+    if channels not in PICTURE_CHANNELS:
+        return True
+    told = any(values.get(name) is not None for _, values in lookup.layers for name in OF_PICTURES)
+    return not dataset and not told
+
+
+def _per_channel(lookup: Lookup, name: str, default: tuple[float, ...], channels: int) -> Any:
+    """A number for each channel; a single one is that of all, as in timm."""
+    value = _or(lookup.get(name), default[:1])
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-    return values * 3 if len(values) == 1 else values
+    values = values * channels if len(values) == 1 else values
+    number = {1: "one finite number", 3: "three finite numbers"}.get(channels, f"{channels} finite numbers")
+    check(len(values) == channels, name, f"{number}, one for each channel of the input", value)
+    return values
 
 
 def _pooling_stat(value: Any) -> Any:

@@ -190,6 +190,66 @@ def test_dvs_mode_comes_from_args_or_from_the_data_set(tmp_path: Path) -> None:
         convert_checkpoint(saved(tmp_path, checkpoint(args=without("dvs_mode", "dataset"))))
 
 
+def of_channels(channels: int, **args: Any) -> dict[str, Any]:
+    n = Network(spike_mode="plif", num_heads=2, in_channels=channels)
+    rest = vars(without("dataset", "mean", "std", "crop_pct"))
+    return checkpoint(state_dict=state_dict(n), args=argparse.Namespace(**{**rest, **args}))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_networks_of_one_channel_and_four_read_pictures_where_their_data_set_is_one(
+    channels: int, tmp_path: Path
+) -> None:
+    numbers = [0.1, 0.2, 0.3, 0.4][:channels]
+    for dataset in ("torch/cifar10", "imagenet", "mnist", "my-pictures"):
+        args = {"dataset": dataset, "mean": numbers, "std": [0.5], "crop_pct": None}
+        made = convert_checkpoint(saved(tmp_path, of_channels(channels, **args))).weights.preprocessing
+        assert (made.frames, made.channels, made.mean, made.std) == (False, channels, tuple(numbers), (0.5,) * channels)
+    unset = {"dataset": "mnist", "mean": None, "std": None, "crop_pct": 1.0}
+    made = convert_checkpoint(saved(tmp_path, of_channels(channels, **unset))).weights.preprocessing
+    assert (made.mean, made.std, made.frames) == ((0.5,) * channels, (0.5,) * channels, False)
+
+
+def test_what_decides_between_pictures_and_frames(tmp_path: Path) -> None:
+    """The data set; without one, settings that only pictures have; frames else, and always where no picture fits."""
+    some = {"mean": [0.5], "std": [0.5], "crop_pct": 1.0, "dvs_mode": False}
+    unset = {"mean": None, "std": None, "crop_pct": None, "dvs_mode": False}
+    for channels, args, frames in (
+        (1, {"dataset": "nmnist", **some}, True),
+        (4, {"dataset": "gesture", **some}, True),
+        (3, {"dataset": "cifar10-dvs", **some}, True),
+        (3, some, False),
+        (1, some, False),
+        (4, some, False),
+        (1, unset, True),
+        (1, {"dvs_mode": False}, True),
+        (2, {"dataset": "torch/cifar10", **some}, True),
+        (2, some, True),
+        (5, {"dataset": "mnist", **some}, True),
+    ):
+        weights = convert_checkpoint(saved(tmp_path, of_channels(channels, img_size=128, **args))).weights
+        assert weights.preprocessing.frames is frames, (channels, args)
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_as_many_numbers_as_channels(name: str, tmp_path: Path) -> None:
+    args = {"dataset": "mnist", "mean": [0.5], "std": [0.5], "crop_pct": 1.0, name: [0.1, 0.2, 0.3]}
+    with pytest.raises(
+        ConfigError, match=f"'{name}': expected one finite number, one for each channel of the input, found"
+    ):
+        convert_checkpoint(saved(tmp_path, of_channels(1, **args)))
+    with pytest.raises(ConfigError, match=f"setting '{name}' is missing"):
+        convert_checkpoint(saved(tmp_path, of_channels(1, **{k: v for k, v in args.items() if k != name})))
+
+
+def test_a_grey_checkpoint_reads_a_grey_picture(tmp_path: Path) -> None:
+    args = {"dataset": "mnist", "mean": 0.1307, "std": 0.3081, "crop_pct": 1.0, "img_size": 8}
+    weights = convert_checkpoint(saved(tmp_path, of_channels(1, **args))).weights
+    assert (weights.preprocessing.mean, weights.preprocessing.std) == ((0.1307,), (0.3081,))
+    weights_file.save(tmp_path / "w.h5", weights)
+    assert len(load(tmp_path / "w.h5").predict(np.arange(64, dtype=np.uint8).reshape(8, 8))) == 5
+
+
 def test_heads_are_told_by_the_tensors_or_else_by_a_setting(tmp_path: Path) -> None:
     state = state_dict()
     del state["block.0.attn.talking_heads.weight"]

@@ -109,10 +109,11 @@ def _remarks(conversion: Conversion) -> Iterator[str]:
     chosen, rounding = conversion.chosen, conversion.rounding
     if chosen and len(chosen.found) > 1:
         yield f"weights: {chosen.key} is taken, of {', '.join(chosen.found)} in the file; --key takes another"
-        metric = conversion.weights.provenance.get("metric_of")
-        if metric:
-            (measured, value), *_ = metric.items()
-            yield f"the file's metric, {value}, is of {measured}, not of these weights: timm measures the averaged ones"
+        if chosen.metric_of is not None:
+            others = "" if chosen.metric_of == chosen.key else ", not of these weights"
+            yield f"the metric in the file is that of {chosen.metric_of}{others}"
+        elif "metric_of" in conversion.weights.provenance:
+            yield "the file does not tell which of them its metric was measured on"
     if rounding:
         yield (
             f"rounded to float32: {rounding.changed:,} of {rounding.values:,} values changed, by at most "

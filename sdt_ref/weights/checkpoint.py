@@ -81,9 +81,11 @@ def convert(
     with opened(source) as content:
         chosen = choose(content, key, ema, source)
         stored, ignored_tensors, heads = tensors_of(chosen.state)
+        architecture = infer({name: tensor.shape for name, tensor in stored.items()})
         tensors, rounding = as_float32(stored, round_float64)
-    architecture = infer({name: tensor.shape for name, tensor in tensors.items()})
-    lookup = Lookup(settings or {}, config, content.get("args"), preset_name, architecture)
+        lookup = Lookup(settings or {}, config, content.get("args"), preset_name, architecture)
+        about = {name: plain(content.get(name)) for name in ("arch", "epoch", "metric")}
+        as_text = {name: words(content[name]) for name in ("__metadata__",) if name in content} | lookup.as_text
     model_config, preprocessing = read_settings(lookup, architecture, heads)
     if heads is not None:
         lookup.sources["num_heads"] = "tensors"
@@ -92,13 +94,12 @@ def convert(
         "source": source.name,
         "sha256": _digest(source),
         "state_dict": chosen.key,
-        **{name: value for name in ("arch", "epoch") if _is_plain(value := plain(content.get(name)))},
-        **_metric(chosen, plain(content.get("metric"))),
+        **{name: about[name] for name in ("arch", "epoch") if _is_plain(about[name])},
+        **_metric(chosen, about["metric"]),
     }
     if dataset:
         provenance["dataset"] = dataset
     weights = Weights(tensors, model_config, preprocessing, _classes(classes, dataset, architecture), provenance)
-    as_text = {name: words(content[name]) for name in ("__metadata__",) if name in content} | lookup.as_text
     return Conversion(weights, ignored_tensors, lookup.ignored(), lookup.sources, chosen, rounding, as_text)
 
 

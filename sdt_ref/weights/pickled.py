@@ -6,14 +6,13 @@ checkpoint can run, whatever stands in it. Source of the opcodes: pickletools of
 """
 
 import pickletools
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 MOST_OPCODES = 5_000_000  # a checkpoint of the largest published model has about 100,000
 
-# modules that were renamed; protocol 2, which PyTorch writes, has the old names
-RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 MAPPINGS = ("collections.OrderedDict", "collections.defaultdict", "collections.Counter")
 
 # a class begins with a capital; these are the other names that Python, NumPy and PyTorch pickle values with
@@ -99,7 +98,7 @@ def read_pickle(file: File, persistent: Callable[[Any], Any]) -> Any:
     Raises CallRefused; ValueError, IndexError, KeyError, TypeError or AttributeError for a damaged pickle.
     """
     machine = _Machine(persistent)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], file))):
         if count == MOST_OPCODES:
             raise ValueError(f"a pickle of more than {MOST_OPCODES:,} steps")
         machine.step(opcode.name, argument)
@@ -242,7 +241,9 @@ class _Machine:
 
     def _global(self, argument: str) -> None:
         module, _, name = argument.partition(" ")
-        self.stack.append(Name(RENAMED.get(module, module), name))
+        # protocol 2, which PyTorch writes, has the names of Python 2
+        module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+        self.stack.append(Name(module, name))
 
     def _stack_global(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()

@@ -13,7 +13,7 @@ HEAD = 4096  # bytes that are looked at
 
 # the first bytes -> the name of what they begin
 MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a Git LFS pointer instead of the file; run git lfs pull, or download the file itself"),
+    (b"version https://git-lfs", "a Git LFS pointer instead of the file; run git lfs pull, or download it"),
     (b"\x1f\x8b", "a gzip archive; unpack it, and convert what is in it"),
     (b"BZh", "a bzip2 archive; unpack it, and convert what is in it"),
     (b"\xfd7zXZ", "an xz archive; unpack it, and convert what is in it"),
@@ -30,10 +30,10 @@ MAGIC: tuple[tuple[bytes, str], ...] = (
 )  # fmt: skip
 # an entry of a zip archive -> what the archive is
 ENTRIES: tuple[tuple[str, str], ...] = (
-    (r"(.+/)?constants\.pkl$|(.+/)?code/__torch__.*|(.+/)?(model\.json|attributes\.pkl)$",
-     "a TorchScript archive, a program; save the state_dict() of the model it was made from"),
     (r"(.+/)?(archive_format|serialized_exported_program\.json)$",
      "a program of torch.export; save the state_dict() of the model it was made from"),
+    (r"(.+/)?constants\.pkl$|(.+/)?code/__torch__.*|(.+/)?(model\.json|attributes\.pkl)$",
+     "a TorchScript archive, a program; save the state_dict() of the model it was made from"),
     (r"\[Content_Types\]\.xml$", "an Office document (docx, xlsx, pptx)"),
     (r"mimetype$", "an OpenDocument or EPUB document"),
     (r"META-INF/.*", "a Java archive"),

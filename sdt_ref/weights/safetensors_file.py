@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from .stored import ITEM_SIZES, Storage, Tensor, contiguous
 
 MOST_HEADER = 100_000_000  # bytes, as in the library
+MOST_AXES = 64  # of a tensor, as in PyTorch
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
           "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}  # fmt: skip
 
@@ -43,7 +44,7 @@ def read_safetensors(file: BinaryIO) -> dict[str, Any]:
 
 def _tensor(file: BinaryIO, start: int, length: int, entry: dict[str, Any]) -> Tensor:
     dtype, shape = DTYPES.get(entry["dtype"], str(entry["dtype"])), tuple(entry["shape"])
-    if not all(isinstance(n, int) and n >= 0 for n in shape):
+    if len(shape) > MOST_AXES or not all(isinstance(n, int) and n >= 0 for n in shape):
         raise ValueError("a shape that is no list of sizes")
     if dtype in ITEM_SIZES and math.prod(shape) * ITEM_SIZES[dtype] != length:
         raise ValueError(f"{length:,} bytes for shape {shape}")

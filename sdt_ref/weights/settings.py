@@ -142,8 +142,8 @@ def dataset_of(lookup: Lookup) -> str:
     dataset = base_dataset(str(name or ""))
     if dataset == "cifar10-dvs-tet":
         raise ConfigError(
-            "data set 'cifar10-dvs-tet' is not supported: its official loader feeds 8-bit pictures from 0 to 1, not counts "
-            "of events; --set dataset=cifar10-dvs runs the network on raw frames"
+            "data set 'cifar10-dvs-tet' is not supported: its official loader feeds 8-bit pictures from 0 to 1, not "
+            "counts of events; --set dataset=cifar10-dvs runs the network on raw frames"
         )
     return dataset
 
@@ -184,16 +184,14 @@ def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None)
 
 
 def _image_size(lookup: Lookup) -> Any:
-    """`input_size`, (channels, height, width), goes before `img_size`, as in timm; `img_size` may be two equal sizes."""
+    """`input_size`, (channels, height, width), goes before `img_size`, as in timm; that may be two equal sizes."""
     input_size = lookup.get("input_size", None)
     if input_size is None:
         size = lookup.get("img_size")
         if not isinstance(size, (list, tuple)):
             return size
         if len(size) not in (1, 2) or size[0] != size[-1]:
-            raise ConfigError(
-                f"setting 'img_size': expected one size, or height and width that are equal, found {size!r}"
-            )
+            raise ConfigError(f"setting 'img_size': expected one size, or two that are equal, found {size!r}")
         return size[0]
     if not isinstance(input_size, (list, tuple)) or len(input_size) != 3 or input_size[1] != input_size[2]:
         raise ConfigError(f"setting 'input_size': expected (channels, size, size), found {input_size!r}")
@@ -219,8 +217,8 @@ def _pooling_stat(value: Any) -> Any:
     meant = f"{value:04o}" if 0 <= value <= 0o111 else ""
     if meant and set(meant) <= {"0", "1"}:
         raise ConfigError(
-            f"setting 'pooling_stat': expected four characters of 0 and 1, found {value}: YAML reads an unquoted {meant} as "
-            f'the number {value} (octal); write pooling_stat: "{meant}", or pass --set pooling_stat={meant}'
+            f"setting 'pooling_stat': expected four characters of 0 and 1, found {value}: YAML reads an unquoted "
+            f'{meant} as the number {value} (octal); write pooling_stat: "{meant}", or --set pooling_stat={meant}'
         )
     return str(value)
 

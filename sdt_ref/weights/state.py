@@ -34,7 +34,7 @@ class Chosen:
     ----------
     key : its name in the file
     found : the names of all sets in the file
-    metric_of : the set that the file's `metric` was measured on; None where the file does not tell
+    metric_of : the set that the file's `metric` was measured on; None without one, and where the file does not tell
     """
 
     key: str
@@ -59,21 +59,21 @@ def choose(content: Mapping[Any, Any], key: str | None, ema: bool, path: Path) -
     """
     if content and all(as_tensor(value) is not None for value in content.values()):
         if key is None and not ema:
-            return Chosen(BARE, (BARE,), content, BARE)
+            return Chosen(BARE, (BARE,), content, None)
         raise WeightsError(
             f"checkpoint '{path}': expected '{key or AVERAGED[0]}', found a bare state_dict; leave it out"
         )
     sets = {name: state for name, value in content.items() if (state := _set(name, value)) is not None}
     found = tuple(str(name) for name in sets)
     averaged = [name for name in AVERAGED if name in sets]
-    if key is None and ema:
+    if ema:
         key = averaged[0] if averaged else AVERAGED[0]
-    if key is None:
+    elif key is None:
         key = _only(sets, path)
     if key not in sets:
         _refuse(content, found, key or BARE, path)
-    measured = averaged[0] if averaged else key if len(sets) == 1 else None
-    return Chosen(key, found, sets[key], measured)
+    measured = averaged[0] if averaged else key if len(sets) == 1 else None  # timm measures the averaged weights
+    return Chosen(key, found, sets[key], measured if "metric" in content else None)
 
 
 def _set(name: Any, value: Any) -> dict[Any, Any] | None:
@@ -85,7 +85,8 @@ def _set(name: Any, value: Any) -> dict[Any, Any] | None:
     return items if ours or name in (*KEYS, *AVERAGED) else None
 
 
-def _only(sets: Mapping[Any, Any], path: Path) -> str | None:
+def _only(sets: Mapping[Any, Any], path: Path) -> str:
+    """The set to take where none is asked for."""
     if BARE in sets or not sets:
         return BARE
     candidates = [key for key in (*KEYS, *AVERAGED) if key in sets] or list(sets)

@@ -80,7 +80,7 @@ class Tensor:
         byte_strides = [stride * row.itemsize for stride in self.strides]
         values = np.lib.stride_tricks.as_strided(row, self.shape, byte_strides)
         wide = np.array(values, np.float64 if self.dtype == "float64" else np.float32, order="C")
-        return -wide if self.negated else wide
+        return np.negative(wide) if self.negated else wide
 
 
 def as_tensor(value: Any) -> Tensor | None:

@@ -1,6 +1,6 @@
 """The two formats of torch.save: a zip archive (since PyTorch 1.6), and pickles in a row before that.
 
-Source: torch/serialization.py. Only the pickle of the object is read here, as data; numbers when a tensor asks for them.
+Source: torch/serialization.py. The pickle of the object is read here, as data; numbers when a tensor asks.
 """
 
 import os
@@ -79,7 +79,10 @@ def _entry_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[
         if first + count > info.file_size:
             return b""
         with archive.open(info) as file:
-            file.seek(first)
+            if file.seekable():
+                file.seek(first)
+            else:  # as zipfile has it without a checksum
+                file.read(first)
             return file.read(count)
 
     return read

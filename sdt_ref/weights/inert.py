@@ -42,8 +42,10 @@ def plain(value: Any) -> Any:
     if value.of.module.split(".")[0] == "pathlib" and all(isinstance(part, str) for part in value.arguments):
         kind = PureWindowsPath if "Windows" in value.of.name else PurePosixPath
         return str(kind(*value.arguments))
+    if str(value.of) == "torch.device":  # ("cuda", 0)
+        return ":".join(str(part) for part in value.arguments if isinstance(part, (str, int)))
     if len(value.arguments) == 1 and value.state is None and isinstance(value.arguments[0], (str, int, float)):
-        return value.arguments[0]  # an enum of this value, a torch.device of this name
+        return value.arguments[0]  # an enum of this value
     return value
 
 

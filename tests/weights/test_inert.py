@@ -34,7 +34,7 @@ def read(value: object, protocol: int = 2) -> Any:
     return read_pickle(io.BytesIO(pickle.dumps(value, protocol)), lambda saved: saved)
 
 
-@pytest.mark.parametrize("protocol", range(2, 6))
+@pytest.mark.parametrize("protocol", range(2, 5))  # NumPy spells arrays otherwise in 5; PyTorch writes 2
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -76,7 +76,16 @@ def test_text_is_short_whatever_is_shown() -> None:
     nested = Made(Name("a", "B"), ())
     for _ in range(10_000):
         nested = Made(Name("a", "B"), (nested,))
-    for value in (laughs, round_and_round, nested, "x" * 10_000, 10**10_000, {i: i for i in range(1000)}, plain(laughs), Made(Name("m" * 999, "X"), ())):
+    for value in (
+        laughs,
+        round_and_round,
+        nested,
+        "x" * 10_000,
+        10**10_000,
+        {i: i for i in range(1000)},
+        plain(laughs),
+        Made(Name("m" * 999, "X"), ()),
+    ):
         assert len(words(value)) <= WIDTH
         assert "\n" not in words(value)
     assert plain(laughs) == words(laughs)

@@ -25,7 +25,9 @@ def written(path: Path, entries: dict[str, Any], body: bytes, length: int | None
     return path
 
 
-def by_hand(path: Path, tensors: dict[str, np.ndarray], dtype: str = "F32", notes: dict[str, str] | None = None) -> Path:
+def by_hand(
+    path: Path, tensors: dict[str, np.ndarray], dtype: str = "F32", notes: dict[str, str] | None = None
+) -> Path:
     entries: dict[str, Any] = {} if notes is None else {"__metadata__": notes}
     body = b""
     for name, tensor in tensors.items():

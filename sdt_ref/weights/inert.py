@@ -14,6 +14,7 @@ from .pickled import Made, Name
 from .stored import as_tensor
 
 MOST_ITEMS = 64  # of a list that is a setting; mean and std have three
+MOST_BITS = 10_000  # of a whole number; Python prints no more than about 14,000
 DEPTH = 3  # of lists in lists that is shown
 SHOWN = 5  # of the items of a list
 WIDTH = 80  # characters of a value that is shown
@@ -26,26 +27,31 @@ def plain(value: Any) -> Any:
 
     A dictionary, and a list that is long or has lists in it, become text: no setting is one.
     """
+    if isinstance(value, Made):
+        return _object(value)
     if isinstance(value, Name):
         return str(value)
     if isinstance(value, (list, tuple, dict)):
         nested = isinstance(value, dict) or any(isinstance(item, (list, tuple, dict)) for item in value)
         return words(value) if nested or len(value) > MOST_ITEMS else type(value)(plain(item) for item in value)
-    if not isinstance(value, Made):
-        return value
+    huge = isinstance(value, int) and value.bit_length() > MOST_BITS
+    return words(value) if huge else value
+
+
+def _object(value: Made) -> Any:
     encoded = _bytes(value)
     if encoded is not None:
         return encoded
     if value.of.module in _MULTIARRAY:
         found = _numbers(value)
         return value if found is None else found
-    if value.of.module.split(".")[0] == "pathlib" and all(isinstance(part, str) for part in value.arguments):
-        kind = PureWindowsPath if "Windows" in value.of.name else PurePosixPath
-        return str(kind(*value.arguments))
+    parts = value.arguments
+    if value.of.module.split(".")[0] == "pathlib" and all(isinstance(part, str) for part in parts):
+        return str((PureWindowsPath if "Windows" in value.of.name else PurePosixPath)(*parts))
     if str(value.of) == "torch.device":  # ("cuda", 0)
-        return ":".join(str(part) for part in value.arguments if isinstance(part, (str, int)))
-    if len(value.arguments) == 1 and value.state is None and isinstance(value.arguments[0], (str, int, float)):
-        return value.arguments[0]  # an enum of this value
+        return ":".join(str(part) for part in parts if isinstance(part, (str, int)))
+    if len(parts) == 1 and value.state is None and isinstance(parts[0], (str, int, float)):
+        return parts[0]  # an enum of this value
     return value
 
 
@@ -61,7 +67,7 @@ def _words(value: Any, depth: int) -> str:
     if tensor is not None:
         return repr(tensor)
     if isinstance(simple, int):
-        return str(simple) if simple.bit_length() < 1000 else "a huge number"
+        return str(simple) if simple.bit_length() <= MOST_BITS else "a huge number"
     if isinstance(simple, (str, bytes)):
         return repr(simple[:WIDTH])
     if simple is None or isinstance(simple, (float, Name)):

@@ -87,6 +87,9 @@ class Key:
 
     value: Any
 
+    def __repr__(self) -> str:
+        return "an object"
+
 
 def read_pickle(file: File, persistent: Callable[[Any], Any]) -> Any:
     """Read one pickle, and stop behind it.

@@ -91,7 +91,7 @@ def _text(head: bytes) -> str:
         text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "ignore").strip()
     except UnicodeDecodeError:
         return "a file of no known kind"
-    if re.match(r"<(!doctype html|html|head|body|!--)", text, re.IGNORECASE):
+    if text.startswith("<") and re.search(r"<(!doctype html|html|head|body|script)\b", text, re.IGNORECASE):
         return "a web page (HTML), such as a download page; download the file itself"
     if text.startswith("<"):
         return "an XML text, such as a server's error; download the file itself"

@@ -61,7 +61,10 @@ def read_zip(archive: zipfile.ZipFile, pickle_name: str) -> Any:
     for info in entries.values():
         if info.CRC == 0:  # written without checksums, as PyTorch can
             del info.CRC
-    big = f"{folder}byteorder" in entries and archive.read(f"{folder}byteorder") == b"big"
+    big = False
+    if f"{folder}byteorder" in entries:
+        with archive.open(f"{folder}byteorder") as file:
+            big = file.read(3) == b"big"
 
     def storage(saved: Any) -> Storage:
         dtype, key, count, _ = _storage_id(saved)
@@ -70,8 +73,8 @@ def read_zip(archive: zipfile.ZipFile, pickle_name: str) -> Any:
     info = entries[pickle_name]
     if info.file_size > MOST_PICKLE:
         raise ValueError(f"a pickle of more than {MOST_PICKLE:,} bytes")
-    with archive.open(info) as file:
-        return read_pickle(Limited(file, info.file_size), storage)
+    with archive.open(info) as content:
+        return read_pickle(Limited(content, info.file_size), storage)
 
 
 def _entry_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[int, int], bytes]:

@@ -53,6 +53,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a web page": (b"<!DOCTYPE html><html><head><title>Drive - Virus scan warning</title>", r"a web page \(HTML\)"),
     "a web page after blanks": (b"\xef\xbb\xbf\r\n  <HTML lang='en'>\n", r"a web page \(HTML\)"),
     "a web page in UTF-16": ("<html><body>é".encode("utf-16"), r"a web page \(HTML\)"),
+    "a web page behind a comment": (b"<!-- saved from https://example.org -->\n<html>", r"a web page \(HTML\)"),
     "a server's error": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "an XML text"),
     "a Git LFS pointer": (LFS, "a Git LFS pointer"),
     "text": ("hello, the weights are elsewhere: größer".encode(), "text, which begins 'hello, the weights"),

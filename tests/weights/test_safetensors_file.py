@@ -53,7 +53,7 @@ def test_bytes_made_by_hand(tmp_path: Path) -> None:
 
 
 def test_as_the_library_writes_it(tmp_path: Path) -> None:
-    library = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
+    library = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed: pip install '.[test]'")
     tensors = random_tensors(N)
     library.save_file(tensors, tmp_path / "m.safetensors", {"format": "np"})
     found = converted(tmp_path / "m.safetensors").weights.tensors

@@ -157,14 +157,9 @@ def test_weights_under_the_name_of_a_counter_are_refused(tmp_path: Path) -> None
 
 def test_an_averaged_model_of_torch(tmp_path: Path) -> None:
     """As torch itself nests them: compiled, then averaged."""
-
-    class Net(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.head = torch.nn.Linear(2, 3)
-
+    net = torch.nn.Sequential(OrderedDict(head=torch.nn.Linear(2, 3)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch warns of its own parts
-        names = torch.optim.swa_utils.AveragedModel(torch.compile(Net())).state_dict()
+        names = torch.optim.swa_utils.AveragedModel(torch.compile(net)).state_dict()
     assert set(names) == {"n_averaged", "module._orig_mod.head.weight", "module._orig_mod.head.bias"}
     assert {official_name(name) for name in names} == {"n_averaged", "head.weight", "head.bias"}

@@ -48,9 +48,8 @@ def damage_named(path: Path) -> Iterator[None]:
     except SdtError:
         raise
     except CallRefused as error:
-        name = ascii(error.name)[1:-1][:100]
         raise WeightsError(
-            f"checkpoint '{path}' pickles a call of '{name}': expected only tensors and plain settings; it was "
+            f"checkpoint '{path}' pickles a call of '{error.name}': expected only tensors and plain settings; it was "
             f"not executed. {ALONE}"
         ) from None
     except NotPyTorchError:

@@ -56,7 +56,9 @@ class Name:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
+        """In one line, and none of a terminal's control characters."""
+        text = f"{self.module}.{self.name}"[:200]
+        return "".join(character if character.isprintable() else "?" for character in text)
 
 
 @dataclass(eq=False)

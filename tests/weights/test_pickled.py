@@ -127,6 +127,11 @@ def test_calls_in_every_spelling(name: str) -> None:
         read(HAND_MADE[name])
 
 
+def test_a_name_is_shown_in_one_line() -> None:
+    made = read(b"\x80\x04\x8c\x05a\n\x1b[1\x8c\x01X\x93)R.")
+    assert repr(made) == "an object of a??[1.X"
+
+
 def test_nothing_is_imported_and_no_class_is_changed() -> None:
     """NEWOBJ, BUILD and names are noted; a name that no module has is as good as any other."""
     content = b"\x80\x02cno_such_module\nThing\n)\x81}(X\x01\x00\x00\x00aK\x01ub."

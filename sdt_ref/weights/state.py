@@ -103,6 +103,8 @@ def _refuse(content: Mapping[Any, Any], found: tuple[str, ...], key: str, path: 
                 f"checkpoint '{path}': '{name}' is a pickled module ({content[name].of}); save its state_dict(), and "
                 "convert that"
             )
+    if key in content:
+        raise WeightsError(f"checkpoint '{path}': expected '{key}' to hold tensors, found few or none in it")
     names = ", ".join(str(name)[:40] for name in found or list(content)[:5]) or "nothing"
     remedy = "; choose one of these by --key NAME" if found else ""
     raise WeightsError(f"checkpoint '{path}': expected '{key}', found {names}{remedy}")

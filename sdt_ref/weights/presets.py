@@ -27,7 +27,7 @@ DATASETS: Mapping[str, dict[str, Any]] = MappingProxyType(
     }
 )
 
-_CLASS_FILES = {"cifar10-dvs": "cifar10", "cifar10-dvs-tet": "cifar10"}
+_CLASS_FILES = {"cifar10-dvs": "cifar10"}
 
 
 @dataclass(frozen=True)

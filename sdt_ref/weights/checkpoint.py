@@ -81,6 +81,7 @@ def convert(
     with opened(source) as content:
         chosen = choose(content, key, ema, source)
         stored, ignored_tensors, heads = tensors_of(chosen.state)
+        # before a number is read: a small file can claim huge tensors
         architecture = infer({name: tensor.shape for name, tensor in stored.items()})
         tensors, rounding = as_float32(stored, round_float64)
         lookup = Lookup(settings or {}, config, content.get("args"), preset_name, architecture)

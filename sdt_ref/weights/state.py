@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import WeightsError
 from .pickled import Made
 from .stored import Tensor, as_tensor
-from .tensors import MAX_CHANNELS, UNUSED, infer
+from .tensors import MAX_CHANNELS, UNUSED
 from .torch_file import is_module
 
 BARE = "state_dict"  # the name of a set that is the file itself
@@ -121,7 +121,7 @@ def official_name(name: str) -> str:
 def tensors_of(state: Mapping[Any, Any]) -> tuple[dict[str, Tensor], list[str], int | None]:
     """The tensors that inference reads, the names of the others, and the number of heads if told.
 
-    Raises WeightsError for what is no tensor, stands twice, or is of another network.
+    Raises WeightsError for what is no dense tensor of floating-point numbers, or stands twice.
     """
     tensors: dict[str, Tensor] = {}
     ignored: list[str] = []
@@ -142,7 +142,6 @@ def tensors_of(state: Mapping[Any, Any]) -> tuple[dict[str, Tensor], list[str], 
         else:
             tensor.require_floats(name)
             tensors[name] = tensor
-    infer({name: tensor.shape for name, tensor in tensors.items()})  # a small file can claim huge tensors
     return tensors, ignored, heads
 
 

@@ -70,7 +70,7 @@ def test_dictionaries_of_the_library_keep_their_order(protocol: int) -> None:
 def test_objects_are_noted_and_not_made(protocol: int) -> None:
     path, deque, text_set = read(pickle.dumps([Path("a/b"), collections.deque([1, 2]), {"x"}], protocol))
     assert isinstance(path, Made)
-    assert (path.of.name, path.arguments) == (type(Path()).__name__, ("a", "b"))
+    assert (path.of.name, "/".join(path.arguments)) == (type(Path()).__name__, "a/b")
     assert (str(deque.of), deque.elements) == ("collections.deque", [1, 2])
     assert text_set.elements == ["x"] or text_set.arguments == (["x"],)
 

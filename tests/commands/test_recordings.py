@@ -175,15 +175,16 @@ def test_evaluate_cuts_as_it_is_told(
 ) -> None:
     taken = set()
 
-    def spy(source: Any, how: Preprocessing, steps: int, *, split: str, as_official: bool, **more: Any) -> np.ndarray:
-        taken.add((how.size, steps, split, as_official))
-        return read(source, how, steps, split=split, **more)
+    def spy(source: Any, how: Preprocessing, of_weights: int, *, as_official: bool, **more: Any) -> np.ndarray:
+        x = read(source, how, of_weights, **more)
+        taken.add((how.size, len(x), more["split"], as_official))
+        return x
 
     monkeypatch.setattr("sdt_ref.measuring.accuracy.read", spy)
     arguments = [str(pack), "--weights", str(weights)]
     assert evaluate.main([*arguments, "--time-steps", "3", "--split-by", "time", "--size", "40"]) == 1
     assert evaluate.main(arguments) == 1
-    assert taken == {(40, 3, "time", True), (36, 4, "number", True)}
+    assert taken == {(40, 3, "time", True), (36, 4, None, True)}
 
 
 def camera_bytes_of(seed: int) -> bytes:

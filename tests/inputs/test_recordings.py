@@ -94,7 +94,7 @@ def test_a_tenth_of_few_is_none(tmp_path: Path) -> None:
     ("names", "message"),
     [
         ((), "expected one folder per class, found none"),
-        (("7",), "expected recordings (.aedat, .aedat4, .bin, .npz), found none"),
+        (("7",), "expected recordings (.aedat, .aedat4, .bin, .csv, .npy, .npz, .txt), found none"),
         (
             ("seven",),
             "expected class folders named as the weights' 10 classes (0, 1, 2, 3, ...) or 0 to 9, found 'seven'",

@@ -147,8 +147,7 @@ def _unit(t: _Column, named: str | None, whole: str | None) -> str:
     if named is None and not t.integers:
         named = whole if whole and t.odd is None else unit_of_floats(t.least, t.greatest, t.odd is None)
     unit = named or "us"
-    factor, divisor = PER_UNIT[unit]
-    if max(-t.least, t.greatest) * factor >= LIMIT * divisor:
+    if max(-t.least, t.greatest) * PER_UNIT[unit][0] >= LIMIT:
         raise RecordingError(f"expected times below 2^63 us in column t, found {t.greatest:.15g} {unit}")
     return unit
 

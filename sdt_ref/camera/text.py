@@ -61,7 +61,7 @@ def find_layout(head: bytes) -> Layout | None:
     lines = head.splitlines()
     for first, line in enumerate(lines):
         words = _words(line)
-        if _is_comment(line):
+        if words and words[0][:1] in COMMENT:
             sensor = _size(GEOMETRY.fullmatch(line.strip())) or sensor
             found = _names(line.lstrip()[1:])
             commented = found if _columns(found) else commented
@@ -101,29 +101,36 @@ def open_text(source: Source, layout: Layout) -> EventFile:
 
 
 def _events(source: Source, layout: Layout, places: Sequence[int], repairs: Counter[str]) -> Iterator[Columns]:
-    number = 0  # of the line
+    number = 0  # of lines before
     for lines, whole in _blocks(source):
-        rows: dict[int, list[bytes]] = {}
-        for line in lines:
-            number += 1
-            if number <= layout.first or _is_comment(line) or not (row := _words(line)):
-                continue
-            if not whole and (len(row) < layout.width or not all(map(_is_number, row))):
-                repairs[CUT] += 1
-            else:
-                rows[number] = row
-        wrong = next((number for number, row in rows.items() if len(row) != layout.width), None)
-        if wrong is None and rows:
+        skipped = min(max(layout.first - number, 0), len(lines))
+        lines[:skipped] = [b""] * skipped
+        rows = [row for line in lines if (row := _words(line)) and row[0][:1] not in COMMENT]
+        if not whole and rows and (len(rows[-1]) < layout.width or not all(map(_is_number, rows[-1]))):
+            rows.pop()
+            repairs[CUT] += 1
+        if not set(map(len, rows)) <= {layout.width}:
+            raise _wrong(source, lines, number, layout.width)
+        if rows:
+            columns = list(zip(*rows, strict=True))
             try:
-                yield [_numbers([row[place] for row in rows.values()]) for place in places]
-                continue
+                numbers = [_numbers(columns[place]) for place in places]
             except ValueError:
-                wrong = next(number for number, row in rows.items() if not all(map(_is_number, row)))
-        if wrong is not None:
-            found = b" ".join(rows[wrong])[:40].decode("ascii", "backslashreplace")
-            raise RecordingError(
-                f"recording '{source.name}', line {wrong}: expected {layout.width} numbers, found {found!r}"
-            )
+                raise _wrong(source, lines, number, layout.width) from None
+            yield numbers
+        number += len(lines)
+
+
+def _wrong(source: Source, lines: list[bytes], before: int, width: int) -> RecordingError:
+    """Report the first line that has not so many numbers."""
+    rows = ((number, _words(line)) for number, line in enumerate(lines, before + 1))
+    number, row = next(
+        (number, row)
+        for number, row in rows
+        if row and row[0][:1] not in COMMENT and (len(row) != width or not all(map(_is_number, row)))
+    )
+    found = b" ".join(row)[:40].decode("ascii", "backslashreplace")
+    return RecordingError(f"recording '{source.name}', line {number}: expected {width} numbers, found {found!r}")
 
 
 def _blocks(source: Source) -> Iterator[tuple[list[bytes], bool]]:
@@ -144,7 +151,7 @@ def _blocks(source: Source) -> Iterator[tuple[list[bytes], bool]]:
         yield [rest], False
 
 
-def _numbers(words: list[bytes]) -> np.ndarray:
+def _numbers(words: Sequence[bytes]) -> np.ndarray:
     """One column: int64 where all are integers that it holds, else float64."""
     try:
         return np.array(list(map(int, words)), np.int64)
@@ -167,10 +174,6 @@ def _columns(names: Sequence[str]) -> Named | None:
         return find_columns(names)
     except RecordingError:  # several could be the same
         return None
-
-
-def _is_comment(line: bytes) -> bool:
-    return line.lstrip().startswith(COMMENT)
 
 
 def _is_number(word: bytes) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import RecordingError
 from .checking import CUT, LARGEST
 from .columns import ORDER, Columns, open_columns
-from .naming import Named, find_columns
+from .naming import find_columns
 from .recording import EventFile
 from .source import Source
 
@@ -25,8 +25,8 @@ BLOCK = 1 << 16  # bytes of text in memory at a time; no line is longer
 BOM = b"\xef\xbb\xbf"
 COMMENT = b"#", b"%"
 SPACES = bytes.maketrans(b",;\t_", b"   ?")  # Python would read 1_0 as 10
-TEXT = re.compile(rb"[\t\n\r -~\x80-\xff]*")
-NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+TEXT = re.compile(rb"[\t -~\x80-\xff]*")
+NUMBER = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf)", re.IGNORECASE)
 GEOMETRY = re.compile(rb"% *geometry *: *(\d{1,5}) *, *(\d{1,5})")
 PAIR = re.compile(rb"(\d{1,5})[ ,;\t]+(\d{1,5})")
 BOOLEANS = {b"false": b"0", b"true": b"1"}  # as pandas writes them
@@ -56,29 +56,29 @@ def find_layout(head: bytes) -> Layout | None:
     names: tuple[str, ...] | None = None
     commented: tuple[str, ...] = ()
     sensor = None
-    if not TEXT.fullmatch(head):
-        return None
     lines = head.splitlines()
     for first, line in enumerate(lines):
         words = _words(line)
+        if not TEXT.fullmatch(line):
+            return None
         if words and words[0][:1] in COMMENT:
             sensor = _size(GEOMETRY.fullmatch(line.strip())) or sensor
             found = _names(line.lstrip()[1:])
-            commented = found if _columns(found) else commented
+            commented = found if _are_columns(found) else commented
         elif words and all(map(_is_number, words)):
             size = _size(PAIR.fullmatch(line.strip()))
             if size and sensor is None and names is None:
                 sensor = size
                 continue
             names = commented if names is None and len(commented) == len(words) else names
-            same = len(words) > 1 if not names else len(names) == len(words)
-            return Layout(first, len(words), names or (), sensor) if same else None
+            table = len(words) > 1 if not names else len(names) == len(words) >= len(ORDER)
+            return Layout(first, len(words), names or (), sensor) if table else None
         elif words and names is not None:
             return None
         elif words:
             names = _names(line)
     names = names or commented
-    return Layout(len(lines), len(names), names, sensor) if _columns(names) else None
+    return Layout(len(lines), len(names), names, sensor) if _are_columns(names) else None
 
 
 def open_text(source: Source, layout: Layout) -> EventFile:
@@ -86,7 +86,10 @@ def open_text(source: Source, layout: Layout) -> EventFile:
 
     Raises RecordingError when its columns are not t, x, y and p.
     """
-    named = _columns(layout.names)
+    try:
+        named = find_columns(layout.names)
+    except RecordingError as error:
+        raise RecordingError(f"recording '{source.name}': {error}") from None
     if layout.names and named is None:
         found = ", ".join(repr(name[:40]) for name in layout.names[:8])
         raise RecordingError(f"recording '{source.name}': expected columns named t, x, y and p, found {found}")
@@ -169,11 +172,11 @@ def _names(line: bytes) -> tuple[str, ...]:
     return tuple(word.strip(b" \"'\r").decode("utf-8", "replace") for word in words)
 
 
-def _columns(names: Sequence[str]) -> Named | None:
+def _are_columns(names: Sequence[str]) -> bool:
     try:
-        return find_columns(names)
+        return find_columns(names) is not None
     except RecordingError:  # several could be the same
-        return None
+        return True
 
 
 def _is_number(word: bytes) -> bool:

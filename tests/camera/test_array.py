@@ -109,7 +109,7 @@ def test_rows_are_read_in_chunks(fortran: bool) -> None:
     array = np.asfortranarray(array) if fortran else array
     for content in (
         made.npy(array),
-        made.npz(np.savez_compressed, array),
+        made.npz(np.savez_compressed, arr_0=array),
         made.npz(e=array, sensor=np.array([34, 33])),
     ):
         recording = open_recording(io.BytesIO(content))

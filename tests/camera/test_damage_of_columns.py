@@ -98,9 +98,11 @@ def _of_text(content: bytes) -> list[Event]:
             names = [name.strip(b" \"'") for name in names]
         else:
             raise ValueError(line)
+    if not rows:
+        return []
     if len(set(map(len, rows))) > 1:
         raise ValueError("rows")
-    places = _places([name.decode("latin1") for name in names]) if rows and len(names) == len(rows[0]) else None
+    places = _places([name.decode("latin1") for name in names]) if len(names) == len(rows[0]) else None
     if places is None and len(rows[0]) != 4:
         raise ValueError("columns")
     return _events(*([row[place] for row in rows] for place in places or (0, 1, 2, 3)))
@@ -126,13 +128,13 @@ def _events(t: list[Any], x: list[Any], y: list[Any], p: list[Any]) -> list[Even
 
 # --- the campaign -------------------------------------------------------------------------------------------------------
 
-LIKELY = st.text("0123456789.-+e,; \t\n#%txyp_<>ifub[]()'", min_size=1, max_size=4).map(str.encode)
+LIKELY = st.text("0123456789.-+e,; \t\n#%txyp_<>ifub[]()'", min_size=1, max_size=2).map(str.encode)
 EDITS = st.lists(
     st.tuples(
-        st.sampled_from(["put", "cut", "drop"]), st.integers(0, 2000), LIKELY | st.binary(min_size=1, max_size=8)
+        st.sampled_from(["put"] * 6 + ["cut", "drop"]), st.integers(0, 2000), LIKELY | st.binary(min_size=1, max_size=8)
     ),
     min_size=1,
-    max_size=4,
+    max_size=3,
 )
 MOST_MEMORY = 4_000_000  # bytes, for files of less than 2 kB
 

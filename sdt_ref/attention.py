@@ -1,16 +1,16 @@
 """Command line: which tokens and channels each attention lets through; the work is in `measuring/attention_map.py`."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .inputs.image import crop, open_picture, preprocess
-from .inputs.reading import given_or_sample
+from .inputs.image import crop, on_white, open_picture, preprocess
+from .inputs.reading import given_or_sample, source_of
 from .measuring.attention_map import AttentionMap, attention_maps
 from .terminal import cli
 from .terminal.progress import kernels_loading, working
-from .terminal.screen import Screen, table
+from .terminal.screen import Screen, show_repairs, table
 from .terminal.words import plain
 
 
@@ -30,22 +30,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         drawing.require_tiles(len(blocks), len(steps))
     preprocessing = model.preprocessing.at(options.size)
-    with given_or_sample(options.image) as (source, name):
-        picture = open_picture(source)
+    repairs: Counter[str] = Counter()
+    with given_or_sample(source_of(options.image)) as (source, name):
+        picture = open_picture(source, channels=preprocessing.channels, told=repairs)
     x = preprocess(picture, preprocessing)[None]
     screen = Screen(stderr=True)
     with kernels_loading(screen, model.arithmetic.name), working(screen, "computing"):
         maps = attention_maps(model(x, record=True).spikes)
     maps = [maps[j] for j in blocks]
     if options.output is not None:
-        drawing.draw(options.output, maps, steps, crop(picture, preprocessing), source.name)
+        drawing.draw(options.output, maps, steps, on_white(crop(picture, preprocessing)), source.name)
     if options.json:
-        cli.print_json(_summary(source, preprocessing.size, model.arithmetic.name, maps, steps, options.output))
+        about = {"image": str(source), "repairs": dict(repairs), "size": preprocessing.size}
+        cli.print_json(_summary(about, model.arithmetic.name, maps, steps, options.output))
         return 0
     screen = Screen()
     screen.print(
         f"[bold]{plain(name)}[/]  {picture.width}x{picture.height}, seen at {preprocessing.size}x{preprocessing.size}\n"
     )
+    show_repairs(screen, repairs)
     _show(screen, maps, steps)
     if options.output is not None:
         screen.print(f"\n{plain(options.output)}: {len(blocks)} x {len(steps)} maps")
@@ -55,7 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def command_line() -> cli.Parser:
     """The options."""
     parser = cli.parser("attention", "python -m sdt_ref.attention photo.jpg -o map.png --blocks 1 --steps 0-3")
-    parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
+    parser.add_argument(
+        "image",
+        nargs="?",
+        help="any picture that Pillow opens; '-' reads the standard input (default: a photo of a cat that ships)",
+    )
     parser.add_argument("-o", "--output", metavar="MAP.png", help="picture to write, .png, .svg or .pdf")
     parser.add_argument("--blocks", metavar="A-B,C", help="blocks to show (default: all)")
     parser.add_argument("--steps", metavar="A-B,C", help="time steps to show (default: all)")
@@ -82,7 +89,7 @@ def _show(screen: Screen, maps: Sequence[AttentionMap], steps: Sequence[int]) ->
 
 
 def _summary(
-    source: Path, size: int, arithmetic: str, maps: Sequence[AttentionMap], steps: Sequence[int], output: str | None
+    about: Mapping[str, Any], arithmetic: str, maps: Sequence[AttentionMap], steps: Sequence[int], output: str | None
 ) -> dict[str, Any]:
     def step(seen: AttentionMap, t: int) -> dict[str, Any]:
         spikes = {name: int(getattr(seen, name)[t]) for name in ("q", "k", "v", "kv", "passed", "output", "tokens")}
@@ -90,8 +97,7 @@ def _summary(
         return {"step": t, **spikes, "channels": channels, "passing": seen.passing[t].tolist()}
 
     return {
-        "image": str(source),
-        "size": size,
+        **about,
         "arithmetic": arithmetic,
         "picture": output,
         "n_channels": maps[0].mask.shape[1],

@@ -1,6 +1,9 @@
 """The errors that a user can cause; each message names what was wrong, expected, found, and what to do."""
 
+import re
 from pathlib import Path
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as a Path has it, which keeps one slash; a drive is one letter
 
 
 class SdtError(ValueError):
@@ -54,6 +57,8 @@ def require_file(path: Path, what: str, error: type[SdtError]) -> None:
     except (OSError, ValueError) as reason:  # a name too long, a folder that may not be entered, a null byte
         words = getattr(reason, "strerror", None) or reason
         raise error(f"{what} '{path}': expected a file, found a path that cannot be read ({words})") from None
+    if found == "nothing" and URL.match(str(path)):
+        raise error(f"{what} '{str(path).replace(':/', '://', 1)}' is a URL; expected a file: download it first")
     if found == "nothing":
         raise error(f"{what} '{path}' does not exist")
     if found:

@@ -10,7 +10,7 @@ from .errors import ConfigError
 from .explaining import Lens, look_into, observe
 from .explaining.document import of_lens, of_walk
 from .explaining.screen import show_lens, show_walk
-from .inputs.reading import describe, given_or_sample, read
+from .inputs.reading import describe, given_or_sample, read, source_of
 from .terminal import cli
 from .terminal.progress import kernels_loading, working
 from .terminal.screen import Screen, show_repairs
@@ -25,12 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = getattr(options, option)
         if options.stage is None and given is not None and given is not False:
             raise ConfigError(f"--{option}: expected --stage NAME with it")
-    model = cli.load_model(options, options.image)
+    image = source_of(options.image)
+    model = cli.load_model(options, image)
     preprocessing = model.preprocessing.at(options.size)
-    with given_or_sample(options.image, preprocessing.frames) as (source, name):
+    with given_or_sample(image, preprocessing.frames) as (source, name):
         repairs: Counter[str] = Counter()
         x, kind = (
-            read(source, preprocessing, model.config.time_steps, repairs=repairs)[None],
+            read(source, preprocessing, model.config.time_steps, steps=options.time_steps, repairs=repairs)[None],
             describe(source, preprocessing),
         )
     screen = Screen(stderr=True)
@@ -39,11 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lens = None if options.stage is None else look_into(run, options.stage, options.token, options.channel)
         step = None if lens is None else _step(lens, options.step, run.time_steps)
     if options.json:
-        about = {
-            "image": str(source),
-            "size": preprocessing.size,
-            **({"repairs": repairs} if preprocessing.frames else {}),
-        }
+        about = {"image": str(source), "size": preprocessing.size, "repairs": repairs}
         cli.print_json({**about, **(of_walk(run) if lens is None else of_lens(run, lens))})
         return 0
     screen = Screen()
@@ -64,7 +61,10 @@ def command_line() -> cli.Parser:
     """The options."""
     parser = cli.parser("explain", "python -m sdt_ref.explain photo.jpg --stage block.0.attn.q_lif --channel 7")
     parser.add_argument(
-        "image", nargs="?", metavar="PICTURE|RECORDING", help="what to run on (default: a sample that ships)"
+        "image",
+        nargs="?",
+        metavar="PICTURE|RECORDING",
+        help="what to run on; '-' reads the standard input (default: a sample that ships)",
     )
     parser.add_argument("--stage", metavar="NAME", help="look into one stage, such as block.0.attn.q_lif")
     parser.add_argument("--token", type=int, metavar="N", help="of that stage: token, row by row (default: chosen)")

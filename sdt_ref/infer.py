@@ -1,9 +1,11 @@
 """Command line: a picture or a recording to a class; the work is in `network/`."""
 
 import argparse
+import math
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from .camera.recording import EventFile, FrameFile, Survey, survey
 from .camera.trials import list_trials, only, table_beside
 from .errors import ConfigError
 from .inputs.image import open_picture, preprocess
-from .inputs.reading import given_or_sample
+from .inputs.reading import given_or_sample, source_of
+from .inputs.standard_input import StandardInput
 from .network.model import SpikeDrivenTransformer
 from .result import OperationCount, Result
 from .terminal import cli
@@ -23,9 +26,9 @@ from .terminal.answer import show_classes, show_ranking, show_stages
 from .terminal.progress import kernels_loading, working
 from .terminal.screen import Screen, show_repairs
 from .terminal.words import many, plain
-from .weights.config import MOST_STEPS, Preprocessing
+from .weights.config import Preprocessing
 
-OF_RECORDINGS = ("time_steps", "split_by", "trial", "figure")  # options that a picture has no use for
+OF_RECORDINGS = ("split_by", "trial", "figure")  # options that a picture has no use for
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,17 @@ class Shown:
 
     Attributes
     ----------
-    x : [1, 3, size, size] of a picture; [1, T, 2, size, size] of a recording
+    x : [1, C, size, size] of a picture; [1, T, 2, size, size] of a recording
     lines : for the screen, with markup
     facts : for --json
+    repairs : what was mended, or assumed, and how often
     recording, surveyed : of a recording
     """
 
     x: np.ndarray
     lines: tuple[str, ...]
     facts: dict[str, object]
+    repairs: Mapping[str, int]
     recording: EventFile | None = None
     surveyed: Survey | None = None
 
@@ -52,20 +57,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Classify one picture or recording; exit code 0, or 2 for bad input."""
     options = command_line().parse_args(argv)
     cli.require_range(options, "top", "trial")
-    cli.require_range(options, "time_steps", most=MOST_STEPS)
     if options.figure is not None:
         from .drawing import canvas
 
         canvas.require(options.figure, options.input, options.weights, options.formats)
-    model = cli.load_model(options, options.input)
+    source = source_of(options.input)
+    model = cli.load_model(options, source)
     preprocessing = model.preprocessing.at(options.size)
     screen = Screen(stderr=True)
     with (
-        given_or_sample(options.input, preprocessing.frames) as (source, name),
+        given_or_sample(source, preprocessing.frames) as (shown_from, name),
         kernels_loading(screen, model.arithmetic.name),
         working(screen, "computing"),
     ):
-        shown = (_recording if preprocessing.frames else _picture)(source, plain(name), preprocessing, model, options)
+        shown = (_recording if preprocessing.frames else _picture)(
+            shown_from, plain(name), preprocessing, model, options
+        )
         model.warm_up()
         start = time.perf_counter()
         result = model(shown.x, record=options.figure is not None)
@@ -92,13 +99,11 @@ def command_line() -> cli.Parser:
         "input",
         nargs="?",
         metavar="PICTURE|RECORDING",
-        help="any picture that Pillow opens, or an event camera's recording: AEDAT, N-MNIST, npz, npy, text "
-        "(default: a photo of a cat that ships, or a digit, if the weights read recordings)",
+        help="any picture that Pillow opens, or an event camera's recording: AEDAT, N-MNIST, npz, npy, text; "
+        "'-' reads the standard input (default: a photo of a cat that ships, or a digit, if the weights read "
+        "recordings)",
     )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print (default: 5)")
-    parser.add_argument(
-        "--time-steps", type=int, metavar="T", help="frames to make of a recording (default: as in the weights)"
-    )
     parser.add_argument(
         "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
     )
@@ -111,32 +116,45 @@ def command_line() -> cli.Parser:
 
 
 def _picture(
-    source: Path, name: str, preprocessing: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
+    source: Path | StandardInput,
+    name: str,
+    preprocessing: Preprocessing,
+    model: SpikeDrivenTransformer,
+    options: argparse.Namespace,
 ) -> Shown:
     for option in OF_RECORDINGS:
         if getattr(options, option) is not None:
             name_in_full = f"--{option.replace('_', '-')}"
             raise ConfigError(f"{name_in_full}: expected weights for recordings with it, found weights for pictures")
-    picture = open_picture(source)
+    repairs: Counter[str] = Counter()
+    picture = open_picture(source, channels=preprocessing.channels, told=repairs)
     x = preprocess(picture, preprocessing)[None]
     line = f"[bold]{name}[/]  {picture.width}x{picture.height}, seen at {preprocessing.size}x{preprocessing.size}"
-    return Shown(x, (line,), {"image": str(source)})
+    return Shown(x, (line,), {"image": str(source), "repairs": dict(repairs)}, repairs)
 
 
 def _recording(
-    source: Path, name: str, preprocessing: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
+    source: Path | StandardInput,
+    name: str,
+    preprocessing: Preprocessing,
+    model: SpikeDrivenTransformer,
+    options: argparse.Namespace,
 ) -> Shown:
     recording = open_recorded(source)
     if isinstance(recording, FrameFile):
         return _frames(recording, source, name, preprocessing, options)
     if options.trial is not None:
+        if isinstance(source, StandardInput):
+            raise ConfigError(
+                f"--trial: expected the path of a recording, which has a table beside it, found the {source}"
+            )
         trials = list_trials(table_beside(source))
         if options.trial > len(trials):
             raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {options.trial}")
         recording = only(recording, trials[options.trial - 1])
         name += f", trial {options.trial} of {len(trials)}"
     surveyed, split = survey(recording), options.split_by or "number"
-    steps = options.time_steps or model.config.time_steps
+    steps = model.config.time_steps
     x = prepare(recording, preprocessing, steps, split, surveyed)[None]
     side = preprocessing.sensor or preprocessing.size
     width, height = recording.sensor or (side, side)
@@ -163,11 +181,15 @@ def _recording(
         "repairs": dict(recording.repairs),
         "split": split,
     }
-    return Shown(x, tuple(lines), facts, recording, surveyed)
+    return Shown(x, tuple(lines), facts, recording.repairs, recording, surveyed)
 
 
 def _frames(
-    stored: FrameFile, source: Path, name: str, preprocessing: Preprocessing, options: argparse.Namespace
+    stored: FrameFile,
+    source: Path | StandardInput,
+    name: str,
+    preprocessing: Preprocessing,
+    options: argparse.Namespace,
 ) -> Shown:
     """What can be said of frames that were counted before: all but times."""
     for option in ("trial", "figure"):
@@ -195,7 +217,7 @@ def _frames(
         "repairs": {},
         "split": None,
     }
-    return Shown(x, lines, facts)
+    return Shown(x, lines, facts, {})
 
 
 def _per_frame(surveyed: Survey, steps: int, split: str) -> str:
@@ -212,8 +234,7 @@ def _show(
     screen = Screen()
     for line in shown.lines:
         screen.print(line)
-    if shown.recording is not None:
-        show_repairs(screen, shown.recording.repairs)
+    show_repairs(screen, shown.repairs)
     show_classes(screen, model)
     show_ranking(screen, ranking)
     show_stages(screen, model, result)
@@ -233,7 +254,8 @@ def _summary(
 ) -> dict[str, object]:
     def layer(count: OperationCount) -> dict[str, object]:
         per_step = {kind: np.asarray(getattr(count, kind)).tolist() for kind in ("ac", "mac", "events")}
-        return {"firing_rate": count.firing_rate, **per_step}
+        rate = None if math.isnan(count.firing_rate) else count.firing_rate  # JSON has no NaN
+        return {"firing_rate": rate, **per_step}
 
     return {
         **shown.facts,

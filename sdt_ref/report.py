@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +11,11 @@ from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError, ImageError
 from .files import require_writable
 from .inputs.image import open_picture
-from .inputs.reading import given_or_sample
+from .inputs.reading import given_or_sample, source_of
 from .page.write import require_jinja
 from .terminal import cli
 from .terminal.progress import kernels_loading, working
-from .terminal.screen import Screen
+from .terminal.screen import Screen, show_repairs
 from .terminal.words import plain
 
 ENDINGS = (".html", ".htm")
@@ -27,14 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(argv)
     require_jinja()
     _require_output(options.output, [options.image, options.weights, options.formats])
-    with given_or_sample(options.image) as (source, _):
+    image = source_of(options.image)
+    model = cli.load_model(options)
+    repairs: Counter[str] = Counter()
+    with given_or_sample(image) as (source, _):
         try:
-            picture = open_picture(source)
+            picture = open_picture(source, channels=model.preprocessing.channels, told=repairs)
         except ImageError:
             if is_recording(source):
                 raise ImageError(f"'{source}' is a recording; expected a picture{RECORDINGS}") from None
             raise
-    model = cli.load_model(options)
     if model.preprocessing.frames:
         raise ImageError(
             f"weights '{options.weights}' read event-camera frames; expected weights for pictures{RECORDINGS}"
@@ -55,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.print_json(
             {
                 "image": str(source),
+                "repairs": dict(repairs),
                 "report": options.output,
                 "bytes": n_bytes,
                 "size": size,
@@ -67,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     screen = Screen()
     screen.print(f"{plain(source.name)}: [bold]{plain(answer['label'])}[/] {answer['score']:.1%}")
+    show_repairs(screen, repairs)
     screen.print(f"{plain(options.output)}: {n_bytes / 1e6:.1f} MB, one file; open it in a browser")
     for sentence in sampled:
         screen.print(f"[dim]{plain(sentence)}[/]")
@@ -76,7 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def command_line() -> cli.Parser:
     """The options."""
     parser = cli.parser("report", "python -m sdt_ref.report photo.jpg -o report.html")
-    parser.add_argument("image", nargs="?", help="any picture that Pillow opens (default: a photo of a cat that ships)")
+    parser.add_argument(
+        "image",
+        nargs="?",
+        help="any picture that Pillow opens; '-' reads the standard input (default: a photo of a cat that ships)",
+    )
     parser.add_argument("-o", "--output", required=True, metavar="REPORT.html", help="page to write")
     parser.add_argument("--steps", metavar="A-B,C", help="time steps to show (default: all, or 32 evenly spaced)")
     parser.add_argument(

@@ -9,7 +9,7 @@ from .errors import TraceError
 from .files import require_writable
 from .golden.trace_file import Trace, open_trace
 from .golden.writing import write_trace
-from .inputs.reading import given_or_sample, read
+from .inputs.reading import given_or_sample, read, source_of
 from .terminal import cli
 from .terminal.progress import kernels_loading, working
 from .terminal.screen import Screen, show_repairs, table
@@ -22,11 +22,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(argv)
     require_writable(options.output, TraceError, options.image, options.weights, options.formats)
     steps = None if options.steps is None else cli.numbers("--steps", options.steps)
-    model = cli.load_model(options, options.image)
+    image = source_of(options.image)
+    model = cli.load_model(options, image)
     preprocessing = model.preprocessing.at(options.size)
-    with given_or_sample(options.image, preprocessing.frames) as (source, _):
+    with given_or_sample(image, preprocessing.frames) as (source, _):
         repairs: Counter[str] = Counter()
-        x = read(source, preprocessing, model.config.time_steps, repairs=repairs)[None]
+        x = read(source, preprocessing, model.config.time_steps, steps=options.time_steps, repairs=repairs)[None]
     screen = Screen(stderr=True)
     with kernels_loading(screen, model.arithmetic.name), working(screen, "recording") as progress:
         write_trace(options.output, model, x, options.stages.split(","), steps, progress)
@@ -45,7 +46,10 @@ def command_line() -> cli.Parser:
     example = "python -m sdt_ref.trace photo.jpg -o run.h5 --stages 'block.0.*,head*' --steps 0-1"
     parser = cli.parser("trace", example, gone)
     parser.add_argument(
-        "image", nargs="?", metavar="PICTURE|RECORDING", help="what to run on (default: a sample that ships)"
+        "image",
+        nargs="?",
+        metavar="PICTURE|RECORDING",
+        help="what to run on; '-' reads the standard input (default: a sample that ships)",
     )
     parser.add_argument("-o", "--output", required=True, metavar="RUN.h5", help="trace file to write")
     parser.add_argument("--stages", default="*", metavar="P,P", help="patterns of stages to record (default: all)")

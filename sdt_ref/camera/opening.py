@@ -24,7 +24,14 @@ FORMATS = (
 )
 READERS = {b"2.0": open_aedat2, b"3.1": open_aedat3, b"4.0": open_aedat4}
 ZIP = b"PK\x03\x04", b"PK\x05\x06"
-PICTURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF"}
+PICTURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"BM": "BMP",
+}
 
 
 def is_recording(path: Any) -> bool:

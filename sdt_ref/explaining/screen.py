@@ -20,7 +20,7 @@ CLASSES = 5
 MOST_STEPS = 8  # whose logits are shown, too; --json has all
 FEW = 4  # spikes whose steps are named
 IN_TABLE = 4  # columns before a table
-COLOURS = ("red", "green", "blue")
+COLOURS = ("red", "green", "blue", "opacity")
 
 
 def show_walk(screen: Screen, run: Observation) -> None:
@@ -226,7 +226,7 @@ def _cause(run: Observation, one: Addition, width: int, lens: Lens) -> str:
     if one.kind in (PIXEL, BIT):
         assert one.channel is not None
         plane, channel = divmod(one.channel, run.image.shape[1])
-        names = {len(COLOURS): COLOURS, len(POLARITIES): POLARITIES}.get(run.image.shape[1])
+        names = {3: COLOURS, 4: COLOURS, 1: ("grey",), 2: POLARITIES}.get(run.image.shape[1])
         colour = f"channel {channel}" if names is None else names[channel]
         return f"row {row} col {column} {colour}" if one.kind == PIXEL else f"{place}, bit {plane} of {colour}"
     return f"{place}, channel {one.channel}" if _window(run, lens) > 1 else f"channel {one.channel}"

@@ -15,6 +15,7 @@ from .phrases import Phrases, total
 
 IN, DOES, OUT = "in", "does", "out"
 POLARITIES = "OFF", "ON"  # of frames, channel by channel
+COLOURS = {1: "grey", 4: "3 colours and opacity"}  # of a picture, by its channels, where they are not all colours
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +69,9 @@ def _input(w: Phrases) -> Chapter:
             f"pixels, numbers from {w.run.image.min():g} to {w.run.image.max():g}"
         )
     else:
+        colours = COLOURS.get(channels, f"{channels} colours")
         what = (
-            f"{channels} colours of {height} x {width} pixels, real numbers from {w.run.image.min():.2f} to "
+            f"{colours} of {height} x {width} pixels, real numbers from {w.run.image.min():.2f} to "
             f"{w.run.image.max():.2f}: the same picture at {w.steps}"
         )
     shown = TextPicture("", w.run.image.mean(axis=(0, 1), dtype=np.float64), least=0.0 if w.frames else None)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from ..camera.recording import EventFile, FrameFile
 from ..errors import ImageError, RecordingError
 from ..weights.config import Preprocessing
 from .image import open_picture, preprocess
+from .standard_input import StandardInput, read_standard_input
 
 SAMPLES = {
     False: ("cat.jpg", "the sample photo"),
     True: ("digit.bin", "the sample recording"),
 }  # by whether the weights read recordings
+Argument = TypeVar("Argument", str, str | None)
 UNREADABLE = ImageError, RecordingError  # what `read` raises
 
 
@@ -44,11 +46,12 @@ def read(
     split : of a recording, 'number' or 'time', see `camera.frames.integrate`; None takes the number, and frames as they
         were counted
     as_official : of a picture; see `image.open_picture`
-    repairs : takes what was mended in a recording, and how often; see `camera.recording.EventFile`
+    repairs : takes what was mended in a recording, or assumed of a picture, and how often; see
+        `camera.recording.EventFile` and `image.open_picture`
 
     Returns
     -------
-    float32[3, size, size] of a picture, float32[T, 2, size, size] of a recording
+    float32[3, size, size] of a picture, [1, ...] of grey, [4, ...] of RGBA; float32[T, 2, size, size] of a recording
 
     Raises
     ------
@@ -63,7 +66,16 @@ def read(
         if repairs is not None:
             repairs.update(recording.repairs)
         return x
-    return preprocess(open_picture(source, as_official=as_official), preprocessing)
+    picture = open_picture(source, as_official=as_official, channels=preprocessing.channels, told=repairs)
+    return preprocess(picture, preprocessing)
+
+
+def source_of(argument: Argument) -> Argument | StandardInput:
+    """What an argument of a command names: a path, or with '-' the standard input, which is read now.
+
+    Raises ImageError as `read_standard_input` does.
+    """
+    return read_standard_input() if argument == "-" else argument
 
 
 def require_alike(name: str, x: np.ndarray, first: tuple[int, ...]) -> None:
@@ -73,10 +85,13 @@ def require_alike(name: str, x: np.ndarray, first: tuple[int, ...]) -> None:
 
 
 @contextmanager
-def given_or_sample(path: str | None, recording: bool = False) -> Iterator[tuple[Path, str]]:
+def given_or_sample(
+    source: str | StandardInput | None, recording: bool = False
+) -> Iterator[tuple[Path | StandardInput, str]]:
     """Yield the path of a source, and its name in words; None stands for the picture, or recording, that ships."""
-    if path is not None:
-        yield Path(path), Path(path).name
+    if source is not None:
+        found = Path(source) if isinstance(source, str) else source
+        yield found, found.name
         return
     name, in_words = SAMPLES[recording]
     with as_file(files("sdt_ref") / "data" / name) as sample:
@@ -86,7 +101,7 @@ def given_or_sample(path: str | None, recording: bool = False) -> Iterator[tuple
 def describe(source: Any, preprocessing: Preprocessing) -> str:
     """Size of a picture that can be read, '451x300'; format and sensor of a recording, 'N-MNIST, 34x34 pixels'."""
     if not preprocessing.frames:
-        picture = open_picture(source)
+        picture = open_picture(source, channels=preprocessing.channels)
         return f"{picture.width}x{picture.height}"
     recording = open_recorded(source)
     return recording.format + (", {}x{} pixels".format(*recording.sensor) if recording.sensor else "")

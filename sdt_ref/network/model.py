@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -179,13 +180,15 @@ class SpikeDrivenTransformer:
         with contextlib.suppress(FormatError, WeightsError):  # judged on the user's input, not on this one
             self(np.zeros((1, self.architecture.in_channels, side, side)))
 
-    def predict(self, picture: Any, top: int = 5) -> list[tuple[str, float]]:
+    def predict(self, picture: Any, top: int = 5, repairs: Counter[str] | None = None) -> list[tuple[str, float]]:
         """Classify a picture; or, if the weights read an event camera, a recording.
 
         Parameters
         ----------
-        picture : path, PIL image, or uint8 array (H, W, 3); of a recording path or binary file
+        picture : path, PIL image, or uint8 array (H, W, 3); (H, W) or (H, W, 4) where the weights read grey or RGBA; of
+            a recording path or binary file
         top : how many classes to return, at most
+        repairs : takes what was mended in it, or assumed of it, and how often
 
         Returns
         -------
@@ -200,7 +203,7 @@ class SpikeDrivenTransformer:
         """
         if not is_int(top) or top < 1:
             raise InputError(f"top: expected 1 or more, found {top!r}")
-        x = read(picture, self.preprocessing, self.config.time_steps)
+        x = read(picture, self.preprocessing, self.config.time_steps, repairs=repairs)
         return self.rank(self(x[None]).logits[0])[:top]
 
     def rank(self, logits: np.ndarray) -> list[tuple[str, float]]:

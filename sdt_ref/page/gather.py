@@ -12,7 +12,7 @@ from PIL import Image
 from ..cost.account import Account, Accountant, rate
 from ..cost.technology import Technology
 from ..engine.events import SpikeEvents
-from ..inputs.image import crop, preprocess
+from ..inputs.image import crop, on_white, preprocess
 from ..measuring.attention_map import AttentionMap, attention_maps
 from ..network.model import SpikeDrivenTransformer
 from ..result import Result
@@ -48,7 +48,7 @@ class Photo:
     Attributes
     ----------
     name : of the file
-    picture : 8-bit RGB, as `open_picture` returns it
+    picture : as `open_picture` returns it
     """
 
     name: str
@@ -86,7 +86,7 @@ def gather(
     shown = {name: stage for name, stage in account.stages.items() if stage.hook}
     shapes = {name: _shape(_events(result, stage), tokens) for name, stage in shown.items()}
     what = plan(shapes.values(), evenly(T, MOST_STEPS) if steps is None else steps)
-    seen = crop(photo.picture, settings)
+    seen = on_white(crop(photo.picture, settings))
     groups: dict[str, list[int]] = {}
     for place, name in enumerate(shown):
         groups.setdefault(group(name), []).append(place)
@@ -132,7 +132,7 @@ def _shape(events: SpikeEvents, tokens: tuple[int, ...]) -> Shape:
 
 
 def _photo(photo: Photo, seen: Image.Image) -> dict[str, Any]:
-    small = photo.picture.copy()
+    small = on_white(photo.picture)
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     return {
         "name": photo.name,

@@ -107,7 +107,7 @@ class Preprocessing(_Settings):
     size : height and width of the crop, pixels
     crop_pct : the shorter side is resized to floor(size / crop_pct)
     interpolation : Pillow's name of the resampling filter
-    mean, std : per channel, of values in 0..1
+    mean, std : per channel, of values in 0..1: three numbers for RGB, one for grey, four for RGBA
     normalisation : 'prefetcher', (u8 - 255 mean) / (255 std), or 'to_tensor', (u8 / 255 - mean) / std; float32 both
     large_valid : at size 288, use the official second ImageNet evaluation: shorter side 320, bilinear, 'to_tensor'
     frames : the network reads event-camera frames, unscaled counts; it takes no picture
@@ -138,11 +138,12 @@ class Preprocessing(_Settings):
         )
         for name, values in (("mean", self.mean), ("std", self.std)):
             check(
-                isinstance(values, tuple) and len(values) == 3 and all(_is_real(v) for v in values),
+                isinstance(values, tuple) and len(values) in (1, 3, 4) and all(_is_real(v) for v in values),
                 name,
-                "three finite numbers",
+                "three finite numbers, or one for grey, four for RGBA",
                 values,
             )
+        check(len(self.std) == len(self.mean), "std", f"{len(self.mean)} numbers, as many as 'mean'", self.std)
         check(all(v > 0 for v in self.std), "std", "positive numbers", self.std)
         check(self.normalisation in NORMALISATIONS, "normalisation", " or ".join(NORMALISATIONS), self.normalisation)
         check(isinstance(self.large_valid, bool), "large_valid", "true or false", self.large_valid)
@@ -152,6 +153,11 @@ class Preprocessing(_Settings):
         fits = self.sensor is None or self.sensor <= self.size or self.sensor == 2 * self.size
         check(fits, "size", f"{self.sensor} pixels, as the sensor has, half of it, or more", self.size)
         check(isinstance(self.antialias, bool), "antialias", "true or false", self.antialias)
+
+    @property
+    def channels(self) -> int:
+        """Channels of a picture: 3 of RGB, 1 of grey, 4 of RGBA."""
+        return len(self.mean)
 
     @property
     def resize(self) -> int:

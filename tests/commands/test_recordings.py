@@ -120,10 +120,6 @@ def test_infer_one_trial(tmp_path: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            [str(CAT), "--time-steps", "3"],
-            "--time-steps: expected weights for recordings with it, found weights for pictures",
-        ),
         ([str(CAT), "--split-by", "time"], "--split-by: expected weights for recordings"),
         (["DIGIT", "--time-steps", "0", "--weights", "W"], "--time-steps: expected 1 to 4096, found 0"),
         (["DIGIT", "--time-steps", "4097", "--weights", "W"], "--time-steps: expected 1 to 4096, found 4097"),

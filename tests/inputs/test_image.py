@@ -1,8 +1,10 @@
 """Any picture becomes the input that the official evaluation would make of it."""
 
 import io
+import os
 import struct
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from sdt_ref import ImageError
 from sdt_ref.inputs.image import crop, normalise, open_picture, preprocess
 from sdt_ref.weights.config import Preprocessing
 from tests.equality import assert_same
+from tests.pictures import weights_for
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (40, 60, 3), np.uint8)
@@ -77,6 +80,90 @@ def test_arrays_paths_and_pictures_are_the_same(tmp_path: Path) -> None:
         assert_same(np.asarray(open_picture(source)), PHOTO, str(source))
 
 
+# --- one channel and four ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA", "CMYK", "YCbCr", "HSV", "LAB"])
+def test_any_mode_becomes_grey_or_rgba(mode: str) -> None:
+    picture = Image.fromarray(PHOTO).convert("P" if mode == "P" else "RGB").convert(mode)
+    rgb = picture.convert("RGB")
+    grey, clear = open_picture(picture, channels=1), open_picture(picture, channels=4)
+    assert_same(np.asarray(grey), np.asarray(rgb.convert("L")), mode)
+    assert_same(np.asarray(clear), np.dstack([np.asarray(rgb), np.full(PHOTO.shape[:2], 255, np.uint8)]), mode)
+
+
+def test_opacity_is_kept_for_rgba_and_laid_on_white_for_grey() -> None:
+    clear = np.dstack([PHOTO, np.arange(2400, dtype=np.uint8).reshape(40, 60)])
+    picture = Image.fromarray(clear)
+    for source in (picture, encoded(picture, "PNG")):
+        assert_same(np.asarray(open_picture(source, channels=4)), clear, "kept")
+        white = open_picture(source)
+        assert_same(np.asarray(open_picture(source, channels=1)), np.asarray(white.convert("L")), "on white")
+    official = open_picture(picture, channels=1, as_official=True)
+    assert_same(np.asarray(official), np.asarray(Image.fromarray(PHOTO).convert("L")), "dropped")
+    palette = Image.fromarray(np.zeros((2, 2), np.uint8), "P")
+    palette.putpalette([10, 20, 30])
+    shown = open_picture(encoded(palette, "PNG", transparency=0), channels=4)
+    assert np.asarray(shown)[0, 0].tolist() == [10, 20, 30, 0]
+
+
+def test_arrays_of_grey_and_rgba() -> None:
+    grey, clear = PHOTO[..., 0], np.dstack([PHOTO, PHOTO[..., 0]])
+    assert_same(np.asarray(open_picture(grey, channels=1)), grey, "(H, W)")
+    assert_same(np.asarray(open_picture(grey[..., None], channels=1)), grey, "(H, W, 1)")
+    assert_same(np.asarray(open_picture(clear, channels=4)), clear, "(H, W, 4)")
+    for channels in (1, 4):
+        same = open_picture(Image.fromarray(PHOTO), channels=channels)
+        assert_same(np.asarray(open_picture(PHOTO, channels=channels)), np.asarray(same), "(H, W, 3)")
+
+
+@pytest.mark.parametrize(
+    ("channels", "shape", "message"),
+    [
+        (
+            1,
+            (2, 2, 4),
+            r"expected uint8 of shape \(H, W\), \(H, W, 1\) or \(H, W, 3\), found uint8 of shape \(2, 2, 4\)",
+        ),
+        (1, (0, 2), "found uint8 of shape"),
+        (3, (2, 2, 1), r"expected uint8 of shape \(H, W, 3\), found"),
+        (3, (2, 2, 4), r"expected uint8 of shape \(H, W, 3\), found"),
+        (4, (2, 2), r"expected uint8 of shape \(H, W, 3\) or \(H, W, 4\), found"),
+        (4, (2, 2, 1), r"expected uint8 of shape \(H, W, 3\) or \(H, W, 4\), found"),
+    ],
+)
+def test_an_array_of_other_channels(channels: int, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        open_picture(np.zeros(shape, np.uint8), channels=channels)
+
+
+def test_grey_and_rgba_are_normalised_channel_by_channel() -> None:
+    """(u8 - 255 mean) / (255 std), by hand."""
+    grey = Preprocessing(1, 1.0, mean=(0.2,), std=(0.5,))
+    x = preprocess(open_picture(np.array([[51]], np.uint8), channels=1), grey)
+    assert (x.shape, x.dtype, x.item()) == ((1, 1, 1), np.float32, 0.0)
+    clear = Preprocessing(1, 1.0, mean=(0.0, 0.2, 0.4, 0.6), std=(1.0, 1.0, 1.0, 0.4))
+    x = preprocess(open_picture(np.array([[[255, 51, 102, 255]]], np.uint8), channels=4), clear)
+    assert x[:, 0, 0] == pytest.approx([1, 0, 0, 1], abs=1e-6)
+    shown = np.asarray(preprocess(open_picture(PHOTO), Preprocessing(32, mean=(0.5,), std=(0.5,))))
+    assert_same(shown, preprocess(open_picture(PHOTO, channels=1), Preprocessing(32, mean=(0.5,), std=(0.5,))), "grey")
+
+
+@pytest.mark.parametrize("name", ["bicubic", "nearest"])
+def test_clear_pixels_leave_no_colour_when_a_picture_is_resized(name: str) -> None:
+    """As Pillow resizes RGBA in one go: colours count by their opacity, and none comes in from clear pixels."""
+    red = np.full((90, 64, 4), (200, 10, 0, 255), np.uint8)
+    red[:, 31:] = 0, 0, 255, 0
+    seen = np.asarray(crop(Image.fromarray(red), Preprocessing(32, 1.0, name)))
+    resized = Image.fromarray(red).resize((32, 45), Image.Resampling[name.upper()])
+    assert_same(seen, np.asarray(resized)[6:38], name)
+    shown = seen[seen[..., 3] > 60]
+    assert (shown[:, 3] < 200).any() or name == "nearest", "some are half clear"
+    assert shown[:, 2].max() <= 1, "no blue comes in"
+    unchanged = RNG.integers(0, 256, (40, 32, 4), np.uint8)
+    assert_same(np.asarray(crop(Image.fromarray(unchanged), Preprocessing(32, 1.0, name))), unchanged[4:36], "as it is")
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG that claims any size and holds hardly a pixel."""
 
@@ -125,6 +212,12 @@ def test_a_bad_picture_is_refused_in_one_line(tmp_path: Path, name: str) -> None
         (np.zeros((2, 2, 3)), "found float64"),
         (np.zeros((0, 2, 3), np.uint8), "found uint8 of shape"),
         (None, "found NoneType"),
+        (
+            "https://example.org/a.jpg",
+            "picture 'https://example.org/a.jpg' is a URL; expected a file: download it first",
+        ),
+        ("s3://bucket/a.jpg", "'s3://bucket/a.jpg' is a URL"),
+        (os.devnull, "expected a file, found a pipe or a device; '-' reads the standard input"),
         (Image.fromarray(np.full((2, 2), np.nan, np.float32)), "expected finite pixel values"),
         (Image.new("RGB", (0, 3)), "expected pixels, found none"),
     ],
@@ -225,6 +318,27 @@ def test_elongated_pictures() -> None:
 def test_event_camera_weights_take_no_picture() -> None:
     with pytest.raises(ImageError, match="event-camera frames"):
         preprocess(Image.fromarray(PHOTO), Preprocessing(64, frames=True))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_network_of_one_channel_or_four_takes_pictures_and_arrays(channels: int, tmp_path: Path) -> None:
+    model = sdt_ref.SpikeDrivenTransformer(weights_for(channels), threads=1)
+    clear = np.dstack([PHOTO, np.full(PHOTO.shape[:2], 128, np.uint8)])
+    Image.fromarray(clear if channels == 4 else PHOTO).save(tmp_path / "p.png")
+    array = clear if channels == 4 else np.asarray(Image.fromarray(PHOTO).convert("L"))
+    assert model.predict(tmp_path / "p.png") == model.predict(array)
+    mean, std = np.array(model.preprocessing.mean), np.array(model.preprocessing.std)
+    seen = np.asarray(crop(Image.fromarray(array), model.preprocessing)).reshape(8, 8, channels)
+    x = np.moveaxis((seen / 255 - mean) / std, -1, 0)[None]
+    found = sdt_ref.SpikeDrivenTransformer(weights_for(channels), "float64", 1)
+    expected = found.rank(found(x).logits[0])
+    assert found.predict(array, 99) == [(label, pytest.approx(score, rel=1e-3)) for label, score in expected]
+
+
+def test_predict_tells_what_it_assumed() -> None:
+    told: Counter[str] = Counter()
+    sdt_ref.load().predict(Image.fromarray(PHOTO[..., 0].astype(np.float32)), repairs=told)
+    assert told == {"32-bit grey within 0 to 255 taken with 255 as white": 1}
 
 
 def test_predict() -> None:

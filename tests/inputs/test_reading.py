@@ -1,5 +1,6 @@
 """A picture or a recording becomes the network's input; neither is taken for the other."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,17 @@ def test_a_recording_of_another_sensor_is_refused(tmp_path: Path) -> None:
     assert (within == read(camera_bytes.nmnist(some_events()), Preprocessing(36, frames=True, sensor=34), 4)).all()
 
 
-def test_neither_kind_is_taken_for_the_other(digit: Path) -> None:
+def test_neither_kind_is_taken_for_the_other(digit: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"is a picture \(JPEG\)"):
         read(CAT, Preprocessing(36, frames=True), 4)
-    with pytest.raises(sdt_ref.ImageError, match="expected a format that Pillow reads"):
+    with pytest.raises(
+        sdt_ref.ImageError, match=r"expected a format that Pillow reads .*, found a recording of an event"
+    ):
         read(digit, Preprocessing(32), 4)
+    for kind in ("TIFF", "BMP"):
+        Image.new("L", (8, 8)).save(tmp_path / "p", kind)
+        with pytest.raises(RecordingError, match=rf"is a picture \({kind}\)"):
+            read(tmp_path / "p", Preprocessing(36, frames=True), 4)
     assert is_recording(digit)
     assert not is_recording(CAT)
     assert not is_recording("absent")
@@ -46,3 +53,17 @@ def test_a_picture_is_read_as_officially_where_that_is_asked(tmp_path: Path) -> 
     how = Preprocessing(8, mean=(0.0,) * 3, std=(1.0,) * 3)
     assert (read(tmp_path / "clear.png", how, 4) == 1).all()  # laid on white
     assert (read(tmp_path / "clear.png", how, 4, as_official=True) == 0).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+def test_a_pipe_is_refused_before_it_can_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for how in (Preprocessing(8), Preprocessing(36, frames=True)):
+        with pytest.raises((sdt_ref.ImageError, RecordingError), match=r"or a .*; '-' reads the standard input"):
+            read(tmp_path / "pipe", how, 4)
+
+
+def test_the_channels_are_those_of_the_weights() -> None:
+    for channels in (1, 3, 4):
+        how = Preprocessing(8, mean=(0.5,) * channels, std=(0.5,) * channels)
+        assert read(CAT, how, 4).shape == (channels, 8, 8)

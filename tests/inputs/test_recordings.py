@@ -30,6 +30,38 @@ def test_numbered_folders_are_in_the_official_order_of_strings(tmp_path: Path) -
     assert labelled[os.path.join("9", "a.npz")] == "air_guitar"
 
 
+def test_numbers_of_other_classes_are_labels(tmp_path: Path) -> None:
+    """The order of strings is that of DVS128 Gesture's own names alone; a class that is named by the number is it."""
+    for name in ("2", "10"):
+        npz(tmp_path / name / "a.npz", some_events())
+    for classes, labels in (
+        (tuple(f"class {k}" for k in range(11)), {"2": 2, "10": 10}),
+        (tuple(sorted(map(str, range(11)))), {"2": 3, "10": 2}),
+        (GESTURES, {"2": 3, "10": 2}),
+    ):
+        labelled = open_recordings(tmp_path, classes)
+        assert {Path(name).parent.name: label for name, _, label in labelled} == labels
+        assert dict(zip(labelled.matched.names, labelled.matched.labels, strict=True)) == labels
+
+
+def test_folders_of_other_names_are_taken_by_order_where_that_is_asked_for(tmp_path: Path) -> None:
+    for name in ("Art 2", "Art 10"):
+        npz(tmp_path / name / "a.npz", some_events())
+    with pytest.raises(RecordingError, match=r"class folder 'Art 2' is unknown to the weights, .* --classes-by-order"):
+        open_recordings(tmp_path, ("a", "b"))
+    labelled = open_recordings(tmp_path, ("a", "b"), by_order=True)
+    assert [(Path(name).parent.name, label) for name, _, label in labelled] == [("Art 10", 1), ("Art 2", 0)]
+    assert labelled.matched.by == "order"
+
+
+def test_clutter_is_no_class_and_no_recording(tmp_path: Path) -> None:
+    for name in ("7", ".7", "@eaDir", "__MACOSX", "7/.ipynb_checkpoints", "7/@eaDir"):
+        npz(tmp_path / "Test" / name / "a.npz", some_events())
+    (tmp_path / "Test" / "7" / "._a.npz").write_bytes(b"resource fork")
+    (tmp_path / "__MACOSX").mkdir()
+    assert [(name, label) for name, _, label in open_recordings(tmp_path, DIGITS)] == [(os.path.join("7", "a.npz"), 7)]
+
+
 def test_without_sub_folders_a_tenth_of_each_class_is_for_testing(tmp_path: Path) -> None:
     """As the official code splits CIFAR10-DVS: the first nine tenths of the names, sorted as strings, rounded up."""
     for k in range(11):
@@ -68,6 +100,26 @@ def test_trials_are_cut_by_the_table_beside_the_recording(tmp_path: Path, split:
         ("user01_lab_900", "left_hand_wave"),
     ]
     assert [integrate(recording, 1, "number", (128, 128)).sum() for _, recording, _ in trials] == [10, 11]
+
+
+@pytest.mark.parametrize(
+    ("classes", "by", "labels"),
+    [
+        (GESTURES, "number of DVS128 Gesture", (3, 2)),
+        (tuple(reversed(GESTURES)), "number of DVS128 Gesture", (7, 8)),
+        (tuple(map(str, range(11))), "number", (2, 10)),
+        (tuple(f"class {k}" for k in range(11)), "official order", (3, 2)),
+    ],
+)
+def test_gestures_are_known_by_number(
+    tmp_path: Path, classes: tuple[str, ...], by: str, labels: tuple[int, int]
+) -> None:
+    gesture_folder(tmp_path)
+    for name in ("user01_lab.aedat", "user01_lab_labels.csv"):
+        (tmp_path / f"._{name}").write_bytes(b"resource fork")
+    labelled = open_recordings(tmp_path, classes)
+    assert (labelled.matched.by, labelled.matched.names, labelled.matched.labels) == (by, ("2", "10"), labels)
+    assert [label for *_, label in labelled] == [labels[1], labels[0]]
 
 
 def test_the_published_list_of_test_recordings_is_taken_unasked(tmp_path: Path) -> None:
@@ -124,10 +176,10 @@ def test_a_tenth_of_few_is_none(tmp_path: Path) -> None:
         (("7",), "expected recordings (.aedat, .aedat4, .bin, .csv, .npy, .npz, .txt), found none"),
         (
             ("seven",),
-            "expected class folders named as the weights' 10 classes (0, 1, 2, 3, ...) or 0 to 9, found 'seven'",
+            "class folder 'seven' is unknown to the weights, which know 10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; "
+            "found 1: seven; expected names of those classes, or numbers 0 to 9, or 10 in label order with",
         ),
-        (("10",), "found '10'"),
-        (("07",), "found '07'"),
+        (("10",), "class folder '10' is unknown to the weights"),
     ],
 )
 def test_folders_that_are_no_data_set(tmp_path: Path, names: Sequence[str], message: str) -> None:

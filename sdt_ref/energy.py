@@ -19,7 +19,7 @@ from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError
 from .files import require_writable, written_whole
 from .inputs.datasets import Samples
-from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, source_of
+from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, require_alike, source_of
 from .network.model import SpikeDrivenTransformer
 from .terminal import cli
 from .terminal.progress import counting, kernels_loading
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         data, frames = sources or [str(sample)], model.preprocessing.frames
         pictures = Samples(data, options.split, options.limit, frames)
         _require_outputs(options, *pictures.files)
-        inputs = _readable(pictures, model, options.size, unreadable, repairs)
+        inputs = _readable(pictures, model, options, unreadable, repairs)
         try:
             report = take_stock(model, inputs, model.preprocessing.at(options.size).size, chosen, statistic)
             if report is not None:
@@ -172,19 +172,22 @@ def _own_values(assignments: list[str]) -> dict[str, float]:
 def _readable(
     pictures: Samples,
     model: SpikeDrivenTransformer,
-    size: int | None,
+    options: argparse.Namespace,
     unreadable: list[tuple[str, str]],
     repairs: Counter[str],
 ) -> Iterator[np.ndarray]:
     """Inputs, as `inputs.reading.read` makes them, of those that can be read, while a bar shows how far."""
-    preprocessing = model.preprocessing.at(size)
-    screen, total = Screen(stderr=True), len(pictures)
+    preprocessing = model.preprocessing.at(options.size)
+    time_steps, steps = model.config.time_steps, options.time_steps
+    screen, total, first = Screen(stderr=True), len(pictures), None
     with kernels_loading(screen, model.arithmetic.name), counting(screen, "counting", total) as shown:
         for number, (name, source) in enumerate(pictures):
             shown(number, "counting")
             try:
                 alone = total == 1  # then it is read as infer does
-                x = read(source, preprocessing, model.config.time_steps, as_official=not alone, repairs=repairs)
+                x = read(source, preprocessing, time_steps, steps=steps, as_official=not alone, repairs=repairs)
+                first = first or x.shape
+                require_alike(name, x, first)
             except UNREADABLE as error:
                 unreadable.append((name, str(error)))
                 continue

@@ -15,6 +15,7 @@ from .standard_input import StandardInput
 # torchvision's list of picture endings, which the official code inherits
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin"}
+TABLES = {".npy", ".txt", ".csv"}  # recordings, too, where a folder has no others: else they may be lists beside them
 # what operating systems, network storage and notebooks leave in folders, beside hidden ones
 CLUTTER = {"__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 RESOURCE_FORK = "._"  # macOS writes such a file beside each one on foreign disks
@@ -125,10 +126,10 @@ def _sample_set(given: str | StandardInput, split: str | None, frames: bool) -> 
     path = Path(given)
     if path.is_dir():
         folder = _split_folder(path, split)
-        endings = RECORDINGS if frames else ENDINGS
-        found = [(str(file.relative_to(folder)), file) for file in files_below(folder, endings)]
+        files = recordings_below(folder) if frames else files_below(folder, ENDINGS)
+        found = [(str(file.relative_to(folder)), file) for file in files]
         if not found:
-            what = "recordings" if frames else "pictures"
+            what, endings = ("recordings", RECORDINGS | TABLES) if frames else ("pictures", ENDINGS)
             raise ImageError(f"folder '{folder}': expected {what} ({', '.join(sorted(endings))}), found none")
         return found
     if path.suffix.lower() in (".h5", ".hdf5"):
@@ -188,6 +189,11 @@ def files_below(folder: Path, endings: AbstractSet[str]) -> list[Path]:
         folders[:] = [name for name in folders if not _is_clutter(name)]  # os.walk does not enter the others
         found += [Path(parent) / name for name in names if not name.startswith(RESOURCE_FORK)]
     return sorted((file for file in found if file.suffix.lower() in endings), key=_natural)
+
+
+def recordings_below(folder: Path) -> list[Path]:
+    """Files of the endings that recordings have."""
+    return files_below(folder, RECORDINGS) or files_below(folder, TABLES)
 
 
 def _is_clutter(folder: str) -> bool:

@@ -6,18 +6,21 @@ from ..errors import RecordingError
 from .aedat2 import open_aedat2
 from .aedat3 import open_aedat3
 from .aedat4 import open_aedat4
+from .array import MAGIC, open_npy
 from .header import VERSION
 from .nmnist import RECORD, looks_like_nmnist, open_nmnist
 from .npz import open_npz
-from .recording import CHUNK, EventFile
+from .recording import CHUNK, EventFile, FrameFile
 from .source import Source
+from .text import find_layout, open_text
 
 FORMATS = (
     "AEDAT 2.0 of a DVS128 (CIFAR10-DVS)",
     "AEDAT 3.1 (DVS128 Gesture)",
     "AEDAT 4",
     "N-MNIST's .bin",
-    "spikingjelly's .npz with t, x, y and p",
+    "NumPy's .npz or .npy of events or frames",
+    "text of t x y p",
 )
 READERS = {b"2.0": open_aedat2, b"3.1": open_aedat3, b"4.0": open_aedat4}
 ZIP = b"PK\x03\x04", b"PK\x05\x06"
@@ -30,11 +33,23 @@ def is_recording(path: Any) -> bool:
         head = Source(path).head(RECORD * CHUNK)
     except RecordingError:
         return False
-    return bool(VERSION.match(head)) or head.startswith((b"#!AER-DAT", *ZIP)) or looks_like_nmnist(head)
+    known = head.startswith((b"#!AER-DAT", MAGIC, *ZIP)) or VERSION.match(head) or find_layout(head)
+    return bool(known) or looks_like_nmnist(head)
 
 
 def open_recording(source: Any, name: str | None = None) -> EventFile:
-    """Open a recording of an event camera.
+    """Open a recording of an event camera, as `open_recorded` does; frames, which have no events, are refused."""
+    recorded = open_recorded(source, name)
+    if isinstance(recorded, FrameFile):
+        raise RecordingError(
+            f"recording '{recorded.name}': expected events, found frames that were counted of some; open the recording "
+            "that they are of"
+        )
+    return recorded
+
+
+def open_recorded(source: Any, name: str | None = None) -> EventFile | FrameFile:
+    """Open a recording of an event camera, or the frames that were counted of one.
 
     Parameters
     ----------
@@ -57,10 +72,14 @@ def open_recording(source: Any, name: str | None = None) -> EventFile:
                 f"recording '{recording.name}': expected AEDAT of version {known}, found {version[1].decode()}"
             )
         return READERS[version[1]](recording)
+    if layout := find_layout(head):
+        return open_text(recording, layout)
     if head.startswith(b"#") and not head.startswith(b"#!"):
         return open_aedat2(recording)  # the official reader needs no version either
     if head.startswith(ZIP):
         return open_npz(recording)
+    if head.startswith(MAGIC):
+        return open_npy(recording)
     for magic, picture in PICTURES.items():
         if head.startswith(magic):
             raise RecordingError(

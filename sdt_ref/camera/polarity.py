@@ -53,10 +53,21 @@ def find_polarities(columns: Iterable[np.ndarray], name: str) -> Polarities:
     """
     found: list[float] = []
     for p in columns:
-        found += np.unique(p[~np.isin(p, found)]).tolist()
+        add_distinct(found, p)
         if len(found) > 2:
             break
-    found.sort()
+    return name_polarities(found, name)
+
+
+def add_distinct(found: list[float], p: np.ndarray) -> None:
+    """Add to the values that were found those of a chunk that are new, a few more than two at most."""
+    if len(found) <= 2:
+        found += np.unique(p[~np.isin(p, found)]).tolist()[: LISTED + 1]
+
+
+def name_polarities(found: list[float], name: str) -> Polarities:
+    """Find OFF and ON, as `find_polarities` does, among the distinct values of a whole file."""
+    found = sorted(found)
     named = [f"{value:.15g}" for value in found]
     if not np.isfinite(found).all() or len(found) > 2 or (len(found) == 1 and found[0] not in (0, 1)):
         listed = ", ".join(named[:LISTED]) + (", ..." if len(found) > LISTED else "")

@@ -2,7 +2,7 @@
 
 Time u32 in microseconds, then u32 of which bits 0-13 are x, bits 14-27 y and the highest four the polarity. Kinds 0 and
 12 are events, which are the same; 14 are triggers. Times that run over 32 bits go on here, and this counts as a repair.
-Only version 2 is read: what version 1 was before is not documented.
+Only version 2 is read; version 1, of the first sensors, has other bits.
 Source: Prophesee, Metavision SDK 5, DAT file format.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import RecordingError
-from .checking import event_file, records
+from .checking import records
 from .clock import Clock
-from .polarity import find_polarities
+from .columns import Columns, open_columns
 from .prophesee import CD, Header, find_sensor
-from .recording import CameraEvents, EventFile
+from .recording import EventFile
 from .source import Source
 
 RECORD = 8
@@ -33,19 +33,13 @@ def open_dat(source: Source, header: Header) -> EventFile:
             f"recording '{source.name}': expected records of kind 0 or 12 (events) of {RECORD} bytes, found {found}"
         )
 
-    def pairs(repairs: Counter[str]) -> Iterator[np.ndarray]:
-        for block in records(source, header.size + len(header.kind), RECORD, repairs):
-            yield np.frombuffer(block, "<u4").reshape(-1, 2)
-
-    def decode_all(repairs: Counter[str]) -> Iterator[CameraEvents]:
+    def read(repairs: Counter[str]) -> Iterator[Columns]:
         clock = Clock(32)
-        polarities = find_polarities((words[:, 1] >> 28 for words in pairs(Counter())), source.name)
-        for words in pairs(repairs):
-            t, laps = clock.unwrap(words[:, 0].astype(np.int64))
+        for block in records(source, header.size + len(header.kind), RECORD, repairs):
+            time, place = np.frombuffer(block, "<u4").reshape(-1, 2).astype(np.int64).T
+            t, laps = clock.unwrap(time)
             if laps:
                 repairs["times beyond 32 bits carried on"] += laps
-            place = words[:, 1].astype(np.int64)
-            p = polarities.decode(words[:, 1] >> 28, repairs)
-            yield CameraEvents(t, place & 0x3FFF, place >> 14 & 0x3FFF, p)
+            yield [t, place & 0x3FFF, place >> 14 & 0x3FFF, place >> 28]
 
-    return event_file(source, "DAT", find_sensor(header, source.name), decode_all)
+    return open_columns(source, "DAT", read, sensor=find_sensor(header, source.name))

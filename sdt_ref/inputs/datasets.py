@@ -11,12 +11,13 @@ from typing import Any, Protocol, TypeVar
 import h5py
 import numpy as np
 
+from ..camera.opening import is_recording
 from ..errors import ImageError, require_file
 from ..weights.presets import synsets
 
 # torchvision's list of picture endings, which the official code inherits
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
-RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin"}
+RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin", ".raw", ".dat", ".h5", ".hdf5"}
 CONTENTS = {"jpeg": "pictures", "bin": "recordings"}  # of packs, by the name of the files' array
 LARGEST = 1 << 30  # bytes; a file of a pack is in memory as a whole
 SPLIT_FOLDERS = ("validation", "val", "valid", "eval", "evaluation", "test")  # the first that exists is taken
@@ -122,7 +123,7 @@ def _sample_set(path: Path, classes: tuple[str, ...], split: str | None, frames:
             what = "recordings" if frames else "pictures"
             raise ImageError(f"folder '{folder}': expected {what} ({', '.join(sorted(endings))}), found none")
         return found
-    if path.suffix.lower() in (".h5", ".hdf5"):
+    if path.suffix.lower() in (".h5", ".hdf5") and not (frames and is_recording(path)):
         require_file(path, "data set", ImageError)
         return Pack(path, classes, split, "bin" if frames else "jpeg")
     require_file(path, "recording" if frames else "picture", ImageError)

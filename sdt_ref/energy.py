@@ -15,7 +15,7 @@ from .cost.published import energies, ratios, without_spikes
 from .cost.screen import show, show_official, show_published
 from .cost.summary import take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
-from .errors import ConfigError
+from .errors import ConfigError, RecordingError
 from .files import require_writable, written_whole
 from .inputs.datasets import Samples
 from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read
@@ -152,13 +152,16 @@ def _readable(
 ) -> Iterator[np.ndarray]:
     """Inputs, as `inputs.reading.read` makes them, of those that can be read, while a bar shows how far."""
     preprocessing = model.preprocessing.at(size)
-    screen, total = Screen(stderr=True), len(pictures)
+    screen, total, first = Screen(stderr=True), len(pictures), None
     with kernels_loading(screen, model.arithmetic.name), counting(screen, "counting", total) as shown:
         for number, (name, source) in enumerate(pictures):
             shown(number, "counting")
             try:
                 alone = total == 1  # then it is read as infer does
                 x = read(source, preprocessing, model.config.time_steps, as_official=not alone, repairs=repairs)
+                first = first or x.shape
+                if x.shape != first:  # only frames that were counted before can be
+                    raise RecordingError(f"recording '{name}': expected {first[0]} frames, as before, found {len(x)}")
             except UNREADABLE as error:
                 unreadable.append((name, str(error)))
                 continue

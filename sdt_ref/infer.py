@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .camera.frames import SPLITS, prepare
-from .camera.opening import open_recording
-from .camera.recording import EventFile, Survey, survey
+from .camera.frames import SPLITS, prepare, prepare_stored
+from .camera.opening import open_recorded
+from .camera.recording import EventFile, FrameFile, Survey, survey
 from .camera.trials import list_trials, only, table_beside
 from .errors import ConfigError
 from .inputs.image import open_picture, preprocess
@@ -92,7 +92,7 @@ def command_line() -> cli.Parser:
         "input",
         nargs="?",
         metavar="PICTURE|RECORDING",
-        help="any picture that Pillow opens, or an event camera's recording: AEDAT 2.0, 3.1 or 4, N-MNIST, npz "
+        help="any picture that Pillow opens, or an event camera's recording: AEDAT, N-MNIST, npz, npy, text "
         "(default: a photo of a cat that ships, or a digit, if the weights read recordings)",
     )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print (default: 5)")
@@ -126,7 +126,9 @@ def _picture(
 def _recording(
     source: Path, name: str, preprocessing: Preprocessing, model: SpikeDrivenTransformer, options: argparse.Namespace
 ) -> Shown:
-    recording = open_recording(source)
+    recording = open_recorded(source)
+    if isinstance(recording, FrameFile):
+        return _frames(recording, source, name, preprocessing, options)
     if options.trial is not None:
         trials = list_trials(table_beside(source))
         if options.trial > len(trials):
@@ -162,6 +164,38 @@ def _recording(
         "split": split,
     }
     return Shown(x, tuple(lines), facts, recording, surveyed)
+
+
+def _frames(
+    stored: FrameFile, source: Path, name: str, preprocessing: Preprocessing, options: argparse.Namespace
+) -> Shown:
+    """What can be said of frames that were counted before: all but times."""
+    for option in ("trial", "figure"):
+        if getattr(options, option) is not None:
+            raise ConfigError(
+                f"--{option}: expected a recording of events with it, found frames that were counted before"
+            )
+    x = prepare_stored(stored, preprocessing, options.time_steps, options.split_by)[None]
+    off, on = stored.read().sum(axis=(0, 2, 3)).tolist()
+    width, height = stored.sensor
+    lines = (
+        f"[bold]{name}[/]  {stored.format}, {width}x{height} pixels, {off + on:,.15g} events, {on / (off + on):.0%} ON",
+        f"{many(stored.shape[0], 'frame')} as counted before, seen at {preprocessing.size}x{preprocessing.size}",
+    )
+    facts = {
+        "recording": str(source),
+        "trial": None,
+        "format": stored.format,
+        "sensor": [width, height],
+        "sensor_told_by": "the recording",
+        "events": off + on,
+        "events_on": on,
+        "duration_us": None,
+        "backwards": None,
+        "repairs": {},
+        "split": None,
+    }
+    return Shown(x, lines, facts)
 
 
 def _per_frame(surveyed: Survey, steps: int, split: str) -> str:

@@ -18,6 +18,7 @@ from ..weights.presets import synsets
 # torchvision's list of picture endings, which the official code inherits
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin", ".raw", ".dat", ".h5", ".hdf5"}
+TABLES = {".npy", ".txt", ".csv"}  # recordings, too, where a folder has no others: else they may be lists beside them
 CONTENTS = {"jpeg": "pictures", "bin": "recordings"}  # of packs, by the name of the files' array
 LARGEST = 1 << 30  # bytes; a file of a pack is in memory as a whole
 SPLIT_FOLDERS = ("validation", "val", "valid", "eval", "evaluation", "test")  # the first that exists is taken
@@ -117,10 +118,10 @@ class Samples:
 def _sample_set(path: Path, classes: tuple[str, ...], split: str | None, frames: bool) -> Any:
     if path.is_dir():
         folder = _split_folder(path, split)
-        endings = RECORDINGS if frames else ENDINGS
-        found = [(str(file.relative_to(folder)), file) for file in files_below(folder, endings)]
+        files = recordings_below(folder) if frames else files_below(folder, ENDINGS)
+        found = [(str(file.relative_to(folder)), file) for file in files]
         if not found:
-            what = "recordings" if frames else "pictures"
+            what, endings = ("recordings", RECORDINGS | TABLES) if frames else ("pictures", ENDINGS)
             raise ImageError(f"folder '{folder}': expected {what} ({', '.join(sorted(endings))}), found none")
         return found
     if path.suffix.lower() in (".h5", ".hdf5") and not (frames and is_recording(path)):
@@ -275,6 +276,11 @@ def files_below(folder: Path, endings: AbstractSet[str]) -> list[Path]:
 
     found = [Path(parent) / name for parent, _, names in os.walk(folder, onerror=refuse) for name in names]
     return sorted((file for file in found if file.suffix.lower() in endings), key=_natural)
+
+
+def recordings_below(folder: Path) -> list[Path]:
+    """Files of the endings that recordings have."""
+    return files_below(folder, RECORDINGS) or files_below(folder, TABLES)
 
 
 def _split_folder(path: Path, split: str | None) -> Path:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..camera.opening import open_recording
+from ..camera.recording import CameraEvents, EventFile
 from ..camera.trials import LABELS, Trial, list_trials, only, table_beside
 from ..errors import ConfigError, RecordingError, require_file
-from .datasets import RECORDINGS, Labelled, Pack, files_below
+from .datasets import RECORDINGS, TABLES, Labelled, Pack, recordings_below
 
 TRAINED = 0.9  # of each class of CIFAR10-DVS, the first in order of their names; the official code tests on the rest
 
@@ -58,16 +59,15 @@ class RecordingFolder:
         self._items = []
         for folder in folders:
             label = _label(folder, classes)
-            found = sorted(files_below(folder, RECORDINGS))
+            found = sorted(recordings_below(folder))
             if self.path == path and split is not None:
                 n_trained = math.ceil(TRAINED * len(found))
                 found = found[:n_trained] if split == "train" else found[n_trained:]
             self._items += [(file, label) for file in found]
         if not self._items:
             where = f" for --split {split}, a tenth of each class" if self.path == path and split == "test" else ""
-            raise RecordingError(
-                f"folder '{self.path}': expected recordings ({', '.join(sorted(RECORDINGS))}){where}, found none"
-            )
+            endings = ", ".join(sorted(RECORDINGS | TABLES))
+            raise RecordingError(f"folder '{self.path}': expected recordings ({endings}){where}, found none")
 
     def __len__(self) -> int:
         """Number of recordings."""
@@ -110,10 +110,19 @@ class GestureTrials:
         """Yield (name, open recording, label)."""
         for path, trial, label in self._items:
             try:
-                recording: Any = only(open_recording(path), trial)
-            except RecordingError:
-                recording = path  # opening it reports what is wrong
+                recording = only(open_recording(path), trial)
+            except RecordingError as error:
+                recording = _refused(path, error)
             yield f"{path.stem}_{trial.start}", recording, label
+
+
+def _refused(path: Path, error: RecordingError) -> EventFile:
+    """A recording that reports, when it is read, why it cannot be."""
+
+    def read() -> Iterator[CameraEvents]:
+        raise error
+
+    return EventFile(str(path), "", None, read)
 
 
 def _known_trials(table: Path, classes: tuple[str, ...]) -> list[Trial]:

@@ -86,20 +86,14 @@ class Evt2:
         """Decode whole words; yields at most CHUNK events at a time."""
         halves = np.frombuffer(block, self._unit).astype(np.int64)
         if self._kind_at is None:
-            word, valid = halves, np.ones(len(halves), np.int64)
+            word, valid, most = halves, np.ones(len(halves), np.int64), 1
         else:
-            word, valid = halves[self._kind_at :: 2], halves[1 - self._kind_at :: 2]
-        most = 1 if self._kind_at is None else 32
-        for at in range(0, len(word), CHUNK // most):
-            part = slice(at, at + CHUNK // most)
-            yield self._decode(word[part], valid[part], most, repairs)
-
-    def _decode(self, word: np.ndarray, valid: np.ndarray, most: int, repairs: Counter[str]) -> CameraEvents:
+            word, valid, most = halves[self._kind_at :: 2], halves[1 - self._kind_at :: 2], 32
         kind = word >> 28
         _count(repairs, UNKNOWN, int(np.count_nonzero(~KNOWN_2[kind])))
         high, _ = self._high.at(kind == TIME_HIGH, word & 0xFFF_FFFF)
         spans = CameraEvents(high << 6 | word >> 22 & 63, word >> 11 & 2047, word & 2047, kind)
-        return _spread(spans, np.where(kind <= ON, valid, 0), high >= 0, most, repairs)
+        yield from _spread(spans, np.where(kind <= ON, valid, 0), high >= 0, most, repairs)
 
 
 class Evt3:
@@ -116,11 +110,6 @@ class Evt3:
     def decode(self, block: bytes, repairs: Counter[str]) -> Iterator[CameraEvents]:
         """Decode whole words; yields at most CHUNK events at a time."""
         words = np.frombuffer(block, self._unit).astype(np.int64)
-        most = int(PIXELS.max())
-        for at in range(0, len(words), CHUNK // most):
-            yield self._decode(words[at : at + CHUNK // most], most, repairs)
-
-    def _decode(self, words: np.ndarray, most: int, repairs: Counter[str]) -> CameraEvents:
         kind, value = words >> 12, words & 0xFFF
         _count(repairs, UNKNOWN, int(np.count_nonzero(~KNOWN_3[kind])))
         high, changed = self._high.at(kind == TIME_HIGH, value)
@@ -136,19 +125,20 @@ class Evt3:
         x, p = np.where(alone, value & 2047, base + passed), np.where(alone, value >> 11, polarity)
         valid = np.where(alone, 1, value & (1 << PIXELS[kind]) - 1)
         told = (high >= 0) & (row >= 0) & (alone | (base > UNTOLD))
-        return _spread(CameraEvents(high << 12 | low, x, row, p), valid, told, most, repairs)
+        yield from _spread(CameraEvents(high << 12 | low, x, row, p), valid, told, 12, repairs)
 
 
 def _spread(
     spans: CameraEvents, valid: np.ndarray, told: np.ndarray, most: int, repairs: Counter[str]
-) -> CameraEvents:
-    """Make an event of each bit that is set: bit k of int64[n] is one at x + k. Of words that are not told, none."""
+) -> Iterator[CameraEvents]:
+    """Make an event of each bit that is set, bit k of `most` being one at x + k; none of words that are not told."""
     _count(repairs, EARLY, int(np.bitwise_count(valid[~told]).sum()))
     spans, valid = spans.where(told & (valid != 0)), valid[told & (valid != 0)]
-    if most == 1:
-        return spans
-    at, k = np.nonzero(valid[:, None] >> np.arange(most) & 1)
-    return CameraEvents(spans.t[at], spans.x[at] + k, spans.y[at], spans.p[at])
+    for first in range(0, len(valid), CHUNK // most):
+        part = slice(first, first + CHUNK // most)
+        at, k = np.nonzero(valid[part, None] >> np.arange(most) & 1)
+        at += first
+        yield CameraEvents(spans.t[at], spans.x[at] + k, spans.y[at], spans.p[at])
 
 
 def _count(repairs: Counter[str], what: str, n: int) -> None:

@@ -33,7 +33,7 @@ def _riff(kind: bytes) -> Test:
 
 EBML = b"\x1aE\xdf\xa3"
 PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
-PICKLE = re.compile(rb"\x80[\x02-\x05](?:\x95.{8}|[}\](cX)\x8c(])", re.S)
+PICKLE = re.compile(rb"\x80[\x02-\x05](?:\x95|[}\](cX\x8a\x8c])")
 
 # what it is, how it is told, what to do; the first that fits
 RECORDINGS: list[tuple[str, Test, str]] = [

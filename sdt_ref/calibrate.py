@@ -12,7 +12,7 @@ from .errors import FormatError
 from .files import require_writable
 from .fixed import formats
 from .inputs.datasets import Samples
-from .inputs.reading import read
+from .inputs.reading import read, require_alike
 from .measuring.calibration import Widths, calibrate
 from .terminal import cli
 from .terminal.progress import counting, kernels_loading
@@ -37,9 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with kernels_loading(screen, "float32"), counting(screen, "calibrating", total) as shown:
 
         def inputs() -> Iterator[np.ndarray]:
-            for number, (_, source) in enumerate(pictures):
+            first = None
+            for number, (name, source) in enumerate(pictures):
                 shown(number, "calibrating")
-                yield read(source, preprocessing, network.config.time_steps, as_official=True, repairs=repairs)[None]
+                x = read(source, preprocessing, network.config.time_steps, as_official=True, repairs=repairs)
+                first = first or x.shape
+                require_alike(name, x, first)
+                yield x[None]
 
         chosen = calibrate(network, inputs(), widths, options.threads)
     formats.save(options.output, chosen)

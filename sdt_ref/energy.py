@@ -15,10 +15,10 @@ from .cost.published import energies, ratios, without_spikes
 from .cost.screen import show, show_official, show_published
 from .cost.summary import take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
-from .errors import ConfigError, RecordingError
+from .errors import ConfigError
 from .files import require_writable, written_whole
 from .inputs.datasets import Samples
-from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read
+from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, require_alike
 from .network.model import SpikeDrivenTransformer
 from .terminal import cli
 from .terminal.progress import counting, kernels_loading
@@ -160,8 +160,7 @@ def _readable(
                 alone = total == 1  # then it is read as infer does
                 x = read(source, preprocessing, model.config.time_steps, as_official=not alone, repairs=repairs)
                 first = first or x.shape
-                if x.shape != first:  # only frames that were counted before can be
-                    raise RecordingError(f"recording '{name}': expected {first[0]} frames, as before, found {len(x)}")
+                require_alike(name, x, first)
             except UNREADABLE as error:
                 unreadable.append((name, str(error)))
                 continue

@@ -176,13 +176,13 @@ def _frames(
                 f"--{option}: expected a recording of events with it, found frames that were counted before"
             )
     x = prepare_stored(stored, preprocessing, options.time_steps, options.split_by)[None]
-    off, on = stored.read().sum(axis=(0, 2, 3)).tolist()
+    off, on = (int(n) if n == int(n) else n for n in stored.read().sum(axis=(0, 2, 3)).tolist())
     width, height = stored.sensor
     lines = (
         f"[bold]{name}[/]  {stored.format}, {width}x{height} pixels, {off + on:,.15g} events, {on / (off + on):.0%} ON",
         f"{many(stored.shape[0], 'frame')} as counted before, seen at {preprocessing.size}x{preprocessing.size}",
     )
-    facts = {
+    facts: dict[str, object] = {
         "recording": str(source),
         "trial": None,
         "format": stored.format,

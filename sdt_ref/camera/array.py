@@ -155,7 +155,7 @@ def in_step(strips: list[Strip]) -> Iterator[Columns]:
 
 def plain(values: np.ndarray) -> np.ndarray:
     """Floats of any size as float64; others as they are."""
-    return values.astype(np.float64) if values.dtype.kind == "f" else values
+    return values.astype(np.float64, copy=False) if values.dtype.kind == "f" else values
 
 
 def _fields(header: Header) -> Named:

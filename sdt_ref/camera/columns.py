@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import RecordingError
 from .checking import LARGEST, event_file
 from .polarity import LISTED, Polarities, add_distinct, name_polarities
-from .recording import CameraEvents, EventFile
+from .recording import TAKEN, CameraEvents, EventFile
 from .source import Source
 from .times import IN_WORDS, PER_UNIT, microseconds, unit_of_floats
 
@@ -86,9 +86,9 @@ class _Meaning:
     def events(self, columns: Columns, repairs: Counter[str]) -> CameraEvents:
         t, x, y, p = (columns[self.order.index(name)] for name in ORDER)
         if self.order != ORDER:
-            repairs[f"columns taken as {', '.join(self.order)}"] += len(t)
+            repairs[f"columns{TAKEN}{', '.join(self.order)}"] += len(t)
         if self.unit != "us":
-            repairs[f"times taken as {IN_WORDS[self.unit]}"] += len(t)
+            repairs[f"times{TAKEN}{IN_WORDS[self.unit]}"] += len(t)
         x, y = x.astype(np.int64, copy=False), y.astype(np.int64, copy=False)
         return CameraEvents(microseconds(t, self.unit), x, y, self.polarities.decode(p, repairs))
 
@@ -140,16 +140,15 @@ class _Column:
 
 def _unit(t: _Column, named: str | None, whole: str | None) -> str:
     """The unit of the times; refuses what is no time in it."""
-    for value in (t.least, t.greatest):
-        if t.n and not math.isfinite(value):
-            raise RecordingError(f"expected finite numbers in column t, found {value}")
-    if named is None and t.n and not t.integers:
+    if not t.n:
+        return named or "us"
+    if not max(-t.least, t.greatest) < LIMIT:  # NaN, too
+        raise RecordingError(f"expected numbers below 2^63 in column t, found {t.least:.15g} to {t.greatest:.15g}")
+    if named is None and not t.integers:
         named = whole if whole and t.odd is None else unit_of_floats(t.least, t.greatest, t.odd is None)
     unit = named or "us"
-    factor, divisor = PER_UNIT[unit]
-    for value in (t.least, t.greatest):
-        if t.n and abs(value) * factor >= LIMIT * divisor:
-            raise RecordingError(f"expected times below 2^63 us in column t, found {value:.15g} {unit}")
+    if max(-t.least, t.greatest) * PER_UNIT[unit][0] >= LIMIT:
+        raise RecordingError(f"expected times below 2^63 us in column t, found {t.greatest:.15g} {unit}")
     return unit
 
 

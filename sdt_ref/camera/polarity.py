@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import RecordingError
+from .recording import TAKEN
 
 LISTED = 4  # values that a refusal shows
 
@@ -75,7 +76,7 @@ def name_polarities(found: list[float], name: str) -> Polarities:
             f"recording '{name}': expected two polarities, or 0 or 1 alone, found {listed}; write OFF as 0 and ON as 1"
         )
     if len(found) == 1:
-        return Polarities(1, f"polarities that are all {named[0]} taken as {'ON' if found[0] else 'OFF'}")
+        return Polarities(1, f"polarities that are all {named[0]}{TAKEN}{'ON' if found[0] else 'OFF'}")
     if found in ([], [0, 1]):
         return Polarities(1)
-    return Polarities(found[1], f"polarities {named[0]} and {named[1]} taken as OFF and ON")
+    return Polarities(found[1], f"polarities {named[0]} and {named[1]}{TAKEN}OFF and ON")

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 CHUNK = 1 << 16  # events in memory at a time
+TAKEN = " taken as "  # in the words of a repair that mends nothing, but says how something was understood
 
 
 @dataclass(frozen=True)

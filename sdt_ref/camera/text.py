@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import RecordingError
 from .checking import CUT, LARGEST
 from .columns import ORDER, Columns, open_columns
-from .naming import Named, find_columns
+from .naming import find_columns
 from .recording import EventFile
 from .source import Source
 
@@ -25,8 +25,8 @@ BLOCK = 1 << 16  # bytes of text in memory at a time; no line is longer
 BOM = b"\xef\xbb\xbf"
 COMMENT = b"#", b"%"
 SPACES = bytes.maketrans(b",;\t_", b"   ?")  # Python would read 1_0 as 10
-TEXT = re.compile(rb"[\t\n\r -~\x80-\xff]*")
-NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+TEXT = re.compile(rb"[\t -~\x80-\xff]*")
+NUMBER = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf)", re.IGNORECASE)
 GEOMETRY = re.compile(rb"% *geometry *: *(\d{1,5}) *, *(\d{1,5})")
 PAIR = re.compile(rb"(\d{1,5})[ ,;\t]+(\d{1,5})")
 BOOLEANS = {b"false": b"0", b"true": b"1"}  # as pandas writes them
@@ -56,29 +56,29 @@ def find_layout(head: bytes) -> Layout | None:
     names: tuple[str, ...] | None = None
     commented: tuple[str, ...] = ()
     sensor = None
-    if not TEXT.fullmatch(head):
-        return None
     lines = head.splitlines()
     for first, line in enumerate(lines):
         words = _words(line)
-        if _is_comment(line):
+        if not TEXT.fullmatch(line):
+            return None
+        if words and words[0][:1] in COMMENT:
             sensor = _size(GEOMETRY.fullmatch(line.strip())) or sensor
             found = _names(line.lstrip()[1:])
-            commented = found if _columns(found) else commented
+            commented = found if _are_columns(found) else commented
         elif words and all(map(_is_number, words)):
             size = _size(PAIR.fullmatch(line.strip()))
             if size and sensor is None and names is None:
                 sensor = size
                 continue
             names = commented if names is None and len(commented) == len(words) else names
-            same = len(words) > 1 if not names else len(names) == len(words)
-            return Layout(first, len(words), names or (), sensor) if same else None
+            table = len(words) > 1 if not names else len(names) == len(words) >= len(ORDER)
+            return Layout(first, len(words), names or (), sensor) if table else None
         elif words and names is not None:
             return None
         elif words:
             names = _names(line)
     names = names or commented
-    return Layout(len(lines), len(names), names, sensor) if _columns(names) else None
+    return Layout(len(lines), len(names), names, sensor) if _are_columns(names) else None
 
 
 def open_text(source: Source, layout: Layout) -> EventFile:
@@ -86,7 +86,10 @@ def open_text(source: Source, layout: Layout) -> EventFile:
 
     Raises RecordingError when its columns are not t, x, y and p.
     """
-    named = _columns(layout.names)
+    try:
+        named = find_columns(layout.names)
+    except RecordingError as error:
+        raise RecordingError(f"recording '{source.name}': {error}") from None
     if layout.names and named is None:
         found = ", ".join(repr(name[:40]) for name in layout.names[:8])
         raise RecordingError(f"recording '{source.name}': expected columns named t, x, y and p, found {found}")
@@ -101,29 +104,36 @@ def open_text(source: Source, layout: Layout) -> EventFile:
 
 
 def _events(source: Source, layout: Layout, places: Sequence[int], repairs: Counter[str]) -> Iterator[Columns]:
-    number = 0  # of the line
+    number = 0  # of lines before
     for lines, whole in _blocks(source):
-        rows: dict[int, list[bytes]] = {}
-        for line in lines:
-            number += 1
-            if number <= layout.first or _is_comment(line) or not (row := _words(line)):
-                continue
-            if not whole and (len(row) < layout.width or not all(map(_is_number, row))):
-                repairs[CUT] += 1
-            else:
-                rows[number] = row
-        wrong = next((number for number, row in rows.items() if len(row) != layout.width), None)
-        if wrong is None and rows:
+        skipped = min(max(layout.first - number, 0), len(lines))
+        lines[:skipped] = [b""] * skipped
+        rows = [row for line in lines if (row := _words(line)) and row[0][:1] not in COMMENT]
+        if not whole and rows and (len(rows[-1]) < layout.width or not all(map(_is_number, rows[-1]))):
+            rows.pop()
+            repairs[CUT] += 1
+        if not set(map(len, rows)) <= {layout.width}:
+            raise _wrong(source, lines, number, layout.width)
+        if rows:
+            columns = list(zip(*rows, strict=True))
             try:
-                yield [_numbers([row[place] for row in rows.values()]) for place in places]
-                continue
+                numbers = [_numbers(columns[place]) for place in places]
             except ValueError:
-                wrong = next(number for number, row in rows.items() if not all(map(_is_number, row)))
-        if wrong is not None:
-            found = b" ".join(rows[wrong])[:40].decode("ascii", "backslashreplace")
-            raise RecordingError(
-                f"recording '{source.name}', line {wrong}: expected {layout.width} numbers, found {found!r}"
-            )
+                raise _wrong(source, lines, number, layout.width) from None
+            yield numbers
+        number += len(lines)
+
+
+def _wrong(source: Source, lines: list[bytes], before: int, width: int) -> RecordingError:
+    """Report the first line that has not so many numbers."""
+    rows = ((number, _words(line)) for number, line in enumerate(lines, before + 1))
+    number, row = next(
+        (number, row)
+        for number, row in rows
+        if row and row[0][:1] not in COMMENT and (len(row) != width or not all(map(_is_number, row)))
+    )
+    found = b" ".join(row)[:40].decode("ascii", "backslashreplace")
+    return RecordingError(f"recording '{source.name}', line {number}: expected {width} numbers, found {found!r}")
 
 
 def _blocks(source: Source) -> Iterator[tuple[list[bytes], bool]]:
@@ -144,7 +154,7 @@ def _blocks(source: Source) -> Iterator[tuple[list[bytes], bool]]:
         yield [rest], False
 
 
-def _numbers(words: list[bytes]) -> np.ndarray:
+def _numbers(words: Sequence[bytes]) -> np.ndarray:
     """One column: int64 where all are integers that it holds, else float64."""
     try:
         return np.array(list(map(int, words)), np.int64)
@@ -162,15 +172,11 @@ def _names(line: bytes) -> tuple[str, ...]:
     return tuple(word.strip(b" \"'\r").decode("utf-8", "replace") for word in words)
 
 
-def _columns(names: Sequence[str]) -> Named | None:
+def _are_columns(names: Sequence[str]) -> bool:
     try:
-        return find_columns(names)
+        return find_columns(names) is not None
     except RecordingError:  # several could be the same
-        return None
-
-
-def _is_comment(line: bytes) -> bool:
-    return line.lstrip().startswith(COMMENT)
+        return True
 
 
 def _is_number(word: bytes) -> bool:

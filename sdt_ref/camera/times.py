@@ -33,8 +33,8 @@ def unit_of_floats(least: float, greatest: float, whole: bool) -> str:
 
 
 def microseconds(t: np.ndarray, unit: str) -> np.ndarray:
-    """Times of a unit -> int64 microseconds; integers in nanoseconds are rounded down, fractions to the nearest."""
+    """Times of a unit -> int64 microseconds: nanoseconds are rounded down, other fractions to the nearest."""
     numerator, denominator = PER_UNIT[unit]
     if t.dtype.kind == "f":
-        return np.rint(t * numerator / denominator).astype(np.int64)
+        return np.rint(t * numerator).astype(np.int64) // denominator
     return t.astype(np.int64, copy=False) * numerator // denominator

@@ -66,6 +66,12 @@ def read(
     return preprocess(open_picture(source, as_official=as_official), preprocessing)
 
 
+def require_alike(name: str, x: np.ndarray, first: tuple[int, ...]) -> None:
+    """Raise RecordingError where an input has another T than the first: only frames that were counted before can."""
+    if x.shape != first:
+        raise RecordingError(f"recording '{name}': expected {first[0]} frames, as before, found {len(x)}")
+
+
 @contextmanager
 def given_or_sample(path: str | None, recording: bool = False) -> Iterator[tuple[Path, str]]:
     """Yield the path of a source, and its name in words; None stands for the picture, or recording, that ships."""

@@ -5,12 +5,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sdt_ref
 from sdt_ref import RecordingError
 from sdt_ref.camera.frames import integrate
+from sdt_ref.inputs.datasets import Samples
+from sdt_ref.inputs.reading import read
 from sdt_ref.inputs.recordings import open_recordings
+from sdt_ref.weights.config import Preprocessing
 from tests import camera_bytes
 from tests.recordings import DIGITS, GESTURES, gesture_folder, npz, some_events
 
@@ -84,6 +88,29 @@ def test_trials_of_classes_that_the_weights_do_not_know(tmp_path: Path) -> None:
         open_recordings(tmp_path, DIGITS)
 
 
+def test_frames_are_no_trials(tmp_path: Path) -> None:
+    """A table cuts by time: what has none is refused when it is read, and not taken as a whole."""
+    recording = gesture_folder(tmp_path) / "user01_lab.aedat"
+    recording.write_bytes(camera_bytes.npz(frames=np.ones((4, 2, 128, 128))))
+    for _, trial, _ in open_recordings(tmp_path, GESTURES):
+        with pytest.raises(RecordingError, match="expected events, found frames that were counted of some"):
+            read(trial, Preprocessing(128, frames=True, sensor=128), 4)
+
+
+def test_tables_are_recordings_where_a_folder_has_no_others(tmp_path: Path) -> None:
+    """Text and .npy beside other recordings may list or describe them."""
+    npz(tmp_path / "7" / "a.npz", some_events())
+    (tmp_path / "8").mkdir()
+    (tmp_path / "8" / "a.csv").write_bytes(camera_bytes.text(some_events()))
+    (tmp_path / "8" / "b.npy").write_bytes(camera_bytes.npy(np.array(some_events())))
+    for name in ("labels.csv", "notes.txt", "order.npy"):
+        (tmp_path / "7" / name).write_text("no recording")
+    names = [Path(name).name for name, *_ in open_recordings(tmp_path, DIGITS)]
+    assert names == ["a.npz", "a.csv", "b.npy"]
+    folders = [Samples([str(tmp_path / name)], DIGITS, frames=True) for name in ("7", "8")]
+    assert [[Path(name).name for name, _ in samples] for samples in folders] == [["a.npz"], ["a.csv", "b.npy"]]
+
+
 def test_a_tenth_of_few_is_none(tmp_path: Path) -> None:
     npz(tmp_path / "7" / "a.npz", some_events())
     with pytest.raises(RecordingError, match="for --split test, a tenth of each class, found none"):
@@ -94,7 +121,7 @@ def test_a_tenth_of_few_is_none(tmp_path: Path) -> None:
     ("names", "message"),
     [
         ((), "expected one folder per class, found none"),
-        (("7",), "expected recordings (.aedat, .aedat4, .bin, .npz), found none"),
+        (("7",), "expected recordings (.aedat, .aedat4, .bin, .csv, .npy, .npz, .txt), found none"),
         (
             ("seven",),
             "expected class folders named as the weights' 10 classes (0, 1, 2, 3, ...) or 0 to 9, found 'seven'",

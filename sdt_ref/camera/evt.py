@@ -1,8 +1,8 @@
 """Prophesee's RAW files: lines of text, which name the version of the words, then words of EVT 2.0, 2.1 or 3.0.
 
 The words are little-endian unless the header says `endianness=big`. Of EVT 2.1 the half that holds the kind comes
-second; first where the header says `endianness=legacy` (cameras with an IMX636). Without either, the words of time tell:
-their other half is 0. EVT 2.1 follows the specification alone: no file of it was at hand.
+second; first where the header says `endianness=legacy` (cameras with an IMX636). Without a word on it, the words of
+time tell: their other half is 0. EVT 2.1 follows the specification alone: no file of it was at hand.
 Source: Prophesee, Metavision SDK 5, RAW file format and EVT 2.1.
 """
 
@@ -51,8 +51,8 @@ def _version(header: Header, name: str) -> str:
         return version
     found = " and ".join(repr(value[:20]) for value in sorted(said)[:4]) or "neither"
     raise RecordingError(
-        f"recording '{name}': expected a RAW file whose header says '% evt' 2.0, 2.1 or 3.0, or '% format' EVT2, EVT21 or "
-        f"EVT3, found {found}"
+        f"recording '{name}': expected a RAW file whose header says '% evt' 2.0, 2.1 or 3.0, or '% format' EVT2, EVT21 "
+        f"or EVT3, found {found}"
     )
 
 
@@ -66,17 +66,21 @@ def _endianness(header: Header, name: str) -> str | None:
 
 
 def _kind_at(source: Source, header: Header, endianness: str | None) -> int:
-    """Which half of the words of EVT 2.1 holds the kind: as the header says, else as the first words of time do."""
-    if endianness in ("big", "legacy"):
+    """Which half of the words of EVT 2.1 holds the kind: as the header says, else as the first words of time do.
+
+    Raises RecordingError where these two do not agree.
+    """
+    if endianness == "big":
         return 0
-    if endianness is None:
-        for block in records(source, header.size, 8, Counter()):
-            halves = np.frombuffer(block, "<u4").reshape(-1, 2)
-            first, second = (
-                np.count_nonzero((halves[:, at] >> 28 == TIME_HIGH) & (halves[:, 1 - at] == 0)) for at in (0, 1)
-            )
-            return int(second >= first)
-    return 1
+    halves = np.frombuffer(next(records(source, header.size, 8, Counter()), b""), "<u4").reshape(-1, 2)
+    times = [np.count_nonzero((halves[:, at] >> 28 == TIME_HIGH) & (halves[:, 1 - at] == 0)) for at in (0, 1)]
+    kind_at = {"legacy": 0, "little": 1}.get(endianness or "", int(times[1] >= times[0]))
+    if times[kind_at] < times[1 - kind_at]:
+        raise RecordingError(
+            f"recording '{source.name}': expected words of EVT 2.1 with endianness {endianness}, as its header says, "
+            f"found {times[1 - kind_at]} words of time in the other order"
+        )
+    return kind_at
 
 
 def _require_known(source: Source, header: Header, version: str, decoder: Evt2 | Evt3) -> None:
@@ -88,7 +92,7 @@ def _require_known(source: Source, header: Header, version: str, decoder: Evt2 |
             pass
         if 2 * strange[UNKNOWN] > n:
             raise RecordingError(
-                f"recording '{source.name}': expected words of EVT {version}, as its header says, found no known kind in "
-                f"{strange[UNKNOWN]} of the first {n}; it is of another version, or damaged"
+                f"recording '{source.name}': expected words of EVT {version}, as its header says, found no known kind "
+                f"in {strange[UNKNOWN]} of the first {n}; it is of another version, or damaged"
             )
         break

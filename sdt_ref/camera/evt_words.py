@@ -5,7 +5,7 @@ over, which is how the formats are meant: the times go on.
 
 * EVT 2.0, 32 bits: kinds 0 and 1 are an OFF and an ON event: time 6 bits, x 11, y 11. Kind 8: the other 28 of the time.
 * EVT 2.1, 64 bits: a half as in EVT 2.0, and another half of which bit k says that there is an event at x + k.
-* EVT 3.0, 16 bits: kinds 8 and 6 are the high and the low 12 bits of the time; 0 is a row (y, 11 bits); 2 an event in it
+* EVT 3.0, 16 bits: kinds 8 and 6 are the high and the low 12 bits of the time; 0 is a row (y, 11 bits); 2 an event
   (bit 11 polarity, 11 bits x); 3 the same, where a vector begins; 4 and 5 are its next 12 and 8 pixels, a bit each.
   High bits that change set the low ones to 0. Bit 11 of a row, whether this is the second of two cameras, is not read.
 
@@ -41,7 +41,7 @@ class Told:
         self._last = UNTOLD
 
     def at(self, tells: np.ndarray, value: np.ndarray) -> np.ndarray:
-        """Hold what words tell: bool[n], whether a word does, and int64[n], what -> int64[n], UNTOLD at first; n > 0."""
+        """Hold what words tell: bool[n], whether one does, int64[n], what -> int64[n], UNTOLD at first; n > 0."""
         place = np.maximum.accumulate(np.where(tells, np.arange(len(tells)), -1))
         held = np.where(place < 0, self._last, value[place])
         self._last = int(held[-1])
@@ -49,7 +49,7 @@ class Told:
 
 
 class HighBits:
-    """The high bits of a time, which count up and begin again at 0: a fall by half of their range, or more, is a lap."""
+    """The high bits of a time, which begin again at 0 when they run over: a fall by half of their range, or more."""
 
     def __init__(self, bits: int) -> None:
         self._bits = bits

@@ -1,4 +1,4 @@
-"""What people have beside recordings that are read, named for what it is by the bytes it begins with, and what to do."""
+"""What people have beside recordings that are read, named for what it is by its first bytes, and what to do."""
 
 import re
 from collections.abc import Callable

@@ -204,8 +204,8 @@ def _require_filter(number: int, name: str) -> None:
         )
     if number == ECF:
         raise RecordingError(
-            f"array {name} is compressed with Prophesee's ECF, which needs their HDF5 plugin hdf5_ecf; install that, or "
-            "take the RAW file"
+            f"array {name} is compressed with Prophesee's ECF, which needs their HDF5 plugin hdf5_ecf; install that, "
+            "or take the RAW file"
         )
     raise RecordingError(f"array {name} is compressed with filter {number}, which this h5py lacks; save it with gzip")
 
@@ -234,10 +234,11 @@ def _offset(place: Place) -> int | float | None:
 
 def _later(t: np.ndarray, offset: float) -> np.ndarray:
     """Add an offset of the times' own kind, whole or with fractions."""
-    if t.dtype.kind == "f" and isinstance(offset, float):
+    fractions = t.dtype.kind == "f"
+    if fractions and isinstance(offset, float):
         return t + offset
-    if t.dtype.kind == "f" or offset != offset // 1 or not abs(offset) < FAR or (len(t) and int(t.max()) >= FAR):
-        raise RecordingError(f"expected whole times and t_offset below 2^62, found {t.dtype} and a t_offset of {offset}")
+    if fractions or offset != offset // 1 or not abs(offset) < FAR or (len(t) and int(t.max()) >= FAR):
+        raise RecordingError(f"expected whole times and t_offset below 2^62, found {t.dtype} and t_offset {offset}")
     return t.astype(np.int64) + int(offset)
 
 

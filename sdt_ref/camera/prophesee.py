@@ -88,13 +88,14 @@ def find_sensor(header: Header, name: str) -> tuple[int, int] | None:
         raise RecordingError(f"recording '{name}': expected a header that says one sensor, found {listed}")
     if not said:
         return None
-    width, height = said.pop()
-    if not all(side.isascii() and side.isdigit() and len(side) < 9 and 0 < int(side) <= LARGEST for side in (width, height)):
+    sides = said.pop()
+    if not all(re.fullmatch(r"[0-9]{1,5}", side) and 0 < int(side) <= LARGEST for side in sides):
         raise RecordingError(
             f"recording '{name}': expected a sensor of 1 to {LARGEST} pixels a side in its header, found "
-            f"{f'{width}x{height}'[:40]!r}"
+            f"{'x'.join(sides)[:40]!r}"
         )
-    return int(width), int(height)
+    width, height = map(int, sides)
+    return width, height
 
 
 def _sizes(header: Header) -> Iterator[tuple[str, str]]:

@@ -110,7 +110,9 @@ def test_what_it_is_and_what_to_do(name: str) -> None:
 
 def test_a_bag_of_ros_2(tmp_path: Path) -> None:
     content = sqlite(tmp_path)
-    assert "is an SQLite database, as ROS 2 keeps its bags in (.db3); read its events with a package of ROS" in refused(content)
+    assert "is an SQLite database, as ROS 2 keeps its bags in (.db3); read its events with a package of ROS" in refused(
+        content
+    )
     assert is_recording(content)
 
 

@@ -181,7 +181,9 @@ def pack(file: Any) -> None:
 def test_weights_and_packs_are_no_recordings() -> None:
     for source in (shipped_path(DEFAULT), shipped_path(DEFAULT_OF_RECORDINGS), written(pack), written(lambda _: None)):
         assert not is_recording(source)
-    assert "expected HDF5 with arrays t, x, y and p in one group, such as events/t, found 'test'" in refused(written(pack))
+    assert "expected HDF5 with arrays t, x, y and p in one group, such as events/t, found 'test'" in refused(
+        written(pack)
+    )
     assert "found nothing" in refused(written(lambda _: None))
 
 
@@ -270,7 +272,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "an offset in words": (written(offset("late")), "expected a single number in t_offset, found other"),
     "an offset of nothing": (written(offset(h5py.Empty("i8"))), "expected a single number in t_offset, found other"),
     "an offset that is a group": (written(lambda file: [arrays()(file), file.create_group("t_offset")]), "expected a single number in t_offset, found other"),
-    "an offset with a fraction": (written(offset(1.5)), "expected whole times and t_offset below 2^62, found uint32 and a t_offset of 1.5"),
+    "an offset with a fraction": (written(offset(1.5)), "expected whole times and t_offset below 2^62, found uint32 and t_offset 1.5"),
     "an offset beyond": (written(offset(np.int64(2**62))), "expected whole times and t_offset below 2^62"),
     "an offset that is no number": (written(offset(np.nan)), "expected whole times and t_offset below 2^62"),
     "a filter with losses": (changed(t=filtered(32013)), "expected array events/t compressed without loss, found filter 32013"),
@@ -295,7 +297,9 @@ def test_without_the_package_a_filter_names_the_command(monkeypatch: pytest.Monk
         "recording 'r': array events/t is compressed with Blosc, which needs the package hdf5plugin; in the folder of "
         "sdt_ref: pip install '.[events]'"
     )
-    assert "array events/t is compressed with filter 1, which this h5py lacks; save it with gzip" in refused(changed(t=filtered(1)))
+    assert "array events/t is compressed with filter 1, which this h5py lacks; save it with gzip" in refused(
+        changed(t=filtered(1))
+    )
 
 
 def test_the_other_file_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,8 +328,10 @@ def test_many_nodes_are_not_all_looked_at() -> None:
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     n = 3_000_000
     with h5py.File(tmp_path / "large.h5", "w") as file:
-        for name in TYPES:
-            file.create_dataset(f"events/{name}", data=np.arange(n) % 2, dtype=TYPES[name], chunks=(50_000,), compression="lzf")
+        for name, kind in TYPES.items():
+            file.create_dataset(
+                f"events/{name}", data=np.arange(n) % 2, dtype=kind, chunks=(50_000,), compression="lzf"
+            )
     tracemalloc.start()
     counted = survey(open_recording(tmp_path / "large.h5"))
     peak = tracemalloc.get_traced_memory()[1]
@@ -357,5 +363,3 @@ def test_a_file_that_goes_away_or_fails(tmp_path: Path) -> None:
     stream.close()
     with pytest.raises(errors.RecordingError, match=r"cannot be read|is a damaged HDF5"):
         survey(recording)
-
-

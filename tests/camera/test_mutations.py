@@ -105,10 +105,14 @@ def with_polarities(events: list[Event], repairs: Counter[str]) -> tuple[list[Ev
     return [(t, x, y, int(p == (1 if len(names) == 1 else names[-1]))) for t, x, y, p in events], repairs
 
 
-def within(events: list[Event], repairs: Counter[str], said: dict[str, str], rest: int) -> tuple[list[Event], Counter[str]]:
+def within(
+    events: list[Event], repairs: Counter[str], said: dict[str, str], rest: int
+) -> tuple[list[Event], Counter[str]]:
     if rest:
         repairs[CUT] = 1
-    width, _, height = said.get("geometry", f"{said.get('width', '65536')}x{said.get('height', '65536')}").partition("x")
+    width, _, height = said.get("geometry", f"{said.get('width', '65536')}x{said.get('height', '65536')}").partition(
+        "x"
+    )
     inside = [event for event in events if event[1] < int(width) and event[2] < int(height)]
     if len(inside) < len(events):
         repairs[f"events beyond the {int(width)}x{int(height)} sensor left out"] = len(events) - len(inside)
@@ -176,7 +180,11 @@ def hdf5(version: str, settings: dict[str, object]) -> bytes:
 def plainly_of_hdf5(content: bytes) -> tuple[list[Event], Counter[str]]:
     with h5py.File(io.BytesIO(content), "r") as file:
         # the damage may be in a name: capitals are read, and a group is called anything
-        groups = [{name.lower(): node for name, node in group.items()} for group in file.values() if isinstance(group, h5py.Group)]
+        groups = [
+            {name.lower(): node for name, node in group.items()}
+            for group in file.values()
+            if isinstance(group, h5py.Group)
+        ]
         (columns,) = (group for group in groups if set("txyp") <= set(group))
         t, x, y, p = (columns[name][:].tolist() for name in "txyp")
         offset = int(file["t_offset"][()]) if "t_offset" in file else 0

@@ -146,7 +146,17 @@ def test_low_times_of_evt3_may_run_backwards_but_never_run_over_alone() -> None:
     """Several sources of a camera share a high time; expelliarmus takes each step back for 4,096 us."""
     words = [high3(4096), row3(1)] + [word for low in (811, 800, 811) for word in (low3(low), pixel3(7, 1))]
     assert [t for t, *_ in told("3.0", words)[0]] == [4907, 4896, 4907]
-    again = [high3(4096), low3(9), row3(1), high3(4096), pixel3(7, 1), high3(8192), pixel3(7, 1), high3(4096), pixel3(7, 1)]
+    again = [
+        high3(4096),
+        low3(9),
+        row3(1),
+        high3(4096),
+        pixel3(7, 1),
+        high3(8192),
+        pixel3(7, 1),
+        high3(4096),
+        pixel3(7, 1),
+    ]
     assert [t for t, *_ in told("3.0", again)[0]] == [4105, 8192, 4096]
 
 
@@ -162,7 +172,9 @@ def test_vectors_go_on_beyond_the_sensor() -> None:
 def test_any_words_are_read_as_one_after_the_other(version: str, data: st.DataObject) -> None:
     bits = 8 * struct.calcsize(prophesee.WORDS[version])
     kinds = [0, 2, 3, 4, 5, 6, 8, 9, 14] if version == "3.0" else [0, 1, 8, 8, 9, 14]
-    word = st.builds(lambda kind, rest: kind << bits - 4 | rest, st.sampled_from(kinds), st.integers(0, 2 ** (bits - 4) - 1))
+    word = st.builds(
+        lambda kind, rest: kind << bits - 4 | rest, st.sampled_from(kinds), st.integers(0, 2 ** (bits - 4) - 1)
+    )
     words = data.draw(st.lists(word, max_size=40))
     chunk = data.draw(st.sampled_from([32, 40, 96, CHUNK]))
     events, repairs = PLAIN[version](words)
@@ -288,6 +300,7 @@ BAD = {
     "two versions": (header("3.0", "format EVT21") + bytes(64), "found '2.1' and '3.0'"),
     "words of another version": (raw("3.0", [0x9000] * 9 + [0x8000] * 8), "expected words of EVT 3.0, as its header says, found no known kind in 9 of the first 17"),
     "another order": (header("2.1", "format EVT21;endianness=middle"), "expected endianness little, big, legacy, or none, found 'middle'"),
+    "words of time in another order": (header("2.1", "format EVT21;endianness=little") + struct.pack("<II", high2(0), 0), "endianness little, as its header says, found 1 words of time in the other order"),
     "two sensors": (header("3.0", "geometry 640x480", "format EVT3;height=720;width=1280"), "says one sensor, found 1280x720 and 640x480"),
     "no sensible sensor": (header("3.0", "geometry 0x480"), "expected a sensor of 1 to 65536 pixels a side in its header, found '0x480'"),
     "half a sensor": (header("3.0", "format EVT3;width=1280"), "found '1280x'"),
@@ -310,7 +323,11 @@ def test_a_bad_content_is_refused_in_one_line(name: str) -> None:
 
 
 def test_other_text_that_begins_so_is_none_of_prophesee() -> None:
-    for content in (b"% a comment\n\\documentclass{article}\n" * 9, b"%!PS-Adobe-3.0\n" + bytes(99), b"% format of it\nx = 1\n"):
+    for content in (
+        b"% a comment\n\\documentclass{article}\n" * 9,
+        b"%!PS-Adobe-3.0\n" + bytes(99),
+        b"% format of it\nx = 1\n",
+    ):
         assert not is_recording(content)
         assert "found none of them" in refused(content)
 

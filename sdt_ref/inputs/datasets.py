@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ..camera.opening import is_recording
 from ..errors import ImageError, require_file
 from .classes import Matched, match
 from .packs import LabelledPack, Pack
@@ -14,7 +15,7 @@ from .standard_input import StandardInput
 
 # torchvision's list of picture endings, which the official code inherits
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
-RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin"}
+RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin", ".raw", ".dat", ".h5", ".hdf5"}
 TABLES = {".npy", ".txt", ".csv"}  # recordings, too, where a folder has no others: else they may be lists beside them
 # what operating systems, network storage and notebooks leave in folders, beside hidden ones
 CLUTTER = {"__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
@@ -132,7 +133,7 @@ def _sample_set(given: str | StandardInput, split: str | None, frames: bool) -> 
             what, endings = ("recordings", RECORDINGS | TABLES) if frames else ("pictures", ENDINGS)
             raise ImageError(f"folder '{folder}': expected {what} ({', '.join(sorted(endings))}), found none")
         return found
-    if path.suffix.lower() in (".h5", ".hdf5"):
+    if path.suffix.lower() in (".h5", ".hdf5") and not (frames and is_recording(path)):
         require_file(path, "data set", ImageError)
         return Pack(path, split, "bin" if frames else "jpeg")
     require_file(path, "recording" if frames else "picture", ImageError)

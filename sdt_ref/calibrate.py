@@ -12,13 +12,12 @@ from .errors import FormatError
 from .files import require_writable
 from .fixed import formats
 from .inputs.datasets import Samples
-from .inputs.reading import read, source_of
+from .inputs.reading import read, require_alike, source_of
 from .measuring.calibration import Widths, calibrate
 from .terminal import cli
 from .terminal.progress import counting, kernels_loading
 from .terminal.screen import Screen, show_repairs
 from .terminal.words import many, plain
-from .weights import file as weights
 
 
 @cli.guarded
@@ -27,21 +26,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(argv)
     cli.require_range(options, "limit")
     require_writable(options.output, FormatError, *options.data, options.weights)
-    network = weights.load(options.weights)
+    network = cli.load_weights(options)
     preprocessing = network.preprocessing.at(options.size)
     widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
     formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
-    pictures = Samples(
-        [source_of(path) for path in options.data], network.classes, options.split, options.limit, preprocessing.frames
-    )
+    sources = [source_of(path) for path in options.data]
+    pictures = Samples(sources, options.split, options.limit, preprocessing.frames)
     require_writable(options.output, FormatError, *pictures.files)
     screen, repairs, total = Screen(stderr=True), Counter[str](), len(pictures)
+    time_steps, steps = network.config.time_steps, options.time_steps
     with kernels_loading(screen, "float32"), counting(screen, "calibrating", total) as shown:
 
         def inputs() -> Iterator[np.ndarray]:
-            for number, (_, source) in enumerate(pictures):
+            first = None
+            for number, (name, source) in enumerate(pictures):
                 shown(number, "calibrating")
-                yield read(source, preprocessing, network.config.time_steps, as_official=True, repairs=repairs)[None]
+                x = read(source, preprocessing, time_steps, steps=steps, as_official=True, repairs=repairs)
+                first = first or x.shape
+                require_alike(name, x, first)
+                yield x[None]
 
         chosen = calibrate(network, inputs(), widths, options.threads)
     formats.save(options.output, chosen)
@@ -69,6 +72,7 @@ def command_line() -> cli.Parser:
         "--split", metavar="NAME", help="part of the data set, a sub-folder or group (default: validation or test)"
     )
     parser.add_argument("--limit", type=int, default=64, metavar="N", help="read N, evenly spread (default: 64)")
+    cli.add_time_steps(parser)
     for name, bits in vars(Widths()).items():
         parser.add_argument(f"--{name}-bits", type=int, default=bits, metavar="N", help=f"width (default: {bits})")
     parser.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")

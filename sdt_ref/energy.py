@@ -4,21 +4,22 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from .cost import table
 from .cost.official import OfficialStatistic
 from .cost.published import energies, ratios, without_spikes
 from .cost.screen import show, show_official, show_published
-from .cost.summary import take_stock, to_csv, to_json
+from .cost.summary import Summary, take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError
 from .files import require_writable, written_whole
 from .inputs.datasets import Samples
-from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, source_of
+from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, require_alike, source_of
 from .network.model import SpikeDrivenTransformer
 from .terminal import cli
 from .terminal.progress import counting, kernels_loading
@@ -31,11 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Take stock; exit code 0, 1 when pictures were unreadable, 2 for bad input."""
     options = command_line().parse_args(argv)
     cli.require_range(options, "limit", "batch")
-    outputs = [path for path in (options.csv, options.plot) if path is not None]
-    if len(set(map(os.path.realpath, outputs))) < len(outputs):
-        raise ConfigError(f"--csv and --plot: expected two files, found '{outputs[0]}' twice")
+    outputs = {f"--{name}": getattr(options, name) for name in ("csv", "table", "plot")}
+    outputs = {option: path for option, path in outputs.items() if path is not None}
+    _require_different(outputs)
     if options.published and outputs:
-        raise ConfigError("--published: expected neither --csv nor --plot with it; it prints tables alone")
+        raise ConfigError("--published: expected neither --csv, --table nor --plot with it; it prints tables alone")
     if options.published:
         if options.json:
             cli.print_json({"energies": energies(), "without_spikes": without_spikes(), "ratios": ratios()})
@@ -48,30 +49,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = technology(options.technology or DEFAULTS[model.arithmetic.name]).with_values(_own_values(options.pj))
     unreadable: list[tuple[str, str]] = []
     repairs: Counter[str] = Counter()
+    statistic = OfficialStatistic(options.batch) if options.official_statistic else None
     with given_or_sample(None, model.preprocessing.frames) as (sample, _):
         data, frames = sources or [str(sample)], model.preprocessing.frames
-        pictures = Samples(data, model.classes, options.split, options.limit, frames)
+        pictures = Samples(data, options.split, options.limit, frames)
         _require_outputs(options, *pictures.files)
-        inputs = _readable(pictures, model, options.size, unreadable, repairs)
-        if options.official_statistic:
-            try:
-                statistic = _official(model, inputs, options.batch)
+        inputs = _readable(pictures, model, options, unreadable, repairs)
+        try:
+            report = take_stock(model, inputs, model.preprocessing.at(options.size).size, chosen, statistic)
+            if report is not None:
+                _write(options, report)
+            if statistic is not None:
                 with cli.showing():
                     if options.json:
                         cli.print_json(statistic.table())
                     else:
                         show_official(Screen(), statistic)
-            finally:
+        finally:
+            if statistic is not None:
                 _show_trouble(repairs, unreadable)
-            return cli.CHECK_FAILED if unreadable else 0
-        report = take_stock(model, inputs, model.preprocessing.at(options.size).size, chosen)
-    if report is not None and options.csv is not None:
-        with written_whole(options.csv, ConfigError) as part:
-            part.write_text(to_csv(report), encoding="utf-8")
-    if report is not None and options.plot is not None:
-        from .drawing.energy import draw
-
-        draw(options.plot, report)
+    if statistic is not None:
+        return cli.CHECK_FAILED if unreadable else 0
     with cli.showing():
         if options.json:
             listed = [{"name": name, "reason": reason} for name, reason in unreadable]
@@ -113,6 +111,9 @@ def command_line() -> cli.Parser:
     )
     parser.add_argument("--memory", action="store_true", help="also weights and membranes moved, and their energy")
     parser.add_argument("--csv", metavar="F.csv", help="write all counts: a row for each stage, kind and time step")
+    parser.add_argument(
+        "--table", metavar="F.csv", help="write rates, operations and energy by layer, for a paper (.csv, .tex or .md)"
+    )
     parser.add_argument("--plot", metavar="F.png", help="draw rates and energy (.png, .svg or .pdf)")
     parser.add_argument(
         "--official-statistic", action="store_true", help="print what firing_num.py would, its divisor included"
@@ -123,15 +124,38 @@ def command_line() -> cli.Parser:
     return parser
 
 
+def _require_different(outputs: Mapping[str, str]) -> None:
+    """Refuse two options, of those given, that would write one file."""
+    first: dict[str, str] = {}
+    for option, path in outputs.items():
+        other = first.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise ConfigError(f"{other} and {option}: expected two files, found '{path}' twice")
+
+
 def _require_outputs(options: argparse.Namespace, *pictures: Path) -> None:
     """Refuse, before anything is counted, what cannot be written or would take the place of something that is read."""
     read = [*pictures, *options.pictures, options.weights, options.formats]
     if options.csv is not None:
         require_writable(options.csv, ConfigError, *read)
+    if options.table is not None:
+        table.require(options.table, *read)
     if options.plot is not None:
         from .drawing import canvas
 
         canvas.require(options.plot, *read)
+
+
+def _write(options: argparse.Namespace, report: Summary) -> None:
+    """Write the files that were asked for."""
+    for path, to_text in ((options.csv, to_csv), (options.table, partial(table.to_table, path=options.table))):
+        if path is not None:
+            with written_whole(path, ConfigError) as part:
+                part.write_text(to_text(report), encoding="utf-8")
+    if options.plot is not None:
+        from .drawing.energy import draw
+
+        draw(options.plot, report)
 
 
 def _own_values(assignments: list[str]) -> dict[str, float]:
@@ -148,30 +172,26 @@ def _own_values(assignments: list[str]) -> dict[str, float]:
 def _readable(
     pictures: Samples,
     model: SpikeDrivenTransformer,
-    size: int | None,
+    options: argparse.Namespace,
     unreadable: list[tuple[str, str]],
     repairs: Counter[str],
 ) -> Iterator[np.ndarray]:
     """Inputs, as `inputs.reading.read` makes them, of those that can be read, while a bar shows how far."""
-    preprocessing = model.preprocessing.at(size)
-    screen, total = Screen(stderr=True), len(pictures)
+    preprocessing = model.preprocessing.at(options.size)
+    time_steps, steps = model.config.time_steps, options.time_steps
+    screen, total, first = Screen(stderr=True), len(pictures), None
     with kernels_loading(screen, model.arithmetic.name), counting(screen, "counting", total) as shown:
         for number, (name, source) in enumerate(pictures):
             shown(number, "counting")
             try:
                 alone = total == 1  # then it is read as infer does
-                x = read(source, preprocessing, model.config.time_steps, as_official=not alone, repairs=repairs)
+                x = read(source, preprocessing, time_steps, steps=steps, as_official=not alone, repairs=repairs)
+                first = first or x.shape
+                require_alike(name, x, first)
             except UNREADABLE as error:
                 unreadable.append((name, str(error)))
                 continue
             yield x
-
-
-def _official(model: SpikeDrivenTransformer, inputs: Iterator[np.ndarray], batch: int) -> OfficialStatistic:
-    statistic = OfficialStatistic()
-    while group := list(islice(inputs, min(batch, sys.maxsize))):
-        statistic.add(model(np.stack(group), record=True).spikes)
-    return statistic
 
 
 def _title(named: list[str], number: int, frames: bool) -> str:

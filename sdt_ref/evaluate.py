@@ -9,13 +9,16 @@ import numpy as np
 
 from .camera.frames import SPLITS
 from .errors import ConfigError
+from .inputs.classes import Matched
 from .inputs.datasets import open_pictures, spread
 from .inputs.recordings import open_recordings
 from .measuring.accuracy import Accuracy, interval, measure
 from .terminal import cli
 from .terminal.progress import counting, kernels_loading
 from .terminal.screen import Screen, show_repairs, show_unreadable
-from .weights.config import MOST_STEPS
+from .terminal.words import plain
+
+RENAMED = 2  # classes with another name in the weights that the screen shows; --json has all
 
 
 @cli.guarded
@@ -23,14 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate; exit code 0, 1 when files were unreadable, 2 for bad input."""
     options = command_line().parse_args(argv)
     cli.require_range(options, "limit")
-    cli.require_range(options, "time_steps", most=MOST_STEPS)
     model = cli.load_model(options)
-    if not model.preprocessing.frames and (options.time_steps or options.split_by):
-        raise ConfigError(
-            "--time-steps, --split-by: expected weights for recordings with them, found weights for pictures"
-        )
+    if not model.preprocessing.frames and options.split_by:
+        raise ConfigError("--split-by: expected weights for recordings with it, found weights for pictures")
     labelled = (open_recordings if model.preprocessing.frames else open_pictures)(
-        options.data, model.classes, options.split
+        options.data, model.classes, options.split, options.classes_by_order
     )
     against = _read_labels(options.against, len(labelled)) if options.against is not None else None
     screen = Screen(stderr=True)
@@ -42,15 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             done = so_far.images + len(so_far.unreadable)
             shown(done, f"top-1 {so_far.top1 / so_far.images:.2%}")
 
-        cut = {"steps": options.time_steps, "split": options.split_by or "number"}
+        cut = {"steps": options.time_steps, "split": options.split_by}
         counted = measure(model, labelled, options.size, options.limit, progress, **cut)
     seconds = time.perf_counter() - start
     agreeing = None if against is None else sum(int(against[i] == label) for i, label in counted.labels)
     with cli.showing():
         if options.json:
-            cli.print_json(_summary(counted, seconds, agreeing))
+            matched = {"classes_matched": _matched(labelled.matched, model.classes)}
+            cli.print_json({**_summary(counted, seconds, agreeing), **matched})
         else:
-            _show(counted, seconds, agreeing, model.preprocessing.frames)
+            _show(counted, seconds, agreeing, model.preprocessing.frames, _in_words(labelled.matched, model.classes))
     return cli.CHECK_FAILED if counted.unreadable else 0
 
 
@@ -66,10 +67,13 @@ def command_line() -> cli.Parser:
     parser.add_argument(
         "--split", metavar="NAME", help="part of the data set, a sub-folder or group (default: validation or test)"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="classify N of them, evenly spread")
     parser.add_argument(
-        "--time-steps", type=int, metavar="T", help="frames to make of a recording (default: as in the weights)"
+        "--classes-by-order",
+        action="store_true",
+        help="if neither names nor numbers match: the folders in natural order, '2' before '10', or the classes of a "
+        "pack are the labels 0, 1, 2, ...",
     )
+    parser.add_argument("--limit", type=int, metavar="N", help="classify N of them, evenly spread")
     parser.add_argument(
         "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
     )
@@ -107,7 +111,20 @@ def _summary(counted: Accuracy, seconds: float, agreeing: int | None) -> dict[st
     return summary if agreeing is None else {**summary, "agreeing": agreeing}
 
 
-def _show(counted: Accuracy, seconds: float, agreeing: int | None, recordings: bool) -> None:
+def _matched(matched: Matched, classes: Sequence[str]) -> dict[str, object]:
+    of = zip(matched.names, matched.labels, strict=True)
+    return {"by": matched.by, "names": {name: {"label": label, "class": classes[label]} for name, label in of}}
+
+
+def _in_words(matched: Matched, classes: Sequence[str]) -> str:
+    """How the classes became labels, with the first of those that have another name in the weights."""
+    named = [(name, classes[label]) for name, label in zip(matched.names, matched.labels, strict=True)]
+    others = [f"{name} = {known}" for name, known in named if name != known]
+    shown = ", ".join([*others[:RENAMED], *["..."] * (len(others) > RENAMED)])
+    return f"by {matched.by}: {len(set(matched.labels))} of {len(classes)}{'; ' * bool(shown)}{shown}"
+
+
+def _show(counted: Accuracy, seconds: float, agreeing: int | None, recordings: bool, classes: str) -> None:
     screen, n = Screen(), counted.images
     if n:
         low, high = interval(counted.top1, n)
@@ -117,6 +134,7 @@ def _show(counted: Accuracy, seconds: float, agreeing: int | None, recordings: b
         screen.print(f"top-5     {counted.top5 / n:8.2%}   {counted.top5:,} of {n:,}")
         if agreeing is not None:
             screen.print(f"agreeing  {agreeing / n:8.2%}   {agreeing:,} of {n:,} labels")
+    screen.print(f"classes   {plain(classes)}")
     screen.print(f"time      {seconds:7.1f} s   {n / seconds:.0f} {'recordings' if recordings else 'images'}/s")
     show_repairs(screen, counted.repairs)
     show_unreadable(screen, counted.unreadable)

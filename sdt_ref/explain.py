@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with given_or_sample(image, preprocessing.frames) as (source, name):
         repairs: Counter[str] = Counter()
         x, kind = (
-            read(source, preprocessing, model.config.time_steps, repairs=repairs)[None],
+            read(source, preprocessing, model.config.time_steps, steps=options.time_steps, repairs=repairs)[None],
             describe(source, preprocessing),
         )
     screen = Screen(stderr=True)

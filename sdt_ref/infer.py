@@ -1,6 +1,7 @@
 """Command line: a picture or a recording to a class; the work is in `network/`."""
 
 import argparse
+import math
 import sys
 import time
 from collections import Counter
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .camera.frames import SPLITS, prepare
-from .camera.opening import open_recording
-from .camera.recording import EventFile, Survey, survey
+from .camera.frames import SPLITS, prepare, prepare_stored
+from .camera.opening import open_recorded
+from .camera.recording import EventFile, FrameFile, Survey, survey
 from .camera.trials import list_trials, only, table_beside
 from .errors import ConfigError
 from .inputs.image import open_picture, preprocess
@@ -25,9 +26,9 @@ from .terminal.answer import show_classes, show_ranking, show_stages
 from .terminal.progress import kernels_loading, working
 from .terminal.screen import Screen, show_repairs
 from .terminal.words import many, plain
-from .weights.config import MOST_STEPS, Preprocessing
+from .weights.config import Preprocessing
 
-OF_RECORDINGS = ("time_steps", "split_by", "trial", "figure")  # options that a picture has no use for
+OF_RECORDINGS = ("split_by", "trial", "figure")  # options that a picture has no use for
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Classify one picture or recording; exit code 0, or 2 for bad input."""
     options = command_line().parse_args(argv)
     cli.require_range(options, "top", "trial")
-    cli.require_range(options, "time_steps", most=MOST_STEPS)
     if options.figure is not None:
         from .drawing import canvas
 
@@ -99,14 +99,11 @@ def command_line() -> cli.Parser:
         "input",
         nargs="?",
         metavar="PICTURE|RECORDING",
-        help="any picture that Pillow opens, or an event camera's recording: AEDAT 2.0, 3.1 or 4, N-MNIST, npz; "
+        help="any picture that Pillow opens, or an event camera's recording: AEDAT, N-MNIST, npz, npy, text; "
         "'-' reads the standard input (default: a photo of a cat that ships, or a digit, if the weights read "
         "recordings)",
     )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print (default: 5)")
-    parser.add_argument(
-        "--time-steps", type=int, metavar="T", help="frames to make of a recording (default: as in the weights)"
-    )
     parser.add_argument(
         "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
     )
@@ -143,7 +140,9 @@ def _recording(
     model: SpikeDrivenTransformer,
     options: argparse.Namespace,
 ) -> Shown:
-    recording = open_recording(source)
+    recording = open_recorded(source)
+    if isinstance(recording, FrameFile):
+        return _frames(recording, source, name, preprocessing, options)
     if options.trial is not None:
         if isinstance(source, StandardInput):
             raise ConfigError(
@@ -155,7 +154,7 @@ def _recording(
         recording = only(recording, trials[options.trial - 1])
         name += f", trial {options.trial} of {len(trials)}"
     surveyed, split = survey(recording), options.split_by or "number"
-    steps = options.time_steps or model.config.time_steps
+    steps = model.config.time_steps
     x = prepare(recording, preprocessing, steps, split, surveyed)[None]
     side = preprocessing.sensor or preprocessing.size
     width, height = recording.sensor or (side, side)
@@ -183,6 +182,42 @@ def _recording(
         "split": split,
     }
     return Shown(x, tuple(lines), facts, recording.repairs, recording, surveyed)
+
+
+def _frames(
+    stored: FrameFile,
+    source: Path | StandardInput,
+    name: str,
+    preprocessing: Preprocessing,
+    options: argparse.Namespace,
+) -> Shown:
+    """What can be said of frames that were counted before: all but times."""
+    for option in ("trial", "figure"):
+        if getattr(options, option) is not None:
+            raise ConfigError(
+                f"--{option}: expected a recording of events with it, found frames that were counted before"
+            )
+    x = prepare_stored(stored, preprocessing, options.time_steps, options.split_by)[None]
+    off, on = (int(n) if n == int(n) else n for n in stored.read().sum(axis=(0, 2, 3)).tolist())
+    width, height = stored.sensor
+    lines = (
+        f"[bold]{name}[/]  {stored.format}, {width}x{height} pixels, {off + on:,.15g} events, {on / (off + on):.0%} ON",
+        f"{many(stored.shape[0], 'frame')} as counted before, seen at {preprocessing.size}x{preprocessing.size}",
+    )
+    facts: dict[str, object] = {
+        "recording": str(source),
+        "trial": None,
+        "format": stored.format,
+        "sensor": [width, height],
+        "sensor_told_by": "the recording",
+        "events": off + on,
+        "events_on": on,
+        "duration_us": None,
+        "backwards": None,
+        "repairs": {},
+        "split": None,
+    }
+    return Shown(x, lines, facts, {})
 
 
 def _per_frame(surveyed: Survey, steps: int, split: str) -> str:
@@ -219,7 +254,8 @@ def _summary(
 ) -> dict[str, object]:
     def layer(count: OperationCount) -> dict[str, object]:
         per_step = {kind: np.asarray(getattr(count, kind)).tolist() for kind in ("ac", "mac", "events")}
-        return {"firing_rate": count.firing_rate, **per_step}
+        rate = None if math.isnan(count.firing_rate) else count.firing_rate  # JSON has no NaN
+        return {"firing_rate": rate, **per_step}
 
     return {
         **shown.facts,

@@ -1,6 +1,7 @@
 """What a forward pass returns, from the engine and from the oracle alike."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -93,10 +94,10 @@ class OperationCount:
     shifts: np.ndarray
 
     @property
-    def firing_rate(self) -> float | None:
-        """Spikes per neuron and time step that the layer reads, after pooling; None where the input is analog."""
+    def firing_rate(self) -> float:
+        """Spikes per neuron and time step that the layer reads, after pooling; NaN where the input is analog."""
         neurons = int(self.neurons.sum())
-        return int(self.events.sum()) / neurons if neurons else None
+        return int(self.events.sum()) / neurons if neurons else math.nan
 
     @classmethod
     def none(cls, time_steps: int) -> Self:

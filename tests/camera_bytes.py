@@ -97,6 +97,27 @@ def npz(save: Callable[..., None] = np.savez, **arrays: Any) -> bytes:
     return stream.getvalue()
 
 
+def npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def structured(events: Sequence[Event], kind: str = "x:<i2 y:<i2 t:<i8 p:?") -> np.ndarray:
+    """Fields of some types, in any order; tonic's by default."""
+    names, types = zip(*(field.split(":") for field in kind.split()), strict=True)
+    array = np.zeros(len(events), {"names": names, "formats": types})
+    for name, column in zip("txyp", np.array(events).reshape(-1, 4).T, strict=True):
+        array[name] = column
+    return array
+
+
+def text(events: Sequence[Event], order: str = "txyp", between: str = " ", header: str = "") -> bytes:
+    """A line each, without a blank before its end."""
+    rows = [dict(zip("txyp", event, strict=True)) for event in events]
+    return "".join([header, *(between.join(str(row[name]) for name in order) + "\n" for row in rows)]).encode()
+
+
 def columns(events: Sequence[Event], kind: str = "int64") -> dict[str, np.ndarray]:
     t, x, y, p = np.array(events).reshape(-1, 4).T.astype(kind)
     return {"t": t, "x": x, "y": y, "p": p}

@@ -1,4 +1,4 @@
-"""What holds for events of every format, checked in one place: within the sensor, polarity 0 or 1, no time below 0."""
+"""What holds for events of every format, checked in one place: within the sensor, no time below 0."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,13 +20,13 @@ def event_file(source: Source, format: str, sensor: tuple[int, int] | None, deco
 
     Parameters
     ----------
-    decode : takes the counts of repairs, which it adds to; yields events of any number and any integer type; what it
-        raises comes out of `EventFile.read`
+    decode : takes the counts of repairs, which it adds to; yields events of any number and any integer type, with
+        polarities 0 and 1 (see `polarity` for a file that spells them); what it raises comes out of `EventFile.read`
 
     Notes
     -----
-    Repaired and counted: events beyond the sensor are left out; a polarity that is neither 0 nor 1 becomes 1, as in the
-    official code (channel 1 takes p != 0). Refused: times below 0, and a file cut so short that no event is left.
+    Repaired and counted: events beyond the sensor are left out. Refused: times below 0, and a file cut so short that no
+    event is left.
     """
     repairs: Counter[str] = Counter()
 
@@ -55,9 +55,6 @@ def _checked(events: CameraEvents, name: str, sensor: tuple[int, int] | None, re
     width, height = sensor or (LARGEST, LARGEST)
     if t.min() < 0:
         raise RecordingError(f"recording '{name}': expected times from 0 us, found {t.min()} us")
-    if p.max() > 1 or p.min() < 0:
-        repairs["polarities other than 0 and 1 taken as 1"] += int(np.count_nonzero((p != 0) & (p != 1)))
-        p = p != 0
     if x.max() >= width or y.max() >= height or x.min() < 0 or y.min() < 0:
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         repairs[f"events beyond the {width}x{height} sensor left out"] += int(np.count_nonzero(~inside))

@@ -7,8 +7,8 @@ of torchvision 0.14 averages 2x2 pixels; from 0.17 on it weighs 4x4 of them.
 import numpy as np
 
 from ..errors import RecordingError
-from ..weights.config import Preprocessing
-from .recording import EventFile, Survey, survey
+from ..weights.config import MOST_STEPS, Preprocessing
+from .recording import EventFile, FrameFile, Survey, survey
 
 SPLITS = ("number", "time")
 
@@ -86,6 +86,45 @@ def prepare(
     RecordingError
         another sensor than the weights read; or as in `integrate`
     """
+    side = _side(recording, preprocessing)
+    return fit(integrate(recording, steps, split, (side, side), surveyed), preprocessing)
+
+
+def prepare_stored(
+    stored: FrameFile, preprocessing: Preprocessing, steps: int | None = None, split: str | None = None
+) -> np.ndarray:
+    """Make of frames that were counted before what the network reads: the counts are taken as they are.
+
+    Parameters
+    ----------
+    steps, split : how they should have been cut; None takes them as they were
+
+    Returns
+    -------
+    float32[T, 2, size, size], T as the file has it
+
+    Raises
+    ------
+    RecordingError
+        another sensor than the weights read, another T, or a cut that cannot be made any more
+    """
+    found = stored.shape[0]
+    if steps not in (None, found) or found > MOST_STEPS:
+        raise RecordingError(
+            f"recording '{stored.name}': expected {steps or f'at most {MOST_STEPS}'} frames, found {found} that were "
+            "counted before; leave out --time-steps, or choose the recording that they are of"
+        )
+    if split is not None:
+        raise RecordingError(
+            f"recording '{stored.name}': expected events, to split them by {split}, found frames that were counted "
+            "before; leave out --split-by, or choose the recording that they are of"
+        )
+    _side(stored, preprocessing)
+    return fit(stored.read(), preprocessing)
+
+
+def _side(recording: EventFile | FrameFile, preprocessing: Preprocessing) -> int:
+    """Width and height of the sensor that the weights read, which the recording's must be."""
     side = preprocessing.sensor or preprocessing.size
     if recording.sensor not in (None, (side, side)):
         width, height = recording.sensor or (0, 0)
@@ -93,7 +132,7 @@ def prepare(
             f"recording '{recording.name}': expected a sensor of {side}x{side} pixels, which the weights read, found "
             f"{width}x{height}; choose other --weights"
         )
-    return fit(integrate(recording, steps, split, (side, side), surveyed), preprocessing)
+    return side
 
 
 def fit(frames: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

@@ -1,118 +1,98 @@
-"""The .npz that spikingjelly makes of recordings: arrays t, x, y and p, one number an event.
+"""A .npz, NumPy's zip of .npy files: the arrays t, x, y and p that spikingjelly makes of a recording, or its frames.
 
-NumPy's zip of .npy files, compressed or not. Any integers, booleans, or floats that are whole, in either byte order.
-Microseconds and pixels; the sensor is not given, unless there is a further array `sensor` of its width and height.
-The four are read in step, a chunk at a time, and never with pickle.
-Source: numpy.lib.format; spikingjelly 0.0.0.0.12, which writes t, x, y, p with numpy.savez.
+Events are four arrays, one number an event: any integers, booleans or floats, in either byte order. Microseconds, or
+seconds with fractions; pixels; the sensor is not given, unless there is a further array `sensor` of its width and
+height. Frames are one array `frames`. A zip with one array of any other name is read as that array (see `array`).
+The arrays are read in step, a chunk at a time, and never with pickle.
+Source: numpy.lib.format; spikingjelly 0.0.0.0.12, which writes t, x, y, p, and frames, with numpy.savez.
 """
 
-import errno
-import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import IO, Any
-
-import numpy as np
+from functools import partial
+from typing import IO
 
 from ..errors import RecordingError
-from .checking import LARGEST, event_file
-from .recording import CHUNK, CameraEvents, EventFile
+from .array import Strip, in_step, open_array, read_header, reading, require_numbers
+from .checking import LARGEST
+from .columns import Columns, open_columns
+from .naming import find_columns
+from .recording import EventFile, FrameFile
 from .source import Source
 
-COLUMNS = ("t", "x", "y", "p")
 MOST = 100  # times the size of the file; camera events shrink about tenfold, and zeros a thousandfold
 HARMLESS = 64 << 20  # bytes; whatever grows to less is read
+FRAMES, SENSOR = "frames", "sensor"
+
+Members = Mapping[str, zipfile.ZipInfo]
 
 
-@dataclass(frozen=True)
-class _Column:
-    """One array of the zip."""
-
-    key: str
-    dtype: np.dtype[Any]
-    length: int
-    stream: IO[bytes]
-
-    def take(self, n: int) -> np.ndarray:
-        """The next n numbers, as integers."""
-        raw = self.stream.read(n * self.dtype.itemsize)
-        if len(raw) < n * self.dtype.itemsize:
-            raise ValueError(f"array {self.key} ends early")
-        values = np.frombuffer(raw, self.dtype)
-        if values.dtype.kind == "f":
-            return self._whole(values)
-        if values.dtype.kind == "u" and values.dtype.itemsize == 8 and values.max() >> 63:
-            raise RecordingError(f"expected numbers below 2^63 in array {self.key}, found {values.max()}")
-        return values.astype(np.uint8 if values.dtype.kind == "b" else np.int64)
-
-    def _whole(self, values: np.ndarray) -> np.ndarray:
-        values = values.astype(np.float64)  # exact
-        strange = values[~((np.abs(values) < 2.0**63) & (np.trunc(values) == values))]
-        if len(strange):
-            raise RecordingError(f"expected whole numbers below 2^63 in array {self.key}, found {strange[0]}")
-        return values.astype(np.int64)
-
-
-def open_npz(source: Source) -> EventFile:
-    """Open spikingjelly's .npz.
+def open_npz(source: Source) -> EventFile | FrameFile:
+    """Open a .npz of events or frames.
 
     Raises RecordingError when arrays are missing, of other types, of more than one axis or of different lengths, or the
     zip is damaged, encrypted, or grows more than a hundredfold when unpacked.
     """
-    with _columns(source) as (columns, sensor):
-        _require_same_length(columns)
-
-    def decode_all(repairs: Counter[str]) -> Iterator[CameraEvents]:
-        with _columns(source) as (columns, _):
-            left = _require_same_length(columns)
-            while left:
-                n = min(left, CHUNK)
-                t, x, y, p = (column.take(n) for column in columns)
-                left -= n
-                yield CameraEvents(t, x, y, p)
-
-    return event_file(source, "npz", sensor, decode_all)
-
-
-def _require_same_length(columns: list[_Column]) -> int:
-    lengths = {column.key: column.length for column in columns}
-    if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{key} of {length}" for key, length in lengths.items())
-        raise RecordingError(f"expected arrays t, x, y and p of one length, found {found}")
-    return lengths["t"]
+    with _opened(source) as (pack, members):
+        named = find_columns(members)
+        wanted = named.columns if named else (_single(members),)
+        _require_sound({key: members[key] for key in (*wanted, SENSOR) if key in members}, source.size)
+        with ExitStack() as opened:
+            sensor = _sensor(_strips(pack, members, (SENSOR,), opened)[0]) if SENSOR in members else None
+            if named:
+                _strips(pack, members, wanted, opened)
+    if named is None:
+        return open_array(source, "npz", partial(_member, source, wanted[0]), members[wanted[0]].file_size, sensor)
+    whole = "us" if named.columns == ("t", "x", "y", "p") else None
+    read = partial(_events, source, wanted)
+    return open_columns(source, "npz", read, sensor=sensor, unit=named.unit, whole_unit=whole)
 
 
 @contextmanager
-def _columns(source: Source) -> Iterator[tuple[list[_Column], tuple[int, int] | None]]:
-    """Open the four arrays, and the sensor, and turn what NumPy and zipfile raise into a RecordingError."""
-    with source.open() as file, ExitStack() as opened:
-        try:
-            pack = opened.enter_context(zipfile.ZipFile(file))
-            members = {info.filename.removesuffix(".npy"): info for info in pack.infolist()}
-            if not set(COLUMNS) <= set(members):
-                found = ", ".join(repr(name[:40]) for name in list(members)[:8]) or "none"
-                raise RecordingError(f"expected a zip with arrays t, x, y and p, found {found}")
-            known = {key: members[key] for key in (*COLUMNS, "sensor") if key in members}
-            _require_sound(known, source.size)
-            arrays = {key: _open_array(key, info, opened.enter_context(pack.open(info))) for key, info in known.items()}
-            yield [arrays[key] for key in COLUMNS], _sensor(arrays.get("sensor"))
-        except RecordingError as error:
-            raise RecordingError(f"recording '{source.name}': {error}") from None
-        except MemoryError:
-            raise
-        except (
-            Exception
-        ) as error:  # BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OverflowError, ...
-            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that one: a place before the beginning
-                raise
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RecordingError(f"recording '{source.name}' is a damaged npz: {reason}; copy it again") from None
+def _opened(source: Source) -> Iterator[tuple[zipfile.ZipFile, Members]]:
+    with reading(source, "npz") as file, zipfile.ZipFile(file) as pack:
+        yield pack, {info.filename.removesuffix(".npy"): info for info in pack.infolist()}
 
 
-def _require_sound(members: dict[str, zipfile.ZipInfo], size: int) -> None:
+@contextmanager
+def _member(source: Source, key: str) -> Iterator[IO[bytes]]:
+    with _opened(source) as (pack, members), pack.open(members[key]) as stream:
+        yield stream
+
+
+def _events(source: Source, keys: tuple[str, ...], _: Counter[str]) -> Iterator[Columns]:
+    with _opened(source) as (pack, members), ExitStack() as opened:
+        yield from in_step(_strips(pack, members, keys, opened))
+
+
+def _single(members: Members) -> str:
+    """The array that holds everything: frames, or the only one."""
+    keys = [FRAMES] if FRAMES in members else [key for key in members if key != SENSOR]
+    if len(keys) != 1:
+        found = ", ".join(repr(name[:40]) for name in list(members)[:8]) or "none"
+        raise RecordingError(f"expected a zip with arrays t, x, y and p, or one array, found {found}")
+    return keys[0]
+
+
+def _strips(pack: zipfile.ZipFile, members: Members, keys: tuple[str, ...], opened: ExitStack) -> list[Strip]:
+    """Open arrays of one axis and one length, each at its numbers."""
+    strips = []
+    for key in keys:
+        stream = opened.enter_context(pack.open(members[key]))
+        header = read_header(key, stream, members[key].file_size)
+        require_numbers(header.name, header.dtype)
+        if len(header.shape) != 1:
+            raise RecordingError(f"expected {header.name} of one axis, found shape {header.shape}")
+        strips.append(Strip(header.name, header.dtype, header.shape[0], stream))
+    if len({strip.length for strip in strips}) > 1:
+        found = ", ".join(f"{key} of {strip.length}" for key, strip in zip(keys, strips, strict=True))
+        raise RecordingError(f"expected arrays t, x, y and p of one length, found {found}")
+    return strips
+
+
+def _require_sound(members: Members, size: int) -> None:
     for key, info in members.items():
         if info.flag_bits & 1:
             raise RecordingError(f"expected an npz that is not encrypted, found array {key} encrypted")
@@ -125,31 +105,8 @@ def _require_sound(members: dict[str, zipfile.ZipInfo], size: int) -> None:
         )
 
 
-def _open_array(key: str, info: zipfile.ZipInfo, stream: IO[bytes]) -> _Column:
-    """Read the header of an array, and leave the stream at its numbers."""
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise RecordingError(f"expected array {key} in NumPy's format 1.0 or 2.0, found {version[0]}.{version[1]}")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of headers that Python 2 wrote
-        shape, _, dtype = read(stream)
-    if dtype.kind not in "buif" or dtype.itemsize > 8:
-        raise RecordingError(f"expected whole numbers in array {key}, found {dtype}")
-    if len(shape) != 1 or shape[0] < 0:
-        raise RecordingError(f"expected array {key} of one axis, found shape {shape}")
-    if shape[0] * dtype.itemsize != info.file_size - stream.tell():
-        raise RecordingError(
-            f"expected {shape[0]} numbers of {dtype} in array {key}, as its header says, "
-            f"found {info.file_size - stream.tell()} bytes"
-        )
-    return _Column(key, dtype, shape[0], stream)
-
-
-def _sensor(column: _Column | None) -> tuple[int, int] | None:
-    if column is None:
-        return None
-    found = column.take(column.length).tolist() if column.length == 2 else [0]
-    if not all(0 < size <= LARGEST for size in found):
+def _sensor(strip: Strip) -> tuple[int, int]:
+    found = strip.take(strip.length).tolist() if strip.length == 2 else [0]
+    if not all(0 < size <= LARGEST and size == int(size) for size in found):
         raise RecordingError(f"expected width and height, 1 to {LARGEST} pixels, in array sensor, found other values")
-    return found[0], found[1]
+    return int(found[0]), int(found[1])

@@ -6,42 +6,58 @@ from ..errors import RecordingError
 from .aedat2 import open_aedat2
 from .aedat3 import open_aedat3
 from .aedat4 import open_aedat4
+from .array import MAGIC, open_npy
+from .dat import open_dat
+from .evt import open_evt
+from .foreign import name_foreign, name_recording
+from .hdf5 import holds_events, is_hdf5, open_hdf5
 from .header import VERSION
 from .nmnist import RECORD, looks_like_nmnist, open_nmnist
 from .npz import open_npz
-from .recording import CHUNK, EventFile
+from .prophesee import parse_header
+from .recording import CHUNK, EventFile, FrameFile
 from .source import Source
+from .text import find_layout, open_text
 
 FORMATS = (
     "AEDAT 2.0 of a DVS128 (CIFAR10-DVS)",
     "AEDAT 3.1 (DVS128 Gesture)",
     "AEDAT 4",
     "N-MNIST's .bin",
-    "spikingjelly's .npz with t, x, y and p",
+    "NumPy's .npz or .npy of events or frames",
+    "text of t x y p",
+    "Prophesee's RAW or DAT",
+    "HDF5 of events",
 )
 READERS = {b"2.0": open_aedat2, b"3.1": open_aedat3, b"4.0": open_aedat4}
 ZIP = b"PK\x03\x04", b"PK\x05\x06"
-PICTURES = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"GIF8": "GIF",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"BM": "BMP",
-}
 
 
 def is_recording(path: Any) -> bool:
     """Tell whether a file is a recording, or means to be one; anything else may be a picture."""
     try:
-        head = Source(path).head(RECORD * CHUNK)
+        recording = Source(path)
+        head = recording.head(RECORD * CHUNK)
     except RecordingError:
         return False
-    return bool(VERSION.match(head)) or head.startswith((b"#!AER-DAT", *ZIP)) or looks_like_nmnist(head)
+    known = head.startswith((b"#!AER-DAT", MAGIC, *ZIP)) or VERSION.match(head) or find_layout(head)
+    named = known or name_recording(head) or parse_header(head)
+    return bool(named) or (holds_events(recording) if is_hdf5(head) else looks_like_nmnist(head))
 
 
 def open_recording(source: Any, name: str | None = None) -> EventFile:
-    """Open a recording of an event camera.
+    """Open a recording of an event camera, as `open_recorded` does; frames, which have no events, are refused."""
+    recorded = open_recorded(source, name)
+    if isinstance(recorded, FrameFile):
+        raise RecordingError(
+            f"recording '{recorded.name}': expected events, found frames that were counted of some; open the recording "
+            "that they are of"
+        )
+    return recorded
+
+
+def open_recorded(source: Any, name: str | None = None) -> EventFile | FrameFile:
+    """Open a recording of an event camera, or the frames that were counted of one.
 
     Parameters
     ----------
@@ -64,15 +80,20 @@ def open_recording(source: Any, name: str | None = None) -> EventFile:
                 f"recording '{recording.name}': expected AEDAT of version {known}, found {version[1].decode()}"
             )
         return READERS[version[1]](recording)
+    if foreign := name_foreign(head):
+        raise RecordingError(f"recording '{recording.name}' is {foreign}")
+    if header := parse_header(head):
+        return (open_dat if header.is_dat else open_evt)(recording, header)
+    if is_hdf5(head):
+        return open_hdf5(recording)
+    if layout := find_layout(head):
+        return open_text(recording, layout)
     if head.startswith(b"#") and not head.startswith(b"#!"):
         return open_aedat2(recording)  # the official reader needs no version either
     if head.startswith(ZIP):
         return open_npz(recording)
-    for magic, picture in PICTURES.items():
-        if head.startswith(magic):
-            raise RecordingError(
-                f"recording '{recording.name}' is a picture ({picture}); expected a recording of an event camera"
-            )
+    if head.startswith(MAGIC):
+        return open_npy(recording)
     if looks_like_nmnist(head):
         return open_nmnist(recording)
     raise RecordingError(

@@ -1,4 +1,7 @@
-"""What a recording is, whatever wrote it: events of four columns, in the order of the file, a chunk at a time."""
+"""What a recording is, whatever wrote it: events of four columns, in the order of the file, a chunk at a time.
+
+Or frames, where someone has counted the events and kept nothing else.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -8,6 +11,7 @@ from typing import Self
 import numpy as np
 
 CHUNK = 1 << 16  # events in memory at a time
+TAKEN = " taken as "  # in the words of a repair that mends nothing, but says how something was understood
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class EventFile:
     format : such as 'AEDAT 2.0'
     sensor : width and height in pixels, as the file or the format gives them; None where neither does
     read : opens the file and yields its events in chunks of at most CHUNK
-    repairs : what the last reading mended, in words, and how often; such as 'events beyond the sensor left out'
+    repairs : what the last reading mended, or took for something, in words, and how often; such as 'events beyond the
+        sensor left out', 'polarities -1 and 1 taken as OFF and ON'
     """
 
     name: str
@@ -53,6 +58,28 @@ class EventFile:
     sensor: tuple[int, int] | None
     read: Callable[[], Iterator[CameraEvents]]
     repairs: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class FrameFile:
+    """Frames that were counted of a recording before, without the times of its events.
+
+    Attributes
+    ----------
+    name : of the file, for messages
+    shape : T, 2, H, W
+    read : opens the file and returns what it holds, of that shape: whole numbers or float64, 0 or more and not all 0
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    read: Callable[[], np.ndarray]
+    format: str = "frames"
+
+    @property
+    def sensor(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.shape[3], self.shape[2]
 
 
 @dataclass(frozen=True)

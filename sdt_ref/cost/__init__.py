@@ -6,5 +6,5 @@ formula     the paper's estimate, and the vanilla Transformer of equal size
 published   the paper's figures, and what explains them
 average     many pictures: means and spreads
 official    the statistic of the official script, its divisor included
-summary     all of it together; screen prints it
+summary     all of it together; screen prints it, table writes it by layer, for a paper
 """

@@ -48,7 +48,7 @@ def n_tokens(config: ModelConfig, height: int, width: int) -> int:
     return height * width // config.size_divisor**2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Estimate:
     """The paper's estimate of one stage, and what separates it from the operations that were counted.
 
@@ -57,6 +57,8 @@ class Estimate:
     macs, acs : operations that the formula gives, over all time steps
     pooling : ACs more than that because a layer reads the pooled map, where more neurons fire
     borders : ACs or MACs less because a window reaches beyond the picture
+    rates : firing rates that the formula takes, float64[T]: of the neurons before a layer, of an attention those of Q
+        and K added up; NaN where a layer reads the input
     complete : whether that is all; not of an attention, nor of a first convolution that adds bit planes
     """
 
@@ -64,6 +66,7 @@ class Estimate:
     acs: float
     pooling: float
     borders: float
+    rates: np.ndarray
     complete: bool = True
 
     def energy(self, technology: Technology) -> float:
@@ -71,7 +74,14 @@ class Estimate:
         return self.macs * technology.mac + self.acs * technology.add
 
 
-def estimates(account: Account, sizes: Mapping[str, int], tokens: int, dim: int, batch: int = 1) -> dict[str, Estimate]:
+def estimates(
+    account: Account,
+    sizes: Mapping[str, int],
+    tokens: int,
+    dim: int,
+    batch: int = 1,
+    rates: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, Estimate]:
     """The paper's estimate of each stage of a run.
 
     Parameters
@@ -80,28 +90,34 @@ def estimates(account: Account, sizes: Mapping[str, int], tokens: int, dim: int,
     sizes : FLOPs of each layer, see `flops`
     tokens, dim : of the blocks
     batch : samples of the run
+    rates : firing rates to take, by official hook, [T]; None takes those of the account
     """
     table: dict[str, Estimate] = {}
+
+    def fires(stage: Stage) -> np.ndarray:
+        return account.hook(stage.name) if rates is None else rates[stage.hook]
+
     for name, stage in account.stages.items():
         if stage.layer is not None:
-            table[name] = _of_layer(account, stage, batch * sizes[stage.layer])
+            source = account.stages[stage.reads[0]]
+            own = source.kind == INPUT or (rates is None and source.kind != NEURON)  # no neurons there: what is read
+            taken = account.read(name) if own else fires(source)
+            table[name] = _of_layer(account, stage, batch * sizes[stage.layer], taken)
         elif name.endswith(".talking_heads_lif"):
             module = name.removesuffix(".talking_heads_lif")
-            rates = account.hook(f"{module}.q_lif") + account.hook(f"{module}.k_lif")
-            table[name] = Estimate(0, float(rates.sum()) * batch * tokens * dim, 0, 0, complete=False)
+            both = fires(account.stages[f"{module}.q_lif"]) + fires(account.stages[f"{module}.k_lif"])
+            table[name] = Estimate(0, float(both.sum()) * batch * tokens * dim, 0, 0, both, complete=False)
     return table
 
 
-def _of_layer(account: Account, stage: Stage, full: int) -> Estimate:
+def _of_layer(account: Account, stage: Stage, full: int, rates: np.ndarray) -> Estimate:
     counted = account.get(stage.name, SYNAPSES, "ac") + account.get(stage.name, SYNAPSES, "mac")
-    read, source = account.read(stage.name), account.stages[stage.reads[0]]
-    if source.kind == INPUT:  # a picture, read once, or frames, one at each step
+    if account.stages[stage.reads[0]].kind == INPUT:  # a picture, read once, or frames, one at each step
         macs = full * int(np.count_nonzero(counted))
-        analog = bool(np.isnan(read).all())
-        return Estimate(macs, 0, 0, float(counted.sum()) - macs if analog else 0, complete=analog)
-    rates = np.nan_to_num(account.hook(source.name) if source.kind == NEURON else read)
-    formula, pooled = rates * full, np.nan_to_num(read) * full
-    return Estimate(0, float(formula.sum()), float((pooled - formula).sum()), float((counted - pooled).sum()))
+        analog, none = bool(np.isnan(rates).all()), np.full(len(rates), np.nan)
+        return Estimate(macs, 0, 0, float(counted.sum()) - macs if analog else 0, none, complete=analog)
+    formula, pooled = np.nan_to_num(rates) * full, np.nan_to_num(account.read(stage.name)) * full
+    return Estimate(0, float(formula.sum()), float((pooled - formula).sum()), float((counted - pooled).sum()), rates)
 
 
 # the Transformer without spikes

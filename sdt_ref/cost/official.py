@@ -16,14 +16,22 @@ TIME_STEPS = 4
 
 
 class OfficialStatistic:
-    """Adds up batches as firing_num.py does."""
+    """Adds up batches as firing_num.py does.
 
-    def __init__(self) -> None:
-        self.batches = 0
-        self._sums: dict[str, np.ndarray] = {}
+    Parameters
+    ----------
+    batch : its batch size; a short last one weighs as much as the others
+    """
+
+    def __init__(self, batch: int) -> None:
+        self._batch = batch
+        self._pictures = 0
+        self._sums: dict[str, np.ndarray] = {}  # of the rates of full batches
+        self._open: dict[str, np.ndarray] = {}  # spikes of a batch that is not full, int64[T]
+        self._neurons: dict[str, int] = {}  # of one picture
 
     def add(self, spikes: Mapping[str, Spikes]) -> None:
-        """Take the recorded spikes of one batch; a short last one weighs as much as the others.
+        """Take the recorded spikes of one picture.
 
         Raises InputError unless the run had four time steps: the official table has no room for others.
         """
@@ -34,12 +42,24 @@ class OfficialStatistic:
                     f"--official-statistic: expected {TIME_STEPS} time steps, found {T}; firing_num.py has columns t0 "
                     "to t3: with more steps it stops at a KeyError, with fewer it prints an empty table"
                 )
-            rates = _rates(events)
-            self._sums[hook] = self._sums[hook] + rates if hook in self._sums else rates
-        self.batches += 1
+            self._open[hook] = self._open.get(hook, 0) + _events_per_step(events)
+            self._neurons[hook] = int(np.prod(events.shape[1:]))
+        self._pictures += 1
+        if self._pictures % self._batch == 0:
+            self._sums, self._open = self._added_up(self._batch), {}
 
-    def table(self) -> dict[str, dict[str, dict[str, float]]]:
-        """The official dictionary: {'non_zero': {'t0': {hook: rate}, ..., 't3': ...}, 'firing_rate': the same}.
+    @property
+    def batches(self) -> int:
+        """How many, a short last one included."""
+        return -(-self._pictures // self._batch)
+
+    @property
+    def factor(self) -> float:
+        """How many times the true rates the official ones are, were all batches full: L / (L - 1)."""
+        return self.batches / (self.batches - 1)
+
+    def rates(self) -> dict[str, np.ndarray]:
+        """The official rates by hook, float64[T].
 
         Raises InputError for fewer than two batches, where the official script divides by zero.
         """
@@ -48,15 +68,27 @@ class OfficialStatistic:
                 f"--official-statistic: expected two batches at least, found {self.batches}: firing_num.py divides by "
                 "their number less one; give more pictures or a smaller --batch"
             )
-        rates = {
-            f"t{t}": {hook: float(sums[t]) / (self.batches - 1) for hook, sums in self._sums.items()}
-            for t in range(TIME_STEPS)
-        }
-        return {"non_zero": rates, "firing_rate": rates}
+        left = self._pictures % self._batch
+        sums = self._added_up(left) if left else self._sums
+        return {hook: total / (self.batches - 1) for hook, total in sums.items()}
+
+    def table(self) -> dict[str, dict[str, dict[str, float]]]:
+        """The official dictionary: {'non_zero': {'t0': {hook: rate}, ..., 't3': ...}, 'firing_rate': the same}.
+
+        Raises InputError as `rates` does.
+        """
+        rates = self.rates()
+        table = {f"t{t}": {hook: float(each[t]) for hook, each in rates.items()} for t in range(TIME_STEPS)}
+        return {"non_zero": table, "firing_rate": table}
+
+    def _added_up(self, pictures: int) -> dict[str, np.ndarray]:
+        """The sums with the rates of the batch that is not full, which has so many pictures."""
+        rates = {hook: events / (pictures * self._neurons[hook]) for hook, events in self._open.items()}
+        return {hook: self._sums.get(hook, 0) + rate for hook, rate in rates.items()}
 
 
-def _rates(events: Spikes) -> np.ndarray:
-    """Spikes per neuron of a batch at each time step, float64[T]."""
+def _events_per_step(events: Spikes) -> np.ndarray:
+    """Spikes at each time step, int64[T]."""
     per_step = getattr(events, "events_per_step", None)
     counts = per_step() if per_step is not None else events.to_dense().sum(axis=tuple(range(1, len(events.shape))))
-    return np.asarray(counts, np.float64) / np.prod(events.shape[1:])
+    return np.asarray(counts, np.int64)

@@ -171,7 +171,7 @@ def show_official(screen: Screen, statistic: OfficialStatistic) -> None:
     screen.print_table(shown)
     screen.print(
         f"[dim]as firing_num.py prints it: the sum over {L} batches divided by {L - 1}, so each rate is "
-        f"{L / (L - 1):.4f} times the true one[/]"
+        f"{statistic.factor:.4f} times the true one[/]"
     )
 
 

@@ -13,6 +13,7 @@ from ..weights.names import group, layer_in_words
 from .account import FIELDS, SYNAPSES, Account, Accountant, rate
 from .average import Average
 from .formula import Estimate, Vanilla, estimates, flops, n_tokens, vanilla
+from .official import OfficialStatistic
 from .technology import Technology, energy, memory_traffic
 
 
@@ -27,6 +28,7 @@ class Summary:
     estimates : the paper's, by stage
     vanilla : the network without spikes
     technology : that energies are meant in
+    statistic, official : the official statistic, and the estimates by its rates; None where it was not asked for
     """
 
     arithmetic: str
@@ -36,6 +38,8 @@ class Summary:
     estimates: Mapping[str, Estimate]
     vanilla: Vanilla
     technology: Technology
+    statistic: OfficialStatistic | None = None
+    official: Mapping[str, Estimate] | None = None
 
     def deviation(self, name: str) -> float:
         """Standard deviation over the pictures of the counted energy of a layer, by its reader's name; pJ."""
@@ -71,26 +75,38 @@ def layers_of(account: Account, by_formula: Mapping[str, Estimate]) -> dict[str,
 
 
 def take_stock(
-    model: SpikeDrivenTransformer, inputs: Iterable[np.ndarray], size: int, technology: Technology
+    model: SpikeDrivenTransformer,
+    inputs: Iterable[np.ndarray],
+    size: int,
+    technology: Technology,
+    statistic: OfficialStatistic | None = None,
 ) -> Summary | None:
     """Run a network on pictures one by one, and sum up; None where there are none.
 
     Parameters
     ----------
     inputs : each [C, H, W], normalised; H = W = size
+    statistic : the official one, which takes every picture
+
+    Raises InputError where there are pictures, but not as many, or not of as many time steps, as the statistic needs.
     """
     accountant, average = Accountant(model), Average()
     sizes = flops(model.architecture, model.config, size, size)
     tokens, dim = n_tokens(model.config, size, size), model.architecture.dim
     for x in inputs:
-        account = accountant.account(x[None])
+        result = model(x[None], record=True)
+        if statistic is not None:
+            statistic.add(result.spikes)
+        account = accountant.of(x[None], result)
         by_formula = estimates(account, sizes, tokens, dim)
         average.add(account, _spreads(account, by_formula, layers_of(account, by_formula), technology))
     if not average.pictures:
         return None
     mean = average.account
+    own = estimates(mean, sizes, tokens, dim)
+    official = None if statistic is None else estimates(mean, sizes, tokens, dim, rates=statistic.rates())
     without = vanilla(model.architecture, model.config, size, size)
-    return Summary(model.arithmetic.name, size, average, mean, estimates(mean, sizes, tokens, dim), without, technology)
+    return Summary(model.arithmetic.name, size, average, mean, own, without, technology, statistic, official)
 
 
 def _spreads(

@@ -1,5 +1,6 @@
 """The walk and the lens as JSON: numbers alone, in full."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def _stage(run: Observation, name: str) -> dict[str, Any]:
         facts["spikes"] = run.other_count("threshold", name).events.tolist()
     if count is not None:
         facts["events_read"] = count.events.tolist()
-        facts["read_rate"] = count.firing_rate
+        facts["read_rate"] = None if math.isnan(count.firing_rate) else count.firing_rate  # JSON has no NaN
         facts["additions"] = count.ac.tolist()
         facts["multiplications"] = count.mac.tolist()
     return facts

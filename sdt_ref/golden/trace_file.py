@@ -149,7 +149,8 @@ class Trace:
     def parameters(self, weights: str | os.PathLike[str] | None = None) -> FixedParameters:
         """The whole-number parameters that were traced; None stands for the weights that ship with the package.
 
-        Raises TraceError when these weights, in the trace's formats, or their settings are not what was traced.
+        Raises TraceError when these weights, in the trace's formats, or their settings are not what was traced; their
+        own T may be another one, as a run may take any.
         """
         read = load(weights)
         quantised = quantise(read, self.formats)
@@ -163,7 +164,7 @@ class Trace:
                 f"{found[:12]}... {where}"
             )
         for setting, value in dataclasses.asdict(read.config).items():
-            if value != self.header.config[setting]:
+            if setting != "time_steps" and value != self.header.config[setting]:
                 raise TraceError(
                     f"trace of other settings: expected {setting} {self.header.config[setting]}, found {value} {where}"
                 )

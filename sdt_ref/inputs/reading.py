@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..camera.frames import prepare
-from ..camera.opening import open_recording
-from ..camera.recording import EventFile
+from ..camera.frames import prepare, prepare_stored
+from ..camera.opening import open_recorded
+from ..camera.recording import EventFile, FrameFile
 from ..errors import ImageError, RecordingError
 from ..weights.config import Preprocessing
 from .image import open_picture, preprocess
@@ -30,7 +30,8 @@ def read(
     preprocessing: Preprocessing,
     time_steps: int,
     *,
-    split: str = "number",
+    steps: int | None = None,
+    split: str | None = None,
     as_official: bool = False,
     repairs: Counter[str] | None = None,
 ) -> np.ndarray:
@@ -38,10 +39,12 @@ def read(
 
     Parameters
     ----------
-    source : of a picture, as in `image.open_picture`; of a recording, as in `camera.opening.open_recording`, or one
+    source : of a picture, as in `image.open_picture`; of a recording, as in `camera.opening.open_recorded`, or one
         that is open
-    time_steps : T, frames to make of a recording
-    split : of a recording, 'number' or 'time'; see `camera.frames.integrate`
+    time_steps : T of the weights: frames to make of a recording's events
+    steps : another T; frames that were counted before must have it
+    split : of a recording, 'number' or 'time', see `camera.frames.integrate`; None takes the number, and frames as they
+        were counted
     as_official : of a picture; see `image.open_picture`
     repairs : takes what was mended in a recording, or assumed of a picture, and how often; see
         `camera.recording.EventFile` and `image.open_picture`
@@ -56,8 +59,10 @@ def read(
         it cannot be read, or is of the other kind
     """
     if preprocessing.frames:
-        recording = source if isinstance(source, EventFile) else open_recording(source)
-        x = prepare(recording, preprocessing, time_steps, split)
+        recording = source if isinstance(source, EventFile) else open_recorded(source)
+        if isinstance(recording, FrameFile):
+            return prepare_stored(recording, preprocessing, steps, split)
+        x = prepare(recording, preprocessing, steps or time_steps, split or "number")
         if repairs is not None:
             repairs.update(recording.repairs)
         return x
@@ -71,6 +76,12 @@ def source_of(argument: Argument) -> Argument | StandardInput:
     Raises ImageError as `read_standard_input` does.
     """
     return read_standard_input() if argument == "-" else argument
+
+
+def require_alike(name: str, x: np.ndarray, first: tuple[int, ...]) -> None:
+    """Raise RecordingError where an input has another T than the first: only frames that were counted before can."""
+    if x.shape != first:
+        raise RecordingError(f"recording '{name}': expected {first[0]} frames, as before, found {len(x)}")
 
 
 @contextmanager
@@ -92,5 +103,5 @@ def describe(source: Any, preprocessing: Preprocessing) -> str:
     if not preprocessing.frames:
         picture = open_picture(source, channels=preprocessing.channels)
         return f"{picture.width}x{picture.height}"
-    recording = open_recording(source)
+    recording = open_recorded(source)
     return recording.format + (", {}x{} pixels".format(*recording.sensor) if recording.sensor else "")

@@ -1,7 +1,8 @@
 """Labelled recordings to evaluate on: packs, a folder per class, and DVS128 Gesture as it is published.
 
 The official code sorts names as strings, so a class folder '10' comes before '2', and the logits of its checkpoints are
-in that order. Source: torchvision's DatasetFolder, which spikingjelly's data sets are.
+in that order; the class names of DVS128 Gesture that ship are, too. Source: torchvision's DatasetFolder, which
+spikingjelly's data sets are.
 """
 
 import math
@@ -10,20 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from ..camera.opening import open_recording
+from ..camera.recording import CameraEvents, EventFile
 from ..camera.trials import LABELS, Trial, list_trials, only, table_beside
 from ..errors import ConfigError, RecordingError, require_file
-from .datasets import RECORDINGS, Labelled, Pack, files_below
+from .classes import Matched, by_number, match
+from .datasets import RECORDINGS, RESOURCE_FORK, TABLES, Labelled, class_folders, recordings_below
+from .packs import LabelledPack, Pack
 
 TRAINED = 0.9  # of each class of CIFAR10-DVS, the first in order of their names; the official code tests on the rest
 
 
-def open_recordings(path: str | Path, classes: tuple[str, ...], split: str | None = None) -> Labelled:
+def open_recordings(
+    path: str | Path, classes: tuple[str, ...], split: str | None = None, by_order: bool = False
+) -> Labelled:
     """Open a pack, a class-per-folder tree, or a folder of DVS128 Gesture with its tables of trials.
 
     Parameters
     ----------
     classes : class names of the weights, in label order
     split : 'train' or 'test', or another group of a pack or sub-folder; None takes 'test' where it is, else everything
+    by_order : as in `classes.match`
 
     Raises RecordingError or ImageError when the set is missing, empty, unreadable, or of other classes.
     """
@@ -34,40 +41,40 @@ def open_recordings(path: str | Path, classes: tuple[str, ...], split: str | Non
         is_folder = False
     if not is_folder:
         require_file(source, "data set", RecordingError)
-        return Pack(source, classes, split, "bin")
-    if any(source.glob("*" + LABELS)):
+        return LabelledPack(Pack(source, split, "bin"), classes, by_order)
+    if any(_files(source, "*" + LABELS)):
         return GestureTrials(source, classes, split)
-    return RecordingFolder(source, classes, split)
+    return RecordingFolder(source, classes, split, by_order)
 
 
 class RecordingFolder:
     """A folder per class, in files that recordings are kept in; all sorted as strings.
 
-    Folders are class names of the weights, or numbers of classes. Without sub-folders of their own, 'train' is the
+    Folder names become labels as `classes.match` says. Without sub-folders of their own, 'train' is the
     first nine tenths of each class and 'test' the rest, as the official code splits CIFAR10-DVS.
     """
 
-    def __init__(self, path: Path, classes: tuple[str, ...], split: str | None) -> None:
+    def __init__(self, path: Path, classes: tuple[str, ...], split: str | None, by_order: bool) -> None:
         parts = {entry.name.lower(): entry for entry in path.iterdir() if entry.is_dir()}  # N-MNIST's are Train, Test
         self.path = parts.get((split or "test").lower(), path)
         if split not in (None, "train", "test") and self.path == path:
             raise ConfigError(f"folder '{path}': expected a sub-folder '{split}', found none; choose with --split")
-        folders = sorted(entry for entry in self.path.iterdir() if entry.is_dir())
+        folders = class_folders(self.path)
         if not folders:
             raise RecordingError(f"folder '{self.path}': expected one folder per class, found none")
+        names, what = [folder.name for folder in folders], f"folder '{self.path}': class folder"
+        self.matched = match(names, classes, what, by_order=by_order, error=RecordingError)
         self._items = []
-        for folder in folders:
-            label = _label(folder, classes)
-            found = sorted(files_below(folder, RECORDINGS))
+        for folder, label in sorted(zip(folders, self.matched.labels, strict=True)):
+            found = sorted(recordings_below(folder))
             if self.path == path and split is not None:
                 n_trained = math.ceil(TRAINED * len(found))
                 found = found[:n_trained] if split == "train" else found[n_trained:]
             self._items += [(file, label) for file in found]
         if not self._items:
             where = f" for --split {split}, a tenth of each class" if self.path == path and split == "test" else ""
-            raise RecordingError(
-                f"folder '{self.path}': expected recordings ({', '.join(sorted(RECORDINGS))}){where}, found none"
-            )
+            endings = ", ".join(sorted(RECORDINGS | TABLES))
+            raise RecordingError(f"folder '{self.path}': expected recordings ({endings}){where}, found none")
 
     def __len__(self) -> int:
         """Number of recordings."""
@@ -93,14 +100,13 @@ class GestureTrials:
         elif split is not None:
             raise ConfigError(f"folder '{path}': expected '{part.name}', found none; leave out --split")
         else:
-            recordings = sorted(path.glob("*.aedat"))
-        self._items = [
-            (recording, trial, _number(trial.label, classes))
-            for recording in recordings
-            for trial in _known_trials(table_beside(recording), classes)
-        ]
-        if not self._items:
+            recordings = _files(path, "*.aedat")
+        trials = [(file, trial) for file in recordings for trial in _known_trials(table_beside(file), classes)]
+        if not trials:
             raise RecordingError(f"folder '{path}': expected recordings (.aedat) beside the tables, found none")
+        self.matched = _match_gestures(sorted({trial.label for _, trial in trials}), classes)
+        label = dict(zip(self.matched.names, self.matched.labels, strict=True))
+        self._items = [(file, trial, label[str(trial.label)]) for file, trial in trials]
 
     def __len__(self) -> int:
         """Number of trials."""
@@ -110,10 +116,19 @@ class GestureTrials:
         """Yield (name, open recording, label)."""
         for path, trial, label in self._items:
             try:
-                recording: Any = only(open_recording(path), trial)
-            except RecordingError:
-                recording = path  # opening it reports what is wrong
+                recording = only(open_recording(path), trial)
+            except RecordingError as error:
+                recording = _refused(path, error)
             yield f"{path.stem}_{trial.start}", recording, label
+
+
+def _refused(path: Path, error: RecordingError) -> EventFile:
+    """A recording that reports, when it is read, why it cannot be."""
+
+    def read() -> Iterator[CameraEvents]:
+        raise error
+
+    return EventFile(str(path), "", None, read)
 
 
 def _known_trials(table: Path, classes: tuple[str, ...]) -> list[Trial]:
@@ -127,18 +142,12 @@ def _known_trials(table: Path, classes: tuple[str, ...]) -> list[Trial]:
     return trials
 
 
-def _label(folder: Path, classes: tuple[str, ...]) -> int:
-    name = folder.name
-    if name in classes:
-        return classes.index(name)
-    if name.isascii() and name.isdigit() and str(int(name)) == name and int(name) < len(classes):
-        return _number(int(name), classes)
-    raise RecordingError(
-        f"folder '{folder.parent}': expected class folders named as the weights' {len(classes)} classes "
-        f"({', '.join(classes[:4])}, ...) or 0 to {len(classes) - 1}, found '{name}'"
-    )
+def _match_gestures(numbers: list[int], classes: tuple[str, ...]) -> Matched:
+    """Gestures are known by number; where the weights have other names for them, their logits are in official order."""
+    names = tuple(map(str, numbers))
+    places = sorted(map(str, range(len(classes))))
+    return by_number(names, classes) or Matched("official order", names, tuple(map(places.index, names)))
 
 
-def _number(of_data_set: int, classes: tuple[str, ...]) -> int:
-    """Place of the data set's class, from 0, among the logits: numbers sorted as strings."""
-    return sorted(map(str, range(len(classes)))).index(str(of_data_set))
+def _files(path: Path, pattern: str) -> list[Path]:
+    return sorted(file for file in path.glob(pattern) if not file.name.startswith(RESOURCE_FORK))

@@ -4,8 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
+from itertools import groupby, islice
 
 import numpy as np
 
@@ -66,7 +65,7 @@ def measure(
     progress: Callable[[Accuracy], None] = lambda _: None,
     *,
     steps: int | None = None,
-    split: str = "number",
+    split: str | None = None,
 ) -> Accuracy:
     """Classify pictures or recordings and count the right ones; unreadable ones are skipped and listed.
 
@@ -75,10 +74,11 @@ def measure(
     size : as in Preprocessing.at
     limit : classify only so many, evenly spread; None takes all
     progress : called after every batch
-    steps, split : of recordings: T, None takes the weights' own, and how they are cut; see `camera.frames.integrate`
+    steps, split : of recordings: T, and how they are cut; see `inputs.reading.read`
     """
-    preprocessing, steps = model.preprocessing.at(size), steps or model.config.time_steps
-    channels = max(model.architecture.widths[0], model.architecture.in_channels * steps if preprocessing.frames else 0)
+    preprocessing, time_steps = model.preprocessing.at(size), model.config.time_steps
+    frames = (steps or time_steps) if preprocessing.frames else 0
+    channels = max(model.architecture.widths[0], model.architecture.in_channels * frames)
     batch = max(1, BATCH_NEURONS // (preprocessing.size**2 * channels))
     counted = Accuracy()
 
@@ -86,7 +86,15 @@ def measure(
         wanted = spread(len(labelled), limit)
         for number, (name, source, label) in zip(wanted, taken(labelled, wanted), strict=True):
             try:
-                x = read(source, preprocessing, steps, split=split, as_official=True, repairs=counted.repairs)
+                x = read(
+                    source,
+                    preprocessing,
+                    time_steps,
+                    steps=steps,
+                    split=split,
+                    as_official=True,
+                    repairs=counted.repairs,
+                )
                 yield number, x, label
             except UNREADABLE as error:
                 counted.unreadable.append((name, str(error)))
@@ -98,6 +106,8 @@ def measure(
     return counted
 
 
-def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while group := list(islice(items, size)):
-        yield group
+def _batches(items: Iterator[tuple[int, np.ndarray, int]], size: int) -> Iterator[list[tuple[int, np.ndarray, int]]]:
+    """At most so many at a time, of one shape: frames that were counted before may have another T."""
+    for _, alike in groupby(items, lambda item: item[1].shape):
+        while group := list(islice(alike, size)):
+            yield group

@@ -1,6 +1,7 @@
 """The answer to one picture or recording on a screen: the classes, and what each layer did for it."""
 
 import dataclasses
+import math
 
 from ..network.model import SpikeDrivenTransformer
 from ..result import OperationCount, Result
@@ -56,8 +57,8 @@ def show_stages(screen: Screen, model: SpikeDrivenTransformer, result: Result) -
     shown = table("stage", "firing rate", "additions", "multiplications")
     for name, count in stages(model, result).items():
         rate, ac, mac = count.firing_rate, int(count.ac.sum()), int(count.mac.sum())
-        additions = "" if rate is None else f"{ac:,}"
-        shown.add_row(name, "analog" if rate is None else f"{rate:.3f}", additions, f"{mac:,}")
+        analog = math.isnan(rate)
+        shown.add_row(name, "analog" if analog else f"{rate:.3f}", "" if analog else f"{ac:,}", f"{mac:,}")
     totals = [sum(int(getattr(count, kind).sum()) for count in result.counts.values()) for kind in ("ac", "mac")]
     shown.add_row("[bold]all weight layers[/]", "", *(f"[bold]{total:,}[/]" for total in totals))
     screen.print_table(shown)

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import importlib
 import io
 import json
@@ -21,6 +22,7 @@ from .screen import Screen, drop_output
 
 if TYPE_CHECKING:
     from ..network.model import SpikeDrivenTransformer
+    from ..weights.file import Weights
 
 
 class Command(Protocol):
@@ -119,23 +121,47 @@ def add_model_options(to: Parser, *, fixed_alone: bool = False) -> None:
         to.add_argument("--arithmetic", metavar="A", help="float32 (default), float64, or fixed for whole numbers")
     to.add_argument("--formats", metavar="F.toml", help="registers of fixed point (default: built in)")
     to.add_argument("--size", type=int, metavar="N", help="run at N x N pixels instead of the size in the weights")
+    add_time_steps(to)
     to.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")
 
 
+def add_time_steps(to: Parser) -> None:
+    """Add the option that `load_weights` obeys."""
+    to.add_argument(
+        "--time-steps",
+        type=int,
+        metavar="T",
+        help="steps to take, and so the frames to make of a recording (default: as in the weights)",
+    )
+
+
 def load_model(options: argparse.Namespace, source: Any = None) -> "SpikeDrivenTransformer":
-    """Load the network that the model options ask for; --formats alone means fixed point.
+    """Load the network that the model options ask for; --formats alone means fixed point."""
+    from ..fixed import formats
+    from ..network.model import SpikeDrivenTransformer
+
+    arithmetic = options.arithmetic or ("float32" if options.formats is None else "fixed")
+    registers = None if options.formats is None else formats.load(options.formats)
+    return SpikeDrivenTransformer(load_weights(options, source), arithmetic, options.threads, registers)
+
+
+def load_weights(options: argparse.Namespace, source: Any = None) -> "Weights":
+    """Load the weights that --weights names, with the T of --time-steps in place of their own.
 
     Without --weights those that ship: for pictures, or for recordings if the source is one.
     """
     from ..camera.opening import is_recording
-    from ..network.model import load
-    from ..weights.file import DEFAULT_OF_RECORDINGS
+    from ..weights.config import MOST_STEPS
+    from ..weights.file import DEFAULT_OF_RECORDINGS, load
 
-    weights = options.weights
-    if weights is None and source is not None and is_recording(source):
-        weights = DEFAULT_OF_RECORDINGS
-    arithmetic = options.arithmetic or ("float32" if options.formats is None else "fixed")
-    return load(weights, arithmetic, options.threads, options.formats)
+    require_range(options, "time_steps", most=MOST_STEPS)
+    name = options.weights
+    if name is None and source is not None and is_recording(source):
+        name = DEFAULT_OF_RECORDINGS
+    weights = load(name)
+    if options.time_steps is None:
+        return weights
+    return dataclasses.replace(weights, config=dataclasses.replace(weights.config, time_steps=options.time_steps))
 
 
 def numbers(option: str, text: str) -> list[int]:

@@ -17,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ..camera.recording import TAKEN
 from .words import plain
 
 NARROWEST = 40  # columns; in a window below that, lines are longer than the window
@@ -134,9 +135,9 @@ def _stacked(table: Table) -> list[str]:
 
 
 def show_repairs(screen: Screen, repairs: Mapping[str, int]) -> None:
-    """Say what was mended in recordings, and how often."""
+    """Say what was mended in recordings, or how it was understood, and how often."""
     for what, number in repairs.items():
-        screen.print(f"[yellow]repaired[/] {plain(what)}: {number:,}")
+        screen.print(f"[yellow]{'noticed' if TAKEN in what else 'repaired'}[/] {plain(what)}: {number:,}")
 
 
 def show_unreadable(screen: Screen, unreadable: Sequence[tuple[str, str]]) -> None:

@@ -27,7 +27,7 @@ DATASETS: Mapping[str, dict[str, Any]] = MappingProxyType(
     }
 )
 
-_CLASS_FILES = {"cifar10-dvs": "cifar10", "cifar10-dvs-tet": "cifar10"}
+_CLASS_FILES = {"cifar10-dvs": "cifar10"}
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,12 @@ def class_names(dataset: str) -> tuple[str, ...] | None:
     return tuple(name for _, name in rows) if rows else None
 
 
-def synsets() -> dict[str, str]:
-    """ImageNet's class name by WordNet synset ('n01440764' -> 'tench')."""
-    return dict(_class_table("imagenet") or ())
+def published_folders(dataset: str) -> dict[str, str]:
+    """Class name by the folder that the data set has it in, where that is another name.
+
+    ImageNet's are WordNet synsets ('n01440764' -> 'tench'), those of DVS128 Gesture numbers ('10' -> 'other_gestures').
+    """
+    return {folder: name for folder, name in _class_table(dataset) or () if folder}
 
 
 @cache

@@ -4,7 +4,6 @@ The first source that names a setting wins: explicit settings, a YAML file of th
 `args`, a preset. Nothing is guessed: what is still missing is refused by name.
 """
 
-import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +12,12 @@ from typing import Any
 from ..errors import ConfigError, WeightsError
 from .architecture import Architecture
 from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing, check
+from .inert import plain, words
+from .pickled import Made, Name
 from .presets import DATASETS, base_dataset, preset
 
 EXTRA = "in the folder of sdt_ref: pip install '.[convert]'"
-DVS_DATASETS = ("cifar10-dvs", "cifar10-dvs-tet")  # the only ones whose attention has the extra pools
+DVS_DATASETS = ("cifar10-dvs",)  # the only one whose attention has the extra pools
 FRAME_DATASETS = (*DVS_DATASETS, "gesture", "nmnist")
 PICTURE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 OF_PICTURES = ("mean", "std", "crop_pct")  # settings that frames have no use for
@@ -64,8 +65,9 @@ class Lookup:
         self.layers: list[tuple[str, Mapping[str, Any]]] = [("--set", explicit)]
         if config is not None:
             self.layers.append(("--config", _read_yaml(Path(config))))
+        self.as_text: dict[str, str] = {}
         if args is not None:
-            self.layers.append(("args", _plain(args)))
+            self.layers.append(("args", self._of_args(args)))
         if preset_name is not None:
             self.layers.append(("--preset", _preset_settings(preset_name, architecture)))
         self.sources: dict[str, str] = {}
@@ -83,6 +85,18 @@ class Lookup:
             f"pass --set {name}=... or --preset NAME"
         )
 
+    def _of_args(self, args: Any) -> Mapping[str, Any]:
+        """The settings of a Namespace, a dictionary, or another class that has them as attributes or as items."""
+        content = args
+        if isinstance(args, Made):
+            content = args.state if isinstance(args.state, dict) else args.items
+        if not isinstance(content, dict):
+            raise WeightsError(f"checkpoint 'args': expected a Namespace or a dictionary, found {type(args).__name__}")
+        if not content and args != {}:
+            self.as_text["args"] = words(args)  # of a class that keeps them elsewhere
+        self.as_text |= {str(k): words(v) for k, v in content.items() if isinstance(v, (Made, Name))}
+        return {str(k): plain(v) for k, v in content.items()}
+
     def ignored(self) -> list[str]:
         """Names in the YAML file and in args that nothing here reads."""
         known = {*SETTINGS, *TOLD_BY_TENSORS}
@@ -92,14 +106,6 @@ class Lookup:
         # and what was set in vain, such as a sensor for a network that reads pictures; num_heads tensors may tell
         unused = set(self.explicit) - set(self.sources) - {"num_heads"}
         return sorted(unknown | unused)
-
-
-def _plain(args: Any) -> Mapping[str, Any]:
-    if isinstance(args, Mapping):
-        return args
-    if isinstance(args, argparse.Namespace):
-        return vars(args)
-    raise WeightsError(f"checkpoint 'args': expected a Namespace or a dictionary, found {type(args).__name__}")
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
@@ -131,12 +137,25 @@ def _preset_settings(name: str, architecture: Architecture) -> dict[str, Any]:
     return {"crop_pct": None, "interpolation": None, "mean": None, "std": None, **values, "dataset": chosen.dataset}
 
 
+def dataset_of(lookup: Lookup) -> str:
+    """The bare name of the data set, '' without; ConfigError for one whose input is not that of the official code."""
+    name = lookup.get("dataset", None)
+    check(name is None or isinstance(name, (str, int, float)), "dataset", "a name", name)
+    dataset = base_dataset(str(name or ""))
+    if dataset == "cifar10-dvs-tet":
+        raise ConfigError(
+            "data set 'cifar10-dvs-tet' is not supported: its official loader feeds 8-bit pictures from 0 to 1, not "
+            "counts of events; --set dataset=cifar10-dvs runs the network on raw frames"
+        )
+    return dataset
+
+
 def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None) -> tuple[ModelConfig, Preprocessing]:
     """Settings of the network and of its input; `heads` as talking_heads.weight tells, None without it.
 
     Raises ConfigError for a setting that is missing, out of range, or contradicted by the tensors.
     """
-    dataset = base_dataset(str(lookup.get("dataset", "") or ""))
+    dataset = dataset_of(lookup)
     told = lookup.explicit.get("num_heads", heads)
     if heads is not None and told != heads:
         raise ConfigError(f"setting 'num_heads': expected {heads}, the rows of talking_heads.weight, found {told!r}")
@@ -167,10 +186,15 @@ def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None)
 
 
 def _image_size(lookup: Lookup) -> Any:
-    """`input_size`, (channels, height, width), goes before `img_size`, as in timm."""
+    """`input_size`, (channels, height, width), goes before `img_size`, as in timm; that may be two equal sizes."""
     input_size = lookup.get("input_size", None)
     if input_size is None:
-        return lookup.get("img_size")
+        size = lookup.get("img_size")
+        if not isinstance(size, (list, tuple)):
+            return size
+        if len(size) not in (1, 2) or size[0] != size[-1]:
+            raise ConfigError(f"setting 'img_size': expected one size, or two that are equal, found {size!r}")
+        return size[0]
     if not isinstance(input_size, (list, tuple)) or len(input_size) != 3 or input_size[1] != input_size[2]:
         raise ConfigError(f"setting 'input_size': expected (channels, size, size), found {input_size!r}")
     return input_size[1]
@@ -202,8 +226,16 @@ def _per_channel(lookup: Lookup, name: str, default: tuple[float, ...], channels
 
 
 def _pooling_stat(value: Any) -> Any:
-    """YAML and JSON read an unquoted 1111 as a number."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """YAML and JSON read an unquoted 1111 as a number; but YAML reads one that begins with 0 in octal: 0011 is 9."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    meant = f"{value:04o}" if 0 <= value <= 0o111 else ""
+    if meant and set(meant) <= {"0", "1"}:
+        raise ConfigError(
+            f"setting 'pooling_stat': expected four characters of 0 and 1, found {value}: YAML reads an unquoted "
+            f'{meant} as the number {value} (octal); write pooling_stat: "{meant}", or --set pooling_stat={meant}'
+        )
+    return str(value)
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

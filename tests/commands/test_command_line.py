@@ -114,7 +114,7 @@ MEANING = {
     "--split": "part of the data set",
     "--split-by": "cut a recording into frames by number of events (default) or by time",
     "--limit": "N",
-    "--time-steps": "frames to make of a recording",
+    "--time-steps": "steps to take, and so the frames to make of a recording",
     "--steps": "time steps to",
 }
 

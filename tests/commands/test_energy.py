@@ -1,5 +1,6 @@
 """`energy`: what it prints and writes, where, and with which exit code."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -88,6 +89,56 @@ def test_command_prints_the_official_statistic(tmp_path: Path, capsys: Capture) 
     assert "so each rate is 2.0000 times the true one" in out
 
 
+def test_the_table_is_written_as_its_ending_says(tmp_path: Path, capsys: Capture) -> None:
+    """And what is printed stays as it was; the sum is that of the screen and of JSON."""
+    file = picture(tmp_path / "a.png")
+    code, alone, _ = run(capsys, file)
+    assert code == 0
+    for ending, start in (("csv", "layer,firing_rate_t0,"), ("tex", "% One input at 32x32"), ("MD", "One input at")):
+        target = tmp_path / f"t.{ending}"
+        code, out, _ = run(capsys, file, "--table", target, "--csv", tmp_path / "counts.csv")
+        assert (code, out) == (0, alone)
+        assert target.read_text(encoding="utf-8").startswith(start)
+        assert (tmp_path / "counts.csv").read_text().startswith("stage,kind,time_step,ac,")
+    code, out, _ = run(capsys, file, "--json")
+    told = json.loads(out)["picojoules"]
+    *_, total = csv.DictReader((tmp_path / "t.csv").read_text().splitlines())
+    assert float(total["energy_formula_pj"]) == pytest.approx(told["formula"]["mean"], rel=1e-12)
+    assert float(total["energy_counted_pj"]) == pytest.approx(told["counted"]["mean"], rel=1e-12)
+    by_count, by_formula = alone.split("all operations")[0].split("by the formula")
+    for line in (tmp_path / "t.MD").read_text(encoding="utf-8").splitlines()[4:-2]:  # the layers
+        name, *_, mean, ac, mac, formula, counted = line[2:-2].split(" | ")
+        start = re.escape(name.removesuffix(" (Q + K)"))
+        operations = f"{int(ac.replace(',', '')) + int(mac.replace(',', '')):,}"
+        shown = re.search(rf"^{start} +(\S*) .*? {operations} .*?(\S+)$", by_count, re.MULTILINE)
+        assert shown is not None, line
+        assert shown[2] in (counted, "<0.001")
+        if re.match(r"0\.", shown[1]):
+            assert float(shown[1]) == pytest.approx(float(mean), abs=6e-4)
+        assert re.search(rf"^{start} .* {formula}$", by_formula, re.MULTILINE)
+
+
+def test_the_official_statistic_writes_the_files_too(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "data").mkdir()
+    for k in range(3):
+        picture(tmp_path / "data" / f"{k}.png", k)
+    official = [tmp_path / "data", "--official-statistic", "--batch", 2]
+    code, alone, _ = run(capsys, *official)
+    files = ["--csv", tmp_path / "counts.csv", "--table", tmp_path / "t.csv"]
+    assert run(capsys, *official, *files)[:2] == (code, alone) == (0, alone)
+    counts = (tmp_path / "counts.csv").read_text()
+    table = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
+    printed = json.loads(run(capsys, *official, "--json")[1])["firing_rate"]
+    row = next(row for row in table if row["layer"] == "patch embedding: proj conv1")
+    assert [float(row[f"official_firing_rate_t{t}"]) for t in range(4)] == [
+        printed[f"t{t}"]["MS_SPS_lif"] for t in range(4)
+    ]
+    assert run(capsys, tmp_path / "data", *files)[0] == 0
+    assert (tmp_path / "counts.csv").read_text() == counts  # raw counts do not depend on it
+    own = next(r for r in csv.DictReader((tmp_path / "t.csv").read_text().splitlines()) if r["layer"] == row["layer"])
+    assert own["sop_ac"] == row["sop_ac"]
+
+
 def test_no_picture_is_lost(tmp_path: Path, capsys: Capture) -> None:
     file = picture(tmp_path / "a.png")
     before = file.read_bytes()
@@ -98,7 +149,15 @@ def test_no_picture_is_lost(tmp_path: Path, capsys: Capture) -> None:
             assert "it is an input of this command" in err
     code, _, err = run(capsys, file, "--csv", tmp_path / "z.png", "--plot", tmp_path / "z.png")
     assert code == 2
-    assert "expected two files" in err
+    assert "--csv and --plot: expected two files, found" in err
+    code, _, err = run(capsys, file, "--csv", tmp_path / "z.csv", "--table", tmp_path / "." / "z.csv")
+    assert code == 2
+    assert "--csv and --table: expected two files, found" in err
+    (tmp_path / "a.csv").symlink_to(file)
+    code, _, err = run(capsys, file, "--table", tmp_path / "a.csv")
+    assert code == 2
+    assert "it is an input of this command" in err
+    (tmp_path / "a.csv").unlink()
     assert file.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
@@ -113,7 +172,13 @@ def test_values_of_one_s_own_may_be_zero_and_limits_huge(tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--published", "--csv", "{}/x.csv"], "--published: expected neither --csv nor --plot"),
+        (["--published", "--csv", "{}/x.csv"], "--published: expected neither --csv, --table nor --plot with it"),
+        (["--published", "--table", "{}/x.tex"], "--published: expected neither --csv, --table nor --plot with it"),
+        (["--table", "{}/x.txt"], "table '{}/x.txt': expected a name that ends in .csv, .tex, .md"),
+        (["--table", "{}/x"], "table '{}/x': expected a name that ends in .csv, .tex, .md"),
+        (["--table", "{}/none/x.md"], "cannot write '{}/none/x.md'"),
+        (["--official-statistic", "--table", "{}/x.md"], "expected two batches at least, found 1"),
+        (["--official-statistic", "--batch", "1", "--time-steps", "8"], "expected 4 time steps, found 8"),
         (["{}/none.png"], "picture '{}/none.png' does not exist"),
         (["{}"], "folder '{}': expected pictures"),
         (["--limit", "0"], "--limit: expected 1 or more, found 0"),

@@ -55,6 +55,40 @@ def test_evaluate_a_pack(pack: Path, tmp_path: Path, capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out)["images"] == 1
 
 
+GERMAN = ("Auto", "Flugzeug", "Frosch", "Hirsch", "Hund", "Katze", "Lastwagen", "Pferd", "Schiff", "Vogel")
+
+
+def test_what_classes_were_taken_for_is_told(tree: Path, capsys: Capture) -> None:
+    assert evaluate.main([str(tree)]) == 1
+    assert "\nclasses   by name: 2 of 10\n" in capsys.readouterr().out
+    (tree / "val" / "cat").rename(tree / "val" / "Cat")
+    assert evaluate.main([str(tree), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["classes_matched"] == {
+        "by": "name",
+        "names": {"Cat": {"label": 3, "class": "cat"}, "dog": {"label": 5, "class": "dog"}},
+    }
+    assert evaluate.main([str(tree)]) == 1
+    assert "\nclasses   by name: 2 of 10; Cat = cat\n" in capsys.readouterr().out
+
+
+def test_classes_of_other_names_are_refused_or_taken_by_order(tree: Path, capsys: Capture) -> None:
+    for german, name in zip(GERMAN, CIFAR10, strict=True):
+        (tree / "val" / name).mkdir(exist_ok=True)
+        (tree / "val" / name).rename(tree / "val" / german)
+    assert evaluate.main([str(tree)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "which know 10 classes: airplane, automobile, bird, cat, deer, " in captured.err
+    assert "found 10: Auto, Flugzeug, Frosch, Hirsch, " in captured.err
+    assert evaluate.main([str(tree), "--classes-by-order"]) == 1
+    shown = "classes   by order: 10 of 10; Auto = airplane, Flugzeug = automobile, ..."
+    assert shown in capsys.readouterr().out.splitlines()
+    assert evaluate.main([str(tree), "--classes-by-order", "--json"]) == 1
+    matched = json.loads(capsys.readouterr().out)["classes_matched"]
+    assert (matched["by"], matched["names"]["Katze"]) == ("order", {"label": 5, "class": "dog"})
+
+
 def test_a_limit_takes_as_many_evenly_spread() -> None:
     assert list(spread(10, None)) == list(range(10))
     assert list(spread(10, 3)) == [0, 3, 6]
@@ -70,7 +104,7 @@ def test_evaluate_and_energy_take_the_same_ones(tree: Path, capsys: Capture) -> 
     counted = accuracy.measure(sdt_ref.load(), labelled, limit=2)
     assert [number for number, _ in counted.labels] == [0, 2]
     assert counted.unreadable == []
-    assert [name for name, _ in Samples([str(tree)], CIFAR10, limit=2)] == ["cat/1.png", "cat/10.png"]
+    assert [name for name, _ in Samples([str(tree)], limit=2)] == ["cat/1.png", "cat/10.png"]
     assert evaluate.main([str(tree), "--limit", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 2
 

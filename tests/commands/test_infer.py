@@ -44,6 +44,7 @@ def test_infer_json_is_the_engine_s_result(capsys: Capture) -> None:
     layer = summary["layers"]["MS_SPS_proj_conv1"]
     assert len(layer["ac"]) == summary["time_steps"] == 4
     assert layer["firing_rate"] == pytest.approx(sum(layer["events"]) / (4 * 32 * 32 * 32))
+    assert summary["layers"]["MS_SPS_proj_conv"]["firing_rate"] is None  # JSON has no NaN
 
 
 WATCHED = """

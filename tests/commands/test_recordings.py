@@ -120,10 +120,6 @@ def test_infer_one_trial(tmp_path: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            [str(CAT), "--time-steps", "3"],
-            "--time-steps: expected weights for recordings with it, found weights for pictures",
-        ),
         ([str(CAT), "--split-by", "time"], "--split-by: expected weights for recordings"),
         (["DIGIT", "--time-steps", "0", "--weights", "W"], "--time-steps: expected 1 to 4096, found 0"),
         (["DIGIT", "--time-steps", "4097", "--weights", "W"], "--time-steps: expected 1 to 4096, found 4097"),
@@ -175,15 +171,16 @@ def test_evaluate_cuts_as_it_is_told(
 ) -> None:
     taken = set()
 
-    def spy(source: Any, how: Preprocessing, steps: int, *, split: str, as_official: bool, **more: Any) -> np.ndarray:
-        taken.add((how.size, steps, split, as_official))
-        return read(source, how, steps, split=split, **more)
+    def spy(source: Any, how: Preprocessing, of_weights: int, *, as_official: bool, **more: Any) -> np.ndarray:
+        x = read(source, how, of_weights, **more)
+        taken.add((how.size, len(x), more["split"], as_official))
+        return x
 
     monkeypatch.setattr("sdt_ref.measuring.accuracy.read", spy)
     arguments = [str(pack), "--weights", str(weights)]
     assert evaluate.main([*arguments, "--time-steps", "3", "--split-by", "time", "--size", "40"]) == 1
     assert evaluate.main(arguments) == 1
-    assert taken == {(40, 3, "time", True), (36, 4, "number", True)}
+    assert taken == {(40, 3, "time", True), (36, 4, None, True)}
 
 
 def camera_bytes_of(seed: int) -> bytes:
@@ -272,3 +269,116 @@ def test_every_command_tells_what_it_mended(tmp_path: Path, weights: Path, capsy
         assert json.loads(capsys.readouterr().out)["repairs"] == {"events beyond the 34x34 sensor left out": 2}
     assert trace.main([str(folder / "a.bin"), *with_weights, *run, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["repairs"] == {"events beyond the 34x34 sensor left out": 1}
+
+
+SPELLINGS = {"0 and 1": (0, 1), "-1 and 1": (-1, 1), "1 and 2": (1, 2), "bool": (False, True), "0 and 255": (0, 255)}
+
+
+def test_predictions_do_not_depend_on_what_polarities_are_called(
+    tmp_path: Path, digit: Path, weights: Path, capsys: Capture
+) -> None:
+    """In the API and in the command, which tells what it took for what."""
+    model = sdt_ref.load(weights)
+    expected = model.predict(digit, 10)
+    t, x, y, p = np.array(some_events()).T
+    for spelling, names in SPELLINGS.items():
+        spelled = np.array(names)[p]
+        contents = {
+            "npz": camera_bytes.npz(t=t, x=x, y=y, p=spelled),
+            "npy": camera_bytes.npy(np.stack([t, x, y, spelled], axis=1)),
+            "csv": camera_bytes.text(list(zip(t, x, y, spelled.tolist(), strict=True)), "txyp", ",", "t,x,y,p\n"),
+        }
+        told = {} if spelling in ("0 and 1", "bool") else {f"polarities {spelling} taken as OFF and ON": 60}
+        for format, content in contents.items():
+            path = tmp_path / f"r.{format}"
+            path.write_bytes(content)
+            assert model.predict(path, 10) == expected, (spelling, format)
+            assert infer.main([str(path), "--weights", str(weights), "--top", "10", "--json"]) == 0
+            result = json.loads(capsys.readouterr().out)
+            assert [(one["label"], one["score"]) for one in result["predictions"]] == expected
+            assert result["repairs"] == told
+            assert infer.main([str(path), "--weights", str(weights)]) == 0
+            screen = capsys.readouterr().out
+            assert all(f"noticed {words}: 60" in screen for words in told)
+
+
+@pytest.fixture
+def counted(tmp_path: Path, digit: Path) -> Path:
+    """The official code's file of frames, of the digit, in another number than the weights'."""
+    path = tmp_path / "frames_number_5_split_by_number" / "test" / "7" / "a.npz"
+    path.parent.mkdir(parents=True)
+    np.savez_compressed(path, frames=integrate(open_recording(digit), 5, "number", (34, 34)).astype(np.float64))
+    return path
+
+
+def test_infer_takes_frames_as_they_are(counted: Path, digit: Path, weights: Path, capsys: Capture) -> None:
+    with_weights = ["--weights", str(weights), "--top", "10"]
+    assert infer.main([str(digit), *with_weights, "--time-steps", "5", "--json"]) == 0
+    of_events = json.loads(capsys.readouterr().out)
+    for more in ([], ["--time-steps", "5"]):
+        assert infer.main([str(counted), *with_weights, *more, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["layers"] == of_events["layers"]
+        assert (told["logits"], told["time_steps"]) == (of_events["logits"], 5)
+        assert (told["format"], told["sensor"], told["events"]) == ("frames", [34, 34], 60)
+        assert told["events_on"] == of_events["events_on"]
+        assert (told["duration_us"], told["split"], told["repairs"]) == (None, None, {})
+    expected = [(one["label"], one["score"]) for one in told["predictions"]]
+    assert sdt_ref.load(weights).predict(counted, 10) == expected
+    assert infer.main([str(counted), *with_weights]) == 0
+    screen = capsys.readouterr().out
+    assert re.match(r"a\.npz  frames, 34x34 pixels, 60 events, \d\d% ON\n5 frames as counted before, seen at", screen)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--time-steps", "4"], "expected 4 frames, found 5 that were counted before; leave out --time-steps"),
+        (["--split-by", "number"], "expected events, to split them by number, found frames that were counted before"),
+        (["--split-by", "time"], "expected events, to split them by time, found frames that were counted before"),
+        (["--trial", "1"], "--trial: expected a recording of events with it, found frames that were counted before"),
+        (["--figure", "x.png"], "--figure: expected a recording of events with it, found frames that were counted"),
+    ],
+)
+def test_what_frames_cannot_do(
+    counted: Path, weights: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(counted.parent)
+    assert infer.main([str(counted), "--weights", str(weights), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert [entry.name for entry in Path().iterdir()] == ["a.npz"]
+
+
+@pytest.mark.slow
+def test_the_other_commands_read_frames_too(counted: Path, weights: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Of folders, too; beside frames of another number, each counts on its own, or is told."""
+    model, with_weights, folder = sdt_ref.load(weights), ["--weights", str(weights)], counted.parents[2]
+    frames = np.load(counted)["frames"]
+    np.savez(counted.with_name("b.npz"), frames=frames[:3])
+    assert evaluate.main([str(folder), *with_weights, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    found = [model.predict(counted.with_name(name), 1)[0][0] for name in ("a.npz", "b.npz")]
+    assert (told["images"], told["top1_right"], told["unreadable"]) == (2, found.count("7"), [])
+    assert evaluate.main([str(folder), *with_weights, "--time-steps", "3", "--json"]) == 1
+    (unreadable,) = json.loads(capsys.readouterr().out)["unreadable"]
+    assert "a.npz': expected 3 frames, found 5 that were counted before" in unreadable["reason"]
+    x = read(counted, model.preprocessing, 4)[None]
+    assert x.shape == (1, 5, 2, 36, 36)
+    assert energy.main([str(counted), *with_weights, "--json"]) == 0
+    operations = json.loads(capsys.readouterr().out)["synaptic_operations"]["effective_acs"]
+    assert operations == sum(count.ac.sum() for count in model(x).counts.values())
+    assert energy.main([str(folder), *with_weights, "--json"]) == 1
+    (unreadable,) = json.loads(capsys.readouterr().out)["unreadable"]
+    assert re.search(r"b\.npz': expected 5 frames, as before, found 3$", unreadable["reason"])
+    assert calibrate.main([str(folder), *with_weights, "-o", str(tmp_path / "f.toml")]) == 2
+    assert re.search(r"b\.npz': expected 5 frames, as before, found 3\n$", capsys.readouterr().err)
+    assert calibrate.main([str(counted), *with_weights, "-o", str(tmp_path / "f.toml")]) == 0
+    assert "formats from 1 recording\n" in capsys.readouterr().out
+    assert trace.main([str(counted), *with_weights, "-o", str(tmp_path / "t.h5")]) == 0
+    assert "of 5 of 5 time steps" in capsys.readouterr().out
+    assert explain.main([str(counted), *with_weights]) == 0
+    screen = capsys.readouterr().out
+    assert "a.npz  frames, 34x34 pixels, seen at 36x36" in screen
+    assert "5 frames, one for each time step" in screen

@@ -171,7 +171,7 @@ for name, shape in tensor_shapes(Architecture(768, 8, 3, 1000, 3072, "lif")).ite
     tensors[name] = np.asarray(value, np.float32)
 weights = Weights(tensors, ModelConfig(4, "1111", 8, False, False), Preprocessing(224), tuple(map(str, range(1000))), {})
 result = SpikeDrivenTransformer(weights)(rng.standard_normal((1, 3, size, size), np.float32))
-rates = [count.firing_rate for count in result.counts.values() if count.firing_rate is not None]
+rates = [count.firing_rate for count in result.counts.values() if count.neurons.any()]
 peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]
 print(peak, min(rates), max(rates), result.logits.shape)
 """

@@ -178,6 +178,7 @@ def test_json_is_the_engine_s_result(capsys: Capture) -> None:
         if stage["layer"] is not None:
             count = result.counts[counted_as(stage["layer"])]
             assert (stage["additions"], stage["multiplications"]) == (count.ac.tolist(), count.mac.tolist())
+            assert stage["read_rate"] == (count.firing_rate if count.neurons.any() else None)
         if stage["kind"] == NEURON:
             fired = result.stage_counts["threshold"][stage["name"]]
             assert stage["spikes"] == fired.events.tolist()

@@ -35,5 +35,5 @@ def test_small_copies(name: str, arithmetic: str) -> None:
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("name", CASES)
 def test_full_cases(shared: Path, name: str, arithmetic: str) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[convert]'")
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[train]'")
     check(compare(read_full(shared / "golden", name), arithmetic))

@@ -1,6 +1,10 @@
 """Conversion of official checkpoints, without ever running code from one."""
 
 import argparse
+import collections
+import datetime
+import enum
+import functools
 import hashlib
 import json
 import pickle
@@ -18,7 +22,7 @@ from sdt_ref.weights.settings import parse_setting
 from tests.equality import assert_same
 from tests.networks import Network, input_of, model_of, random_tensors
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[convert]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[train]'")
 
 N = Network(spike_mode="plif", num_heads=2)
 ARGS = {"time_steps": 3, "pooling_stat": "0011", "num_heads": 2, "dvs_mode": False, "TET": False, "dataset": "golden",
@@ -102,7 +106,9 @@ def test_bfloat16_and_exact_float64_are_taken_inexact_float64_is_not(tmp_path: P
     assert_same(convert_checkpoint(saved(tmp_path, checkpoint(state_dict=double))).weights.tensors["head.bias"],
                 random_tensors(N)["head.bias"], "head.bias")  # fmt: skip
     double["head.bias"] += 1e-12
-    with pytest.raises(WeightsError, match=r"tensor 'head.bias': expected float32, found float64 values"):
+    with pytest.raises(
+        WeightsError, match=r"tensor 'head.bias': expected float32, found float64 values .*; --round-float64"
+    ):
         convert_checkpoint(saved(tmp_path, checkpoint(state_dict=double)))
 
 
@@ -112,6 +118,74 @@ def test_ema_by_choice(tmp_path: Path) -> None:
                 random_tensors(Network(spike_mode="plif", seed=9))["head.bias"], "head.bias")  # fmt: skip
     with pytest.raises(WeightsError, match="expected 'state_dict_ema', found"):
         convert_checkpoint(saved(tmp_path, checkpoint()), ema=True)
+
+
+def test_rounding_is_asked_for_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    double = OrderedDict((k, t.double() if t.is_floating_point() else t) for k, t in state_dict().items())
+    expected = double["head.bias"] = torch.tensor(
+        [1 + 2.0**-40, 3 - 2.0**-30, 0.5, 2.0**-160, -0.0], dtype=torch.float64
+    )
+    path = saved(tmp_path, checkpoint(state_dict=double))
+    conversion = convert_checkpoint(path, round_float64=True)
+    assert_same(conversion.weights.tensors["head.bias"], expected.float().numpy(), "head.bias")
+    rounding = conversion.rounding
+    assert rounding is not None
+    assert (rounding.changed, rounding.largest) == (3, 1.0)  # the fourth becomes 0
+    assert rounding.values == sum(t.size for t in random_tensors(N).values())
+    assert convert.main([str(path), str(tmp_path / "w.h5"), "--round-float64", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rounding"] == vars(rounding)
+    assert convert.main([str(path), str(tmp_path / "w.h5"), "--round-float64"]) == 0
+    assert "rounded to float32: 3 of" in capsys.readouterr().out
+    assert convert_checkpoint(saved(tmp_path, checkpoint()), round_float64=True).rounding is None
+    double["head.bias"] = torch.full((5,), 1e300, dtype=torch.float64)
+    with pytest.raises(WeightsError, match=r"'head.bias': expected values of float32's range, found 1e\+300"):
+        convert_checkpoint(saved(tmp_path, checkpoint(state_dict=double)), round_float64=True)
+
+
+class Filter(enum.Enum):
+    BICUBIC = "bicubic"
+
+
+class Registry(dict[str, Any]):
+    """A class of settings that keeps them as items, as many packages have one."""
+
+
+def test_objects_in_the_settings_are_read_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a setting needs is taken as the number or text that it says; nothing is imported for the rest."""
+    objects = {"output": Path("runs/1"), "gpu": torch.device("cuda:0"), "precision": torch.float16, "started": datetime.timedelta(1),
+               "seen": collections.Counter("ab"), "tags": {"x"}, "make": functools.partial(int, 3), "table": np.array([{}], object)}  # fmt: skip
+    args = without(img_size=(8, 8), time_steps=np.int64(3), TET=np.bool_(False), interpolation=Filter.BICUBIC,
+                   std=np.array([0.25, 0.5, 0.75]), **objects)  # fmt: skip
+    ordinary = convert_checkpoint(saved(tmp_path, checkpoint(args=without(std=[0.25, 0.5, 0.75])))).weights
+    for made in (args, Registry(vars(args)), collections.OrderedDict(vars(args))):
+        path = saved(
+            tmp_path, checkpoint(args=made, metric=np.float64(81.0), optimizer={"state": {0: {"step": np.int64(3)}}})
+        )
+        conversion = convert_checkpoint(path)
+        assert conversion.weights.config == ordinary.config
+        assert conversion.weights.preprocessing == ordinary.preprocessing
+        assert conversion.weights.provenance["metric"] == 81.0
+        shown = conversion.as_text
+        assert (shown["time_steps"], shown["output"], shown["gpu"], shown["precision"]) == (
+            "3",
+            "'runs/1'",
+            "'cuda:0'",
+            "torch.float16",
+        )
+        assert shown["started"] == "datetime.timedelta(1, 0, 0)"
+        assert set(objects) <= set(conversion.ignored_settings)
+    assert convert.main([str(path), str(tmp_path / "w.h5"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["as_text"] == shown
+    assert convert.main([str(path), str(tmp_path / "w.h5")]) == 0
+    assert "objects read as text, none made: " in " ".join(capsys.readouterr().out.split())
+
+
+def test_settings_in_a_class_that_keeps_them_elsewhere_are_given_otherwise(tmp_path: Path) -> None:
+    path = saved(tmp_path, checkpoint(args=collections.deque([1])))
+    settings = {k: v for k, v in ARGS.items() if k not in ("dim", "lr", "amp")}
+    assert convert_checkpoint(path, settings=settings).as_text["args"].startswith("collections.deque(")
+    with pytest.raises(ConfigError, match="setting 'time_steps' is missing"):
+        convert_checkpoint(path)
 
 
 def test_settings_win_over_config_over_args_over_preset(tmp_path: Path) -> None:
@@ -138,6 +212,39 @@ def test_settings_of_timm(tmp_path: Path) -> None:
     assert (made.normalisation, made.large_valid) == ("to_tensor", False)
     made = convert_checkpoint(saved(tmp_path, checkpoint(args=without(prefetcher=True)))).weights.preprocessing
     assert made.normalisation == "prefetcher"
+
+
+def test_yaml_reads_some_pooling_stats_as_octal_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    path, config = saved(tmp_path, checkpoint(args=without("pooling_stat"))), tmp_path / "c.yml"
+    for number in range(16):
+        stat = f"{number:04b}"
+        config.write_text(f"pooling_stat: {stat}\n")
+        if stat.startswith("1"):  # no octal: YAML reads 1111 as it is written
+            assert convert_checkpoint(path, config=config).weights.config.pooling_stat == stat
+            continue
+        with pytest.raises(
+            ConfigError, match=f'unquoted {stat} as the number {int(stat, 8)} .octal.; write pooling_stat: "{stat}"'
+        ):
+            convert_checkpoint(path, config=config)
+        config.write_text(f'pooling_stat: "{stat}"\n')
+        assert convert_checkpoint(path, config=config).weights.config.pooling_stat == stat
+
+
+def test_a_data_set_of_pictures_made_of_frames_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    n = Network(spike_mode="plif", num_heads=2, in_channels=2)
+    path = saved(
+        tmp_path, checkpoint(state_dict=state_dict(n), args=without("dvs_mode", dataset="cifar10-dvs-tet", img_size=64))
+    )
+    with pytest.raises(
+        ConfigError, match=r"'cifar10-dvs-tet' is not supported: .*--set dataset=cifar10-dvs runs the network on raw"
+    ):
+        convert_checkpoint(path)
+    weights = convert_checkpoint(path, settings={"dataset": "cifar10-dvs"}).weights
+    assert (weights.preprocessing.frames, weights.preprocessing.sensor, weights.config.dvs_mode) == (True, 128, True)
+    assert weights.provenance["dataset"] == "cifar10-dvs"
+    assert convert.main([str(path), str(tmp_path / "w.h5")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_metric_that_is_no_number_is_left_out(tmp_path: Path) -> None:
@@ -171,7 +278,6 @@ def test_a_missing_setting_is_refused_by_name(tmp_path: Path, name: str) -> None
 def test_dvs_mode_comes_from_args_or_from_the_data_set(tmp_path: Path) -> None:
     for dataset, expected in (
         ("cifar10-dvs", True),
-        ("cifar10-dvs-tet", True),
         ("gesture", False),
         ("torch/cifar10", False),
     ):
@@ -302,7 +408,15 @@ BAD_CHECKPOINTS: dict[str, tuple[Any, str]] = {
     "a number": (checkpoint(state_dict=state_dict() | {"head.bias": 3}), "tensor 'head.bias': expected a tensor, found int"),
     "args a list": (checkpoint(args=[1]), "checkpoint 'args': expected a Namespace or a dictionary, found list"),
     "a bad setting": (checkpoint(args=without(pooling_stat="12")), "'pooling_stat': expected four characters of 0 and 1"),
-    "pooling_stat octal": (checkpoint(args=without(pooling_stat=9)), "'pooling_stat': expected four characters"),
+    "pooling_stat octal": (checkpoint(args=without(pooling_stat=9)), "'pooling_stat': expected four characters of 0 and 1, found 9: YAML reads an unquoted 0011"),
+    "pooling_stat a number": (checkpoint(args=without(pooling_stat=7)), "'pooling_stat': expected four characters of 0 and 1, such as '0011', found '7'"),
+    "img_size not square": (checkpoint(args=without(img_size=(8, 16))), r"'img_size': expected one size, or two that are equal, found \(8, 16\)"),
+    "an object where a number is meant": (checkpoint(args=without(time_steps=collections.deque([1]))), "'time_steps': expected 1 to 4096, found an object of collections.deque"),
+    "an object where the name of a data set is meant": (checkpoint(args=without(dataset=collections.deque())), "'dataset': expected a name, found an object of collections.deque"),
+    "a tensor where a name is meant": (checkpoint(args=without(dataset=torch.zeros(2))), "'dataset': expected a name, found an object of torch"),
+    "an object where a tensor is meant": (checkpoint(state_dict=state_dict() | {"head.bias": collections.deque()}), "'head.bias': expected a tensor, found an object of collections.deque"),
+    "a pickled module": (torch.nn.Linear(2, 2), r"found a pickled module \(torch.nn.modules.linear.Linear\); save its state_dict"),
+    "a pickled module in a dictionary": ({"model": torch.nn.Linear(2, 2), "epoch": 1}, r"'model' is a pickled module \(torch.nn.modules.linear.Linear\); save its state_dict"),
     "mean beyond float": (checkpoint(args=without(mean=[10**400, 1, 1])), "'mean': expected three finite numbers"),
     "input_size not square": (checkpoint(args=without(input_size=[3, 8, 16])), "'input_size': expected"),
     "a tensor without numbers": (checkpoint(state_dict=state_dict() | {"head.bias": torch.empty(5, device="meta")}), "found a tensor without any"),
@@ -336,9 +450,9 @@ def test_a_bad_checkpoint_is_refused_and_nothing_written(
     [
         (lambda p: p.unlink(), "does not exist"),
         (lambda p: (p.unlink(), p.mkdir()), "expected a file, found a folder"),
-        (lambda p: p.write_bytes(b""), "cannot be read"),
+        (lambda p: p.write_bytes(b""), "found an empty file"),
         (lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]), "cannot be read"),
-        (lambda p: p.write_text("hello"), "cannot be read"),
+        (lambda p: p.write_text("hello"), "found text, which begins 'hello'"),
     ],
 )
 def test_a_file_that_is_no_checkpoint(tmp_path: Path, spoil: Any, message: str) -> None:

@@ -98,7 +98,7 @@ def test_the_leak_is_pinned_bit_by_bit(w: float) -> None:
 
 
 def test_the_leak_is_that_of_torch() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[convert]'")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[train]'")
     w = np.random.default_rng(0).normal(0, 2, 2000).astype(np.float32)
     for arithmetic in (FLOAT32, FLOAT64):
         ours = np.array([arithmetic.sigmoid(value) for value in w])

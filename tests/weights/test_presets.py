@@ -3,7 +3,7 @@
 import numpy as np
 
 from sdt_ref.weights.config import ModelConfig, Preprocessing
-from sdt_ref.weights.presets import PRESETS, class_names, synsets
+from sdt_ref.weights.presets import PRESETS, class_names, published_folders
 from sdt_ref.weights.tensors import infer, tensor_shapes
 
 
@@ -70,8 +70,11 @@ def test_class_names() -> None:
     imagenet, gesture = class_names("imagenet"), class_names("gesture")
     assert imagenet is not None
     assert (len(imagenet), len(set(imagenet)), imagenet[0], imagenet[999]) == (1000, 1000, "tench", "toilet tissue")
-    assert synsets()["n02123045"] == "tabby" == imagenet[281]
+    assert published_folders("imagenet")["n02123045"] == "tabby" == imagenet[281]
     assert gesture is not None
-    assert gesture[:3] == ("hand_clapping", "right_hand_wave", "other_gestures")  # folders '0', '1', '10'
+    assert gesture[:3] == ("hand_clapping", "right_hand_wave", "other_gestures")
+    assert list(published_folders("gesture").items())[1:4] == [
+        ("1", "right_hand_wave"), ("10", "other_gestures"), ("2", "left_hand_wave")]  # fmt: skip
+    assert published_folders("cifar10") == published_folders("nothing") == {}
     assert class_names("cifar10-dvs") == class_names("cifar10")
     assert class_names("nothing") is None

@@ -1,0 +1,81 @@
+"""A checkpoint's file opened: what it holds, as dictionaries, lists and tensors whose numbers are still in the file."""
+
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import SdtError, WeightsError
+from .pickled import CallRefused, Made
+from .recognise import PICKLE, ZIP, pickle_entry, recognise
+from .safetensors_file import read_safetensors
+from .stored import as_tensor
+from .torch_file import NotPyTorchError, is_module, read_legacy, read_zip
+
+# what damaged bytes raise in zipfile, pickletools, json and in the readers here
+DAMAGE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError),
+    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError),
+)
+ALONE = "Save its state_dict alone, and convert that"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[dict[Any, Any]]:
+    """Yield the dictionary that a checkpoint holds; its tensors can be read inside of the `with`.
+
+    Raises WeightsError for a file that is none, is damaged, or calls what makes no value.
+    """
+    with damage_named(path):
+        kind = recognise(path)
+        with path.open("rb") as file:
+            if kind == ZIP:
+                with zipfile.ZipFile(file) as archive:
+                    yield _dictionary(path, read_zip(archive, pickle_entry(path, archive)))
+            else:
+                yield _dictionary(path, read_legacy(file) if kind == PICKLE else read_safetensors(file))
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turn what damaged bytes raise into one line."""
+    try:
+        yield
+    except SdtError:
+        raise
+    except CallRefused as error:
+        raise WeightsError(
+            f"checkpoint '{path}' pickles a call of '{error.name}': expected only tensors and plain settings; it was "
+            f"not executed. {ALONE}"
+        ) from None
+    except NotPyTorchError:
+        raise WeightsError(
+            f"checkpoint '{path}': expected a file of torch.save, found a pickle that PyTorch did not write"
+        ) from None
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise WeightsError(
+            f"checkpoint '{path}': expected a PyTorch file, found one that cannot be read ({reason}); it may be cut "
+            "short, download it again"
+        ) from None
+
+
+def _dictionary(path: Path, content: Any) -> dict[Any, Any]:
+    if is_module(content):
+        raise WeightsError(
+            f"checkpoint '{path}': expected a dictionary, found a pickled module ({content.of}); save its "
+            "state_dict(), and convert that"
+        )
+    if isinstance(content, dict):
+        return content
+    if isinstance(content, Made) and content.items:  # a class of dictionaries
+        return content.items
+    if as_tensor(content) is not None:
+        found = "Tensor"
+    else:
+        found = str(content.of) if isinstance(content, Made) else type(content).__name__
+    raise WeightsError(f"checkpoint '{path}': expected a dictionary, found {found}")

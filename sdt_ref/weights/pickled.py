@@ -1,0 +1,305 @@
+"""A pickle read as data: what it would import, call and build is written down, and none of it is done.
+
+A pickle is a program for a stack machine. This machine has the stack and the memo, but no way to import a name or to
+call anything: where the program says "call", it notes a `Made`, the name with its arguments. So no code of a
+checkpoint can run, whatever stands in it. Source of the opcodes: pickletools of Python, protocols 0 to 5.
+"""
+
+import pickletools
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any, Protocol, cast
+
+MOST_OPCODES = 5_000_000  # a checkpoint of the largest published model has about 100,000
+
+MAPPINGS = ("collections.OrderedDict", "collections.defaultdict", "collections.Counter")
+
+# a class begins with a capital; these are the other names that Python, NumPy and PyTorch pickle values with
+CONSTRUCTORS = frozenset(
+    {f"builtins.{name}" for name in ("bytearray", "bytes", "complex", "dict", "float", "frozenset", "getattr", "int")}
+    | {f"builtins.{name}" for name in ("list", "object", "range", "set", "slice", "str", "tuple")}
+    | {f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")}
+    | {"_codecs.encode", "collections.defaultdict", "collections.deque", "functools.partial", "re._compile"}
+    | {"copyreg._reconstructor", "copyreg.__newobj__", "copyreg.__newobj_ex__", "operator.attrgetter"}
+    | {"operator.itemgetter", "operator.methodcaller", "array._array_reconstructor", "zoneinfo.ZoneInfo._unpickle"}
+    | {f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")}
+    | {"numpy.dtype", "numpy._core.numeric._frombuffer", "numpy.core.numeric._frombuffer"}
+    | {f"numpy.random._pickle.__{name}_ctor" for name in ("randomstate", "generator", "bit_generator")}
+    | {"torch.device", "torch.serialization._get_layout", "torch._tensor._rebuild_from_type_v2"}
+    | {"torch.storage._load_from_bytes"}
+)
+REBUILDS = ("torch._utils._rebuild_",)  # and these prefixes
+NEVER = ("nt", "os", "posix", "subprocess", "sys")  # modules of which no call is a value
+
+
+class CallRefused(ValueError):
+    """A pickle calls something that makes no value; `name` says what."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a call of {name}")
+        self.name = name
+
+
+class File(Protocol):
+    """What a pickle is read from."""
+
+    def read(self, count: int, /) -> bytes: ...
+    def readline(self) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Name:
+    """A class, function or constant that a pickle names; it is never imported."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        """In one line, and none of a terminal's control characters."""
+        text = f"{self.module}.{self.name}"[:200]
+        return "".join(character if character.isprintable() else "?" for character in text)
+
+
+@dataclass(eq=False)
+class Made:
+    """What unpickling would have made.
+
+    Attributes
+    ----------
+    of : the class or function
+    arguments : of the call
+    state : what BUILD would have given it, None without
+    items, elements : what would have been put into a dictionary or a list of that class
+    """
+
+    of: Name
+    arguments: tuple[Any, ...]
+    state: Any = None
+    items: dict[Any, Any] = field(default_factory=dict)
+    elements: list[Any] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"an object of {self.of}"
+
+
+@dataclass(eq=False)
+class Key:
+    """A key of a dictionary that is no number or text."""
+
+    value: Any
+
+    def __repr__(self) -> str:
+        return "an object"
+
+
+def read_pickle(file: File, persistent: Callable[[Any], Any]) -> Any:
+    """Read one pickle, and stop behind it.
+
+    Parameters
+    ----------
+    persistent : what stands for an object that lies outside of the pickle, from its id
+
+    Raises CallRefused; ValueError, IndexError, KeyError, TypeError or AttributeError for a damaged pickle.
+    """
+    machine = _Machine(persistent)
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], file))):
+        if count == MOST_OPCODES:
+            raise ValueError(f"a pickle of more than {MOST_OPCODES:,} steps")
+        machine.step(opcode.name, argument)
+    return machine.stack.pop()
+
+
+def _may_make_a_value(name: Name) -> bool:
+    last = name.name.rpartition(".")[2].lstrip("_")
+    known = str(name) in CONSTRUCTORS or str(name).startswith(REBUILDS)
+    return known or (last[:1].isupper() and name.module not in NEVER)
+
+
+def _key(value: Any) -> Any:
+    """A key whose hash is cheap and runs no code."""
+    flat = value if isinstance(value, tuple) else (value,)
+    return value if all(isinstance(v, (str, bytes, int, float, Name, Made, type(None))) for v in flat) else Key(value)
+
+
+def _pairs(items: list[Any]) -> Iterator[tuple[Any, Any]]:
+    return ((_key(items[i]), items[i + 1]) for i in range(0, len(items), 2))
+
+
+def _mapping(arguments: tuple[Any, ...]) -> dict[Any, Any]:
+    """An OrderedDict, defaultdict or Counter as a dictionary; its order stays."""
+    content = arguments[-1] if arguments else None
+    if isinstance(content, dict):
+        return dict(content)
+    return {_key(key): value for key, value in content} if isinstance(content, list) else {}
+
+
+# opcodes whose argument is the value
+VALUES = frozenset(
+    {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING"}
+    | {"SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"}
+    | {"BINUNICODE8", "BYTEARRAY8"}
+)
+CONSTANTS: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": lambda: Made(Name("builtins", "set"), ()),
+}
+MARKER = object()
+
+
+class _Machine:
+    """The stack and the memo of a pickle; each method is the opcode of its name."""
+
+    def __init__(self, persistent: Callable[[Any], Any]) -> None:
+        self.persistent = persistent
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+
+    def step(self, opcode: str, argument: Any) -> None:
+        if opcode in VALUES:
+            self.stack.append(argument)
+        elif opcode in CONSTANTS:
+            self.stack.append(CONSTANTS[opcode]())
+        elif opcode in ("PROTO", "FRAME", "STOP"):
+            pass
+        elif opcode in ("PUT", "BINPUT", "LONG_BINPUT"):
+            self.memo[argument] = self.stack[-1]
+        elif opcode in ("GET", "BINGET", "LONG_BINGET"):
+            self.stack.append(self.memo[argument])
+        else:  # AttributeError for what no checkpoint has: extension registries, buffers outside
+            method = getattr(self, f"_{opcode.lower()}")
+            method(argument) if argument is not None else method()
+
+    def _above_the_mark(self) -> list[Any]:
+        at = len(self.stack) - 1 - self.stack[::-1].index(MARKER)
+        items = self.stack[at + 1 :]
+        del self.stack[at:]
+        return items
+
+    def _memoize(self) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def _mark(self) -> None:
+        self.stack.append(MARKER)
+
+    def _pop(self) -> None:
+        self.stack.pop()
+
+    def _pop_mark(self) -> None:
+        self._above_the_mark()
+
+    def _dup(self) -> None:
+        self.stack.append(self.stack[-1])
+
+    # --- tuples, lists, dictionaries, sets
+
+    def _tuple(self) -> None:
+        self.stack.append(tuple(self._above_the_mark()))
+
+    def _tuple1(self) -> None:
+        self.stack[-1:] = [(self.stack[-1],)]
+
+    def _tuple2(self) -> None:
+        self.stack[-2:] = [(self.stack[-2], self.stack[-1])]
+
+    def _tuple3(self) -> None:
+        self.stack[-3:] = [(self.stack[-3], self.stack[-2], self.stack[-1])]
+
+    def _list(self) -> None:
+        self.stack.append(self._above_the_mark())
+
+    def _dict(self) -> None:
+        self.stack.append(dict(_pairs(self._above_the_mark())))
+
+    def _frozenset(self) -> None:
+        self.stack.append(Made(Name("builtins", "frozenset"), (self._above_the_mark(),)))
+
+    def _append(self) -> None:
+        self._extend([self.stack.pop()])
+
+    def _appends(self) -> None:
+        self._extend(self._above_the_mark())
+
+    _additems = _appends
+
+    def _extend(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        (target.elements if isinstance(target, Made) else target).extend(items)
+
+    def _setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._update([key, value])
+
+    def _setitems(self) -> None:
+        self._update(self._above_the_mark())
+
+    def _update(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        (target.items if isinstance(target, Made) else target).update(_pairs(items))
+
+    # --- names and calls, noted and not done
+
+    def _global(self, argument: str) -> None:
+        module, _, name = argument.partition(" ")
+        # protocol 2, which PyTorch writes, has the names of Python 2
+        module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+        self.stack.append(Name(module, name))
+
+    def _stack_global(self) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        if not (isinstance(name, str) and isinstance(module, str)):
+            raise TypeError("a name that is no text")
+        self._global(f"{module} {name}")
+
+    def _reduce(self) -> None:
+        arguments, called = self.stack.pop(), self.stack.pop()
+        self._call(called, arguments)
+
+    def _inst(self, argument: str) -> None:
+        arguments = tuple(self._above_the_mark())
+        self._global(argument)
+        self._call(self.stack.pop(), arguments)
+
+    def _obj(self) -> None:
+        called, *arguments = self._above_the_mark()
+        self._call(called, tuple(arguments))
+
+    def _newobj(self) -> None:
+        arguments, made = self.stack.pop(), self.stack.pop()
+        self._make(made, arguments)
+
+    def _newobj_ex(self) -> None:
+        keywords, arguments, made = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        self._make(made, (*arguments, *keywords.items()))
+
+    def _call(self, called: Any, arguments: tuple[Any, ...]) -> None:
+        if not isinstance(called, Name):
+            raise CallRefused(f"what {called.of} returns" if isinstance(called, Made) else type(called).__name__)
+        if not _may_make_a_value(called):
+            raise CallRefused(str(called))
+        if str(called) == "builtins.getattr" and [type(v) for v in arguments] == [Name, str]:
+            self._global(f"{arguments[0].module} {arguments[0].name}.{arguments[1]}")  # what stands in a class
+        else:
+            self._make(called, arguments)
+
+    def _make(self, of: Any, arguments: tuple[Any, ...]) -> None:
+        """Without a call of a function: NEWOBJ makes an object of a class."""
+        if not (isinstance(of, Name) and isinstance(arguments, tuple)):
+            raise TypeError(f"an object of a {type(of).__name__}")
+        self.stack.append(_mapping(arguments) if str(of) in MAPPINGS else Made(of, arguments))
+
+    def _build(self) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, Made):
+            target.state = state
+
+    def _persid(self, argument: str) -> None:
+        self.stack.append(self.persistent(argument))
+
+    def _binpersid(self) -> None:
+        self.stack.append(self.persistent(self.stack.pop()))

@@ -1,0 +1,117 @@
+"""What a file is, by its content: a checkpoint that can be read, or the right name of something else."""
+
+import re
+import zipfile
+from pathlib import Path
+
+import h5py
+
+from ..errors import WeightsError
+
+ZIP, PICKLE, SAFETENSORS = "zip", "pickle", "safetensors"
+HEAD = 4096  # bytes that are looked at
+
+# the first bytes -> the name of what they begin
+MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"version https://git-lfs", "a Git LFS pointer instead of the file; run git lfs pull, or download it"),
+    (b"\x1f\x8b", "a gzip archive; unpack it, and convert what is in it"),
+    (b"BZh", "a bzip2 archive; unpack it, and convert what is in it"),
+    (b"\xfd7zXZ", "an xz archive; unpack it, and convert what is in it"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive; unpack it, and convert what is in it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it, and convert what is in it"),
+    (b"Rar!", "a RAR archive; unpack it, and convert what is in it"),
+    (b"\x93NUMPY", "a NumPy array (.npy); convert the .pth.tar that it came from"),
+    (b"GGUF", "a GGUF file; convert the .pth.tar that it came from"),
+    (b"PK\x05\x06", "an empty zip archive; download it again"),
+    (b"%PDF", "a PDF document"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"\x7fELF", "a program"),
+)  # fmt: skip
+# an entry of a zip archive -> what the archive is
+ENTRIES: tuple[tuple[str, str], ...] = (
+    (r"(.+/)?(archive_format|serialized_exported_program\.json)$",
+     "a program of torch.export; save the state_dict() of the model it was made from"),
+    (r"(.+/)?constants\.pkl$|(.+/)?code/__torch__.*|(.+/)?(model\.json|attributes\.pkl)$",
+     "a TorchScript archive, a program; save the state_dict() of the model it was made from"),
+    (r"\[Content_Types\]\.xml$", "an Office document (docx, xlsx, pptx)"),
+    (r"mimetype$", "an OpenDocument or EPUB document"),
+    (r"META-INF/.*", "a Java archive"),
+    (r"MAR-INF/.*", "an archive of TorchServe; unpack it, and convert the checkpoint in it"),
+    (r"model\.weights\.h5$", "a Keras model; expected a checkpoint of PyTorch"),
+    (r".+\.npy$", "a NumPy archive (.npz); convert the .pth.tar that it came from"),
+)  # fmt: skip
+
+
+def recognise(path: Path) -> str:
+    """ZIP, PICKLE or SAFETENSORS; WeightsError that says what anything else is."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(max(0, path.stat().st_size - 8))
+        tail = file.read()
+    if head.startswith(b"PK\x03\x04"):
+        return ZIP
+    if head[6:9] == b"\0\0{":  # the length of a header in JSON, then its beginning
+        return SAFETENSORS
+    if re.match(rb"\x80[\x02-\x05]", head):
+        return PICKLE
+    raise WeightsError(f"checkpoint '{path}': expected a file of torch.save, found {_name(path, head, tail)}")
+
+
+def _name(path: Path, head: bytes, tail: bytes) -> str:
+    if not head:
+        return "an empty file; download it again"
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return _hdf5(path)
+    for magic, name in MAGIC:
+        if head.startswith(magic):
+            return name
+    if head[257:262] == b"ustar":
+        return "a tar archive; unpack it, and convert what is in it"
+    if head[4:8] == b"TFL3" or tail == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":
+        return "a file of TensorFlow; expected a checkpoint of PyTorch"
+    if re.match(rb"\x08[\x01-\x1f][\x12\x3a\x42]", head):
+        return "a model of ONNX or TensorFlow (protobuf); convert the .pth.tar that it came from"
+    return _text(head)
+
+
+def _hdf5(path: Path) -> str:
+    try:
+        with h5py.File(path, "r") as file:
+            if "sdt_ref" in str(file.attrs.get("format", "")):
+                return f"a weights file, which is converted already; pass it by --weights {path}"
+            keras = "keras_version" in file.attrs or "model_weights" in file or "layer_names" in file.attrs
+            return "a Keras model (HDF5); expected a checkpoint of PyTorch" if keras else "an HDF5 file"
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError):
+        return "a damaged HDF5 file"
+
+
+def _text(head: bytes) -> str:
+    try:
+        text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "ignore").strip()
+    except UnicodeDecodeError:
+        return "a file of no known kind"
+    if text.startswith("<") and re.search(r"<(!doctype html|html|head|body|script)\b", text, re.IGNORECASE):
+        return "a web page (HTML), such as a download page; download the file itself"
+    if text.startswith("<"):
+        return "an XML text, such as a server's error; download the file itself"
+    if not text or not all(character.isprintable() or character in "\t\n\r\f" for character in text):
+        return "a file of no known kind"
+    return f"text, which begins '{' '.join(text[:200].split())[:40]}'"
+
+
+def pickle_entry(path: Path, archive: zipfile.ZipFile) -> str:
+    """The entry of a zip archive that torch.save wrote the object to; WeightsError that says what the archive is."""
+    names = archive.namelist()
+    for pattern, kind in ENTRIES:
+        if any(re.match(pattern, name) for name in names):
+            raise WeightsError(f"checkpoint '{path}': expected a file of torch.save, found {kind}")
+    found = [name for name in names if re.fullmatch(r"([^/]+/)?data\.pkl", name)]
+    if found:
+        return found[0]
+    files = [name for name in names if not name.endswith("/")]
+    shown = ", ".join(" ".join(name.split())[:40] for name in files[:3]) + (", ..." if len(files) > 3 else "")
+    raise WeightsError(
+        f"checkpoint '{path}': expected a file of torch.save, found a zip archive of {len(files)} files ({shown}); "
+        "unpack it, and convert the checkpoint in it"
+    )

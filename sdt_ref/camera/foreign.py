@@ -58,6 +58,7 @@ OTHERS: list[tuple[str, Test, str]] = [
     ("a picture (PNG)", _begins(b"\x89PNG\r\n\x1a\n"), PICTURE),
     ("a picture (GIF)", _begins(b"GIF8"), PICTURE),
     ("a picture (TIFF)", _begins(b"II*\0", b"MM\0*"), PICTURE),
+    ("a picture (BMP)", lambda head: head.startswith(b"BM") and head[6:10] == bytes(4), PICTURE),
     ("a picture (WebP)", _riff(b"WEBP"), PICTURE),
     ("a picture (HEIF or AVIF)", _at(4, b"ftyp"), PICTURE),
     ("a tar archive", _at(257, b"ustar"), UNPACK),

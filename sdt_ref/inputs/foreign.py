@@ -42,6 +42,7 @@ JPEG_XL = Kind("a JPEG XL picture", "pip install pillow-jxl-plugin, or export it
 SVG = Kind("an SVG drawing", "export it as PNG, at the size that you want")
 HTML = Kind("an HTML page", "download the picture itself, not the page that shows it")
 LFS = Kind("a Git LFS pointer, not the file that it stands for", "run git lfs pull")
+HDF5 = Kind("an HDF5 file", "evaluate reads packs of pictures, --weights a weights file")
 VIDEO = Kind("a video", "save a frame of it as a picture")
 
 BRANDS = (  # of an ISO media file, in its ftyp box: the first row with any of a file's brands
@@ -65,8 +66,8 @@ MAGIC = (  # where, and what stands there
     (0, b"IIRS", _raw("ORF")),
     (0, b"MMOR", _raw("ORF")),
     (0, b"IIU\0", _raw("RW2")),
-    (0, b"\x89HDF\r\n\x1a\n", Kind("an HDF5 file", "evaluate reads packs of pictures, --weights a weights file")),
-    (0, b"\x93NUMPY", Kind("a NumPy array", "save it as PNG, or give it to the Python API")),
+    (0, b"\x89HDF\r\n\x1a\n", HDF5),
+    (0, b"\x93NUMPY", Kind("a NumPy array", "save pixels as PNG; recordings need --weights that read them")),
     (0, b"PK\x03\x04", Kind("a ZIP archive, as .npz is", "unpack it; recordings need --weights that read them")),
     (0, b"\x1f\x8b", Kind("a gzip archive", "unpack it")),
 )

@@ -17,7 +17,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from ..camera.opening import is_recording
 from ..errors import ImageError, require_file
 from ..weights.config import Preprocessing
-from .foreign import head_of, kind_of, teach
+from .foreign import HDF5, head_of, kind_of, teach
 from .grey import eight_bits, is_deep
 
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb; below 1 GB in any mode
@@ -124,9 +124,9 @@ def _opened(source: Any, told: Counter[str]) -> Iterator[Image.Image]:
 
 def _what_it_is(source: Any) -> str:
     kind = kind_of(head_of(source))
-    if kind is not None:
-        return f"{kind.what}; {kind.remedy}"
-    return "a recording of an event camera; choose --weights that read recordings" if is_recording(source) else "none"
+    if kind in (None, HDF5) and is_recording(source):
+        return "a recording of an event camera; choose --weights that read recordings"
+    return "none" if kind is None else f"{kind.what}; {kind.remedy}"
 
 
 def _converted(picture: Image.Image, name: str, as_official: bool, mode: str, told: Counter[str]) -> Image.Image:

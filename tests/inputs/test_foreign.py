@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,6 +27,14 @@ def media(brand: bytes, *others: bytes) -> bytes:
     """The first box of an ISO media file, and some of what follows."""
     body = b"ftyp" + brand + bytes(4) + b"".join(others)
     return (len(body) + 4).to_bytes(4, "big") + body + b"\0\0\0\x08free" + bytes(40)
+
+
+def events_in_hdf5() -> bytes:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        for name in "txyp":
+            file[f"events/{name}"] = np.arange(10)
+    return stream.getvalue()
 
 
 def npy() -> bytes:
@@ -57,7 +66,8 @@ ADVICE = {
     "Matroska": (b"\x1aE\xdf\xa3" + bytes(40), "found a video"),
     "MPEG": (b"\0\0\x01\xb3\x16\0\xf0\xc4" + bytes(40), "found a video"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "found an HDF5 file; evaluate reads packs"),
-    "NumPy": (npy(), "found a NumPy array; save it as PNG, or give it to the Python API"),
+    "events in HDF5": (events_in_hdf5(), "found a recording of an event camera; choose --weights that read recordings"),
+    "NumPy": (npy(), "found a NumPy array; save pixels as PNG; recordings need --weights"),
     "ZIP": (b"PK\x03\x04" + bytes(40), "found a ZIP archive, as .npz is"),
     "gzip": (gzip.compress(b"<svg/>"), "found a gzip archive; unpack it"),
     "CR2": (b"II*\0\x10\0\0\0CR\x02\0" + bytes(40), "found a camera's RAW file (CR2); export it"),

@@ -20,7 +20,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
-@pytest.mark.parametrize("T", [1, 7])
+@pytest.mark.parametrize("T", [1, 5])
 def test_a_picture_is_shown_for_so_many_steps(arithmetic: str, T: int, capsys: Capture) -> None:
     """The answer is the oracle's on as many equal frames; but the first convolution is computed once."""
     assert infer.main([str(CAT), "--arithmetic", arithmetic, "--time-steps", str(T), "--json"]) == 0
@@ -56,7 +56,8 @@ def test_every_command_that_takes_weights_is_run_here_or_reads_what_another_ran(
         assert ("--time-steps" in known) == (name in RUNS), name
 
 
-@pytest.mark.parametrize("command", RUNS)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [pytest.param(c, marks=[pytest.mark.campaign] * (c == "claims")) for c in RUNS])
 def test_a_command_tells_the_same_as_with_weights_of_that_many_steps(
     command: str, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -187,6 +187,12 @@ def test_weights_and_packs_are_no_recordings() -> None:
     assert "found nothing" in refused(written(lambda _: None))
 
 
+def test_damaged_hdf5_may_have_been_one() -> None:
+    """So that it is called damaged, not no picture."""
+    assert is_recording(written(arrays())[:-100])
+    assert is_recording(written(lambda file: named(file, "t x y p", "both/") or named(file, "ts xs ys ps", "both/")))
+
+
 def test_a_mat_file_is_named() -> None:
     """MATLAB's since 7.3 is HDF5 behind 512 bytes of text."""
     content = bytearray(written(arrays(), userblock_size=512))

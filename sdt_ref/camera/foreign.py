@@ -31,6 +31,11 @@ def _riff(kind: bytes) -> Test:
     return lambda head: head.startswith(b"RIFF") and head[8:12] == kind
 
 
+def _zip(fits: Callable[[bytes], object]) -> Test:
+    """A zip by the name of its first member."""
+    return lambda head: head.startswith(b"PK\3\4") and fits(head[30 : 30 + int.from_bytes(head[26:28], "little")])
+
+
 EBML = b"\x1aE\xdf\xa3"
 PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
 PICKLE = re.compile(rb"\x80[\x02-\x05](?:\x95|[}\](cX\x8a\x8c])")
@@ -61,6 +66,8 @@ OTHERS: list[tuple[str, Test, str]] = [
     ("a picture (BMP)", lambda head: head.startswith(b"BM") and head[6:10] == bytes(4), PICTURE),
     ("a picture (WebP)", _riff(b"WEBP"), PICTURE),
     ("a picture (HEIF or AVIF)", _at(4, b"ftyp"), PICTURE),
+    ("a checkpoint of PyTorch", _zip(lambda name: name.endswith(b"/data.pkl")), PICTURE),
+    ("a zip archive that is no .npz", _zip(re.compile(rb"(?:.*/|.*\.(?!npy$)\w+)$", re.S).match), UNPACK),
     ("a tar archive", _at(257, b"ustar"), UNPACK),
     ("compressed (gzip)", _begins(b"\x1f\x8b\x08"), UNPACK),
     ("compressed (bzip2)", lambda head: re.match(rb"BZh[1-9]1AY&SY", head), UNPACK),

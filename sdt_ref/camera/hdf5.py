@@ -60,12 +60,12 @@ def is_hdf5(head: bytes) -> bool:
 
 
 def holds_events(source: Source) -> bool:
-    """Tell whether an HDF5 file has events; packs, weights and traces have none."""
+    """Tell whether an HDF5 file has events, or is too damaged to tell; packs, weights and traces have none."""
     try:
         with _opened(source) as file:
             return next(_places(file), None) is not None
     except RecordingError:
-        return False
+        return True
 
 
 def open_hdf5(source: Source) -> EventFile:

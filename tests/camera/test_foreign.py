@@ -7,6 +7,7 @@ import lzma
 import pickle
 import sqlite3
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,14 @@ def mat5() -> bytes:
     return stream.getvalue()
 
 
+def zipped(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in names:
+            archive.writestr(name, EVENTS)
+    return stream.getvalue()
+
+
 EVENTS = BYTES["nmnist"]()
 EBML = b"\x1aE\xdf\xa3\x9fB\x86\x81\1B\xf7\x81\1B\xf2\x81\4B\xf3\x81\x08B\x82"
 ROS, VIDEO = "read its events with a package of ROS (such as rosbags), and save them", "it has pictures, no events"
@@ -73,6 +82,9 @@ FOREIGN: dict[str, tuple[bytes, str, str, bool]] = {
     "WebP": (b"RIFF\x10\0\0\0WEBPVP8 " + bytes(99), "a picture (WebP)", "expected a recording", False),
     "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1" + bytes(99), "a picture (HEIF or AVIF)", "expected a recording", False),
     "AVIF": (b"\0\0\0\x18ftypavif\0\0\0\0mif1" + bytes(99), "a picture (HEIF or AVIF)", "expected a recording", False),
+    "zip": (zipped("digit.bin", "t.npy"), "a zip archive that is no .npz", "unpack it, and give the recording in it", True),
+    "zip of a folder": (zipped("events/", "events/digit.bin"), "a zip archive that is no .npz", "unpack it", True),
+    "checkpoint": (zipped("model/data.pkl", "model/version"), "a checkpoint of PyTorch", "expected a recording", True),
     "tar": (tar(), "a tar archive", "unpack it, and give the recording in it", False),
     "gzip": (gzip.compress(EVENTS), "compressed (gzip)", "unpack it", False),
     "bzip2": (bz2.compress(EVENTS), "compressed (bzip2)", "unpack it", False),

@@ -187,6 +187,12 @@ def test_weights_and_packs_are_no_recordings() -> None:
     assert "found nothing" in refused(written(lambda _: None))
 
 
+def test_damaged_hdf5_may_have_been_one() -> None:
+    """So that it is called damaged, not no picture."""
+    assert is_recording(written(arrays())[:-100])
+    assert is_recording(written(lambda file: named(file, "t x y p", "both/") or named(file, "ts xs ys ps", "both/")))
+
+
 def test_a_mat_file_is_named() -> None:
     """MATLAB's since 7.3 is HDF5 behind 512 bytes of text."""
     content = bytearray(written(arrays(), userblock_size=512))
@@ -266,7 +272,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "fields of text": (written(lambda file: file.create_dataset("e", data=np.zeros(2, [("t", "S2"), ("x", "i2"), ("y", "i2"), ("p", "i2")]))), "expected numbers in array e, found |S2"),
     "pixels with fractions": (changed(x=[1.5, 2.0, 3.0]), "expected whole numbers below 2^63 in column x, found 1.5"),
     "times below 0": (changed(t=[-5, 1, 2]), "expected times from 0 us, found -5 us"),
-    "large times": (changed(t=np.array([1, 2, 2**63], "u8")), "expected times below 2^63 us in column t"),
+    "large times": (changed(t=np.array([1, 2, 2**63], "u8")), "expected numbers below 2^63 in column t"),
     "times that an offset makes too large": (written(lambda file: [arrays()(file), file.__delitem__("events/t"), file.__setitem__("events/t", np.array([1, 2, 2**63], "u8")), file.__setitem__("t_offset", 5)]), "expected whole times and t_offset below 2^62"),
     "an offset of several": (written(offset([1, 2])), "expected a single number in t_offset, found other"),
     "an offset in words": (written(offset("late")), "expected a single number in t_offset, found other"),

@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 import struct
 from collections import Counter
 
@@ -179,12 +180,9 @@ def hdf5(version: str, settings: dict[str, object]) -> bytes:
 
 def plainly_of_hdf5(content: bytes) -> tuple[list[Event], Counter[str]]:
     with h5py.File(io.BytesIO(content), "r") as file:
-        # the damage may be in a name: capitals are read, and a group is called anything
-        groups = [
-            {name.lower(): node for name, node in group.items()}
-            for group in file.values()
-            if isinstance(group, h5py.Group)
-        ]
+        # the damage may be in a name: signs and capitals make no other one, and a group is called anything
+        plain = [group for group in file.values() if isinstance(group, h5py.Group)]
+        groups = [{"".join(re.findall("[a-z]", name.lower())): group[name] for name in group} for group in plain]
         (columns,) = (group for group in groups if set("txyp") <= set(group))
         t, x, y, p = (columns[name][:].tolist() for name in "txyp")
         offset = int(file["t_offset"][()]) if "t_offset" in file else 0

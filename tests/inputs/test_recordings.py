@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -15,7 +16,7 @@ from sdt_ref.inputs.datasets import Samples
 from sdt_ref.inputs.reading import read
 from sdt_ref.inputs.recordings import open_recordings
 from sdt_ref.weights.config import Preprocessing
-from tests import camera_bytes
+from tests import camera_bytes, prophesee_bytes
 from tests.recordings import DIGITS, GESTURES, gesture_folder, npz, some_events
 
 
@@ -87,6 +88,31 @@ def test_n_mnist_s_folders_begin_with_capitals(tmp_path: Path) -> None:
         (tmp_path / part / "7" / f"{part}.bin").write_bytes(camera_bytes.nmnist(some_events()))
     for split, name in ((None, "Test"), ("test", "Test"), ("train", "Train")):
         assert [(Path(n).stem, label) for n, _, label in open_recordings(tmp_path, DIGITS, split)] == [(name, 7)]
+
+
+def test_folders_of_prophesee_s_files_and_hdf5(tmp_path: Path) -> None:
+    """The same events in each; a single .h5 of events is a recording, not a pack."""
+    events = some_events()
+    (tmp_path / "7").mkdir()
+    for name, make in {
+        "a.raw": prophesee_bytes.evt2,
+        "b.raw": prophesee_bytes.evt3,
+        "c.dat": prophesee_bytes.dat,
+    }.items():
+        (tmp_path / "7" / name).write_bytes(make(events))
+    with h5py.File(tmp_path / "7" / "d.h5", "w") as file:
+        for name, column in camera_bytes.columns(events).items():
+            file[f"events/{name}"] = column
+    reading = Preprocessing(34, frames=True)
+    expected = read(camera_bytes.nmnist(events), reading, 4)
+    found = list(open_recordings(tmp_path, DIGITS))
+    assert [(Path(name).name, label) for name, _, label in found] == [
+        (name, 7) for name in ("a.raw", "b.raw", "c.dat", "d.h5")
+    ]
+    for _, source, _ in found:
+        assert (read(source, reading, 4) == expected).all()
+    alone = str(tmp_path / "7" / "d.h5")
+    assert list(Samples([alone], DIGITS, frames=True)) == [(alone, Path(alone))]
 
 
 @pytest.mark.parametrize("split", [None, "test"])
@@ -173,7 +199,10 @@ def test_a_tenth_of_few_is_none(tmp_path: Path) -> None:
     ("names", "message"),
     [
         ((), "expected one folder per class, found none"),
-        (("7",), "expected recordings (.aedat, .aedat4, .bin, .csv, .npy, .npz, .txt), found none"),
+        (
+            ("7",),
+            "expected recordings (.aedat, .aedat4, .bin, .csv, .dat, .h5, .hdf5, .npy, .npz, .raw, .txt), found none",
+        ),
         (
             ("seven",),
             "class folder 'seven' is unknown to the weights, which know 10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; "

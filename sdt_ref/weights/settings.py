@@ -13,7 +13,7 @@ from ..errors import ConfigError, WeightsError
 from .architecture import Architecture
 from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing, check
 from .inert import plain, words
-from .pickled import Made, Name
+from .made import Made, Name
 from .presets import DATASETS, base_dataset, preset
 
 EXTRA = "in the folder of sdt_ref: pip install '.[convert]'"

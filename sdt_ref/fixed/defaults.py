@@ -7,7 +7,8 @@ from .formats import REGISTERS, Formats, RegisterFormat
 from .quantise import INPUT_LAYER
 
 # the first layer's weights meet numbers, not spikes, and all that follows is made of their sums; they are few
-FIRST_LAYER: dict[str, RegisterFormat] = {"weight": {"bits": 12}, "bias": {"bits": 24}, "accumulator": {"bits": 32}}
+FIRST_LAYER: dict[str, RegisterFormat] = {"weight": {"bits": 12}, "bias": {"bits": 24}}
+WIDTHS = {*FIRST_LAYER, "accumulator"}  # of which a file that declares one means all
 FRAMES = {"bits": 12, "fraction": 2}  # counts up to 511, and means of 2x2 of them
 ANTIALIASED = {"bits": 16, "fraction": 6}  # means by weights in 64ths
 PICTURE_BITS, PICTURE_FRACTION = 10, 7
@@ -21,7 +22,7 @@ def complete(formats: Formats | None, preprocessing: Preprocessing) -> Formats:
     for name, keys in declared.default.items():
         default[name].update(keys)
     stages = dict(declared.stages)
-    if not FIRST_LAYER.keys() & {*declared.default, *stages.get(INPUT_LAYER, {})}:
+    if not WIDTHS & {*declared.default, *stages.get(INPUT_LAYER, {})}:
         stages[INPUT_LAYER] = {**FIRST_LAYER, **stages.get(INPUT_LAYER, {})}
     return Formats(default, stages)
 

@@ -135,7 +135,7 @@ REGISTERS: dict[str, RegisterFormat] = {
     "input": {"bits": 10, "fraction": 7, "rounding": HALF_EVEN, "overflow": SATURATE},
     "weight": {"bits": 8, "scale": "channel", "rounding": HALF_EVEN, "fraction": None},
     "bias": {"bits": 16, "rounding": HALF_EVEN, "fraction": None},
-    "accumulator": {"bits": 24, "overflow": None},
+    "accumulator": {"bits": 32, "overflow": None},
     "membrane": {
         "bits": 16, "fraction": 10, "rounding": HALF_UP, "overflow": SATURATE, "leak": None, "leak_rounding": HALF_UP,
     },

@@ -16,7 +16,6 @@ from ..engine.events import CHANNEL, OFFSET, SpikeEvents
 from ..engine.monitor import Monitor
 from ..errors import ConfigError, InputError, TraceError
 from ..files import written_whole
-from ..fixed.formats import DEFAULT
 from ..fixed.quantise import FixedNeuron, FixedParameters, bits_for, digest
 from ..fixed.registers import WIDE, wider_by
 from ..network.model import SpikeDrivenTransformer
@@ -89,7 +88,7 @@ def write_trace(
         header = Header(
             dataclasses.asdict(model.architecture),
             dataclasses.asdict(model.config),
-            (model.formats or DEFAULT).to_toml(),
+            model.formats.to_toml(),
             digest(parameters),
             hashlib.sha256(pixels).hexdigest(),
             n_steps,

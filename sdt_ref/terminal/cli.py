@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import io
 import json
-import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -215,10 +214,6 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
             return _fail("interrupted", interrupt.INTERRUPTED)
         except SdtError as error:
             return _fail(f"error: {' '.join(str(error).split())}")
-        except (pickle.UnpicklingError, EOFError):
-            return _fail(
-                f"error: the compiled kernels in '{cache_folder()}' are damaged; delete that folder and run again"
-            )
         except OSError as error:
             drop_output()
             said = f"'{error.filename}': {error.strerror}" if error.filename and error.strerror else str(error)

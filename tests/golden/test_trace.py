@@ -241,7 +241,7 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: Capture) -> None
     with open_trace(path) as golden:
         assert f"sha256 of the content {golden.sha256}" in screen.out
     assert command.main([*arguments, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["records"]["head/sum"] == {"bits": 24, "shape": [3, 1, 10]}
+    assert json.loads(capsys.readouterr().out)["records"]["head/sum"] == {"bits": 32, "shape": [3, 1, 10]}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Command line: the first difference between a golden trace and what a device held; the work is in `golden/`."""
+"""Command line: the first difference between a golden trace and what a device or a network held; see `golden/`."""
 
 import math
 import sys
@@ -46,7 +46,7 @@ def command_line() -> cli.Parser:
     """The options."""
     parser = cli.parser("compare", "python -m sdt_ref.compare run.h5 dut.npz")
     parser.add_argument("golden", metavar="GOLDEN.h5", help="trace that sdt_ref.trace wrote")
-    parser.add_argument("dump", metavar="DUMP", help="what the device held: .h5, .npz, .csv or .mem")
+    parser.add_argument("dump", metavar="DUMP", help="what the device or network held: .h5, .npz, .csv or .mem")
     parser.add_argument(
         "--record", metavar="STAGE/QUANTITY", help="what a .mem file holds, if the file does not name it"
     )
@@ -59,7 +59,7 @@ def command_line() -> cli.Parser:
     parser.add_argument(
         "--tolerance",
         metavar="N",
-        help="distance of numbers that counts as equal (default: 0; of float32 1e-5, of float64 1e-6)",
+        help="distance of numbers that counts as equal (default: 0; of float32 1e-4, of float64 1e-6)",
     )
     parser.add_argument(
         "--isolated",

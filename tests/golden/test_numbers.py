@@ -74,8 +74,10 @@ def test_every_number_is_the_oracles(tmp_path: Path, case: str, arithmetic: str)
                     if not stage.pooled_behind:
                         assert_same(golden.values(f"{name}/spikes")[t], fired.astype(np.int64), name)
         assert list(golden.records) == expected
-        pixels = np.broadcast_to(np.moveaxis(golden.input.astype(arithmetic), -3, -1), (1, n.time_steps, n.height, n.width, n.in_channels)
-                                 ).reshape(n.time_steps, -1, n.in_channels)  # fmt: skip
+        frames = np.broadcast_to(
+            np.moveaxis(x.astype(arithmetic), -3, -1), (1, n.time_steps, n.height, n.width, n.in_channels)
+        )
+        pixels = frames.reshape(n.time_steps, -1, n.in_channels)
         assert_same(golden.values("input/pixel"), pixels, "pixels")
         assert_same(golden.values("head/sum"), oracle.logits_per_step, "logits")
 
@@ -97,7 +99,7 @@ def test_the_input_is_kept_as_a_network_takes_it_also_in_fixed_point(tmp_path: P
 
 
 def test_the_hash_is_the_same_for_any_number_of_threads_and_differs_between_arithmetics(tmp_path: Path) -> None:
-    hashes = {}
+    hashes: dict[str, set[str]] = {}
     with small_tiles(700):
         for arithmetic in ARITHMETICS:
             for threads in (1, 2, 3):
@@ -183,6 +185,9 @@ def test_content_that_contradicts_itself_is_refused_under_a_fitting_hash(tmp_pat
 
 
 def test_a_trace_of_schema_1_opens_with_its_own_hash_and_compares(tmp_path: Path, capsys: Capture) -> None:
+    """It was written when there was no other schema."""
+    n, formats = NETWORKS["narrow"]
+    write_trace(tmp_path / "new.h5", model_of(n, "fixed", formats=formats), input_of(n))
     with open_trace(OLD) as old:
         assert old.sha256 == "deda4afc7622a2639e7dedbc51793f5ff37b68de88cf2d7a59f4b7f6273b5630"
         assert (old.header.arithmetic, old.input, len(old.records)) == ("fixed", None, 7)
@@ -190,6 +195,8 @@ def test_a_trace_of_schema_1_opens_with_its_own_hash_and_compares(tmp_path: Path
             [32, 35, -1, 6, -11], [50, 36, 3, -9, 5], [26, 49, 2, 22, -22],
         ]  # fmt: skip
         np.savez(tmp_path / "dut.npz", **content(old))
+        with open_trace(tmp_path / "new.h5") as new:
+            assert all(np.array_equal(values, new.values(name)) for name, values in content(old).items())
     assert command.main([str(OLD), str(tmp_path / "dut.npz")]) == 0
     assert command.main([str(OLD), str(OLD), "--json"]) == 0
     assert "all equal" in capsys.readouterr().out
@@ -434,7 +441,7 @@ def test_the_tolerance_is_what_is_asked_for_and_json_says_what_differs(tmp_path:
     assert command.main([str(path), dump, "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     first = report["first"]
-    assert (report["arithmetic"], report["tolerance"], report["farthest"]) == ("float32", 1e-5, 0.25)
+    assert (report["arithmetic"], report["tolerance"], report["farthest"]) == ("float32", 1e-4, 0.25)
     assert (first["step"], first["token"], first["channel"]) == (2, 1, 5)
     assert (first["expected"], first["found"]) == (expected, expected + 0.25)
     assert (first["expected_hex"], first["found_hex"]) == (expected.hex(), (expected + 0.25).hex())

@@ -265,12 +265,15 @@ def test_what_cannot_be_traced_is_refused(arguments: list[str], message: str, tm
 
 def test_a_trace_is_of_fixed_point_unless_another_arithmetic_is_asked_for(tmp_path: Path, capsys: Capture) -> None:
     assert "fixed (default) for whole numbers" in " ".join(command.command_line().format_help().split())
+    formats = tmp_path / "f.toml"
+    formats.write_text(NARROW)
     for arguments, message in (
         (["--arithmetic", "int8"], "arithmetic: expected one of float32, float64, fixed, found 'int8'"),
-        (["--arithmetic", "float32", "--formats", "f.toml"], "formats: expected arithmetic 'fixed' with them, found"),
+        (
+            ["--arithmetic", "float32", "--formats", str(formats)],
+            "formats: expected arithmetic 'fixed' with them, found",
+        ),
     ):
-        (tmp_path / "f.toml").write_text(NARROW)
-        arguments = [str(tmp_path / "f.toml") if word == "f.toml" else word for word in arguments]
         assert command.main([*arguments, "-o", str(tmp_path / "run.h5")]) == 2
         assert capsys.readouterr().err.startswith(f"error: {message}")
     assert command.main(["-o", str(tmp_path / "run.h5"), "--stages", "head"]) == 0

@@ -475,6 +475,10 @@ def test_any_type_of_number_compares_as_a_number(tmp_path: Path) -> None:
             }
             np.savez(tmp_path / "dut.npz", **values)
             assert compare(golden, read_dump(str(tmp_path / "dut.npz"), golden), tolerance=0.01).first is None
+        with h5py.File(tmp_path / "dut.h5", "w") as file:
+            for name, array in values.items():
+                file[f"records/{name}"] = array.astype(np.float64)
+        assert compare(golden, read_dump(str(tmp_path / "dut.h5"), golden)).first is None
         spikes = {name: golden.values(name).astype(bool) for name in golden.records if name.endswith("/spikes")}
         np.savez(tmp_path / "dut.npz", **spikes)
         comparison = compare(golden, read_dump(str(tmp_path / "dut.npz"), golden))

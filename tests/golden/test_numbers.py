@@ -40,6 +40,7 @@ def as_rows(official: np.ndarray) -> np.ndarray:
 # --- what a trace holds -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("case", NETWORKS)
 def test_every_number_is_the_oracles(tmp_path: Path, case: str, arithmetic: str) -> None:
@@ -222,6 +223,7 @@ def test_a_trace_of_schema_1_that_holds_real_numbers_is_refused(tmp_path: Path) 
 # --- the first difference ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("case", NETWORKS)
 def test_one_wrong_number_of_any_record_is_found_at_its_place(tmp_path: Path, case: str, arithmetic: str) -> None:

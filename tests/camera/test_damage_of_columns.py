@@ -78,7 +78,7 @@ def _of_array(array: np.ndarray) -> np.ndarray | list[Event]:
 
 
 def _of_text(content: bytes) -> list[Event]:
-    names: list[bytes] = []
+    names: list[str] = []
     rows: list[list[Decimal | int]] = []
     sized = False
     for line in re.split(rb"[\r\n]", content.removeprefix(b"\xef\xbb\xbf")):
@@ -86,26 +86,31 @@ def _of_text(content: bytes) -> list[Event]:
         if words == [b""]:
             continue
         if words[0][:1] in (b"#", b"%"):
-            found = re.split(rb"[\s,;]+", line.strip()[1:].strip(b" \t\x0b\x0c,;"))
-            names = found if not rows and _places([name.decode("latin1") for name in found]) else names
+            found = _names(line.strip()[1:])
+            names = found if not rows and _places(found) else names
         elif all(map(NUMBER.fullmatch, words)):
             if len(words) == 2 and not rows and not sized:
                 sized = True
                 continue
             rows.append([int(word) if re.fullmatch(rb"[+-]?\d+", word) else Decimal(word.decode()) for word in words])
         elif not rows:
-            names = re.split(rb"[,;\t]", line.strip()) if re.search(rb"[,;\t]", line) else words
-            names = [name.strip(b" \"'") for name in names]
+            names = _names(line)
         else:
             raise ValueError(line)
     if not rows:
         return []
     if len(set(map(len, rows))) > 1:
         raise ValueError("rows")
-    places = _places([name.decode("latin1") for name in names]) if len(names) == len(rows[0]) else None
+    places = _places(names) if len(names) == len(rows[0]) else None
     if places is None and len(rows[0]) != 4:
         raise ValueError("columns")
     return _events(*([row[place] for row in rows] for place in places or (0, 1, 2, 3)))
+
+
+def _names(line: bytes) -> list[str]:
+    """Between blanks only where nothing else is between them."""
+    names = re.split(rb"[,;\t]", line.strip()) if re.search(rb"[,;\t]", line) else line.split()
+    return [name.strip(b" \"'").decode("latin1") for name in names]
 
 
 def _places(names: Any) -> list[int] | None:

@@ -253,6 +253,19 @@ def offset(value: Any) -> Make:
     return lambda file: [arrays()(file), file.__setitem__("t_offset", value)]
 
 
+@pytest.mark.parametrize("value", [0, 0.0])
+def test_an_offset_of_zero_is_of_every_unit(value: float) -> None:
+    seconds = [0.5, 0.75, 1.0]
+    content = written(
+        lambda file: [
+            offset(value)(file),
+            file.__delitem__("events/t"),
+            file.__setitem__("events/t", seconds),
+        ]
+    )
+    assert [t for t, *_ in listed(open_recording(content))] == [500_000, 750_000, 1_000_000]
+
+
 BAD: dict[str, tuple[bytes, str]] = {
     "a column is missing": (changed(p=None), "expected HDF5 with arrays t, x, y and p in one group, such as events/t, found 'events'"),
     "two cameras": (written(lambda file: [arrays(group=f"prophesee/{side}")(file) for side in ("left", "right")]), "expected events of one camera, found '/prophesee/left' and '/prophesee/right'; save one of them"),

@@ -215,6 +215,17 @@ def test_the_order_of_columns_without_names_is_the_only_one_that_fits(order: str
         assert recording.repairs == told
 
 
+def test_the_usual_order_is_told_where_another_fits_too() -> None:
+    """Few events, or all of one column of pixels, may be in several orders."""
+    for rows in ([(3, 5, 1000, 1)], [(7, y, 100 * y, y % 2) for y in range(9)]):
+        recording = open_recording(made.npy(np.array(rows)))
+        assert listed(recording) == rows
+        assert recording.repairs == {
+            "columns taken as t, x, y, p": len(rows),
+            **({"polarities that are all 1 taken as ON": 1} if len(rows) == 1 else {}),
+        }
+
+
 @pytest.mark.parametrize("order", ["txyp", "xytp", "xypt"])
 def test_a_few_times_may_run_backwards(order: str) -> None:
     events = some_events()

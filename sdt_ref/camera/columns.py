@@ -22,6 +22,7 @@ from .times import IN_WORDS, PER_UNIT, microseconds, unit_of_floats
 Columns = list[np.ndarray]  # booleans, integers or float64, all of one length
 LIMIT = 2.0**63  # of numbers that are read
 ORDER = "txyp"
+USUAL = -1, 255  # least and greatest of polarities, as far as programs are known to write them
 OTHER_ORDERS = "xytp", "xypt"  # tonic's and Prophesee's; what has neither names nor the usual order is tried as these
 
 
@@ -159,13 +160,20 @@ def _order(columns: list[_Column]) -> tuple[str, bool]:
     And whether it goes without saying: it is the usual one, and no other can be, as the columns of few events may.
     """
     fitting = [order for order in (ORDER, *OTHER_ORDERS) if _misfit(order, columns) is None]
-    if ORDER in fitting or len(fitting) == 1:
-        return fitting[0], fitting == [ORDER]
+    likely = [order for order in fitting if _usual(columns[order.index("p")])] or fitting
+    if ORDER in likely or len(likely) == 1:
+        return likely[0], fitting == [ORDER]
     found = _misfit(ORDER, columns)
     raise RecordingError(
         f"expected columns t, x, y, p, found {found} in that order{', and no other that alone fits' * bool(fitting)}; "
         "name the columns, or put them in that order"
     )
+
+
+def _usual(p: _Column) -> bool:
+    """Tell whether polarities are called as usual, and not by two numbers that may be the times of two events."""
+    least, greatest = USUAL
+    return least <= p.least and p.greatest <= greatest
 
 
 def _misfit(order: str, columns: list[_Column]) -> str | None:

@@ -226,6 +226,17 @@ def test_the_usual_order_is_told_where_another_fits_too() -> None:
         }
 
 
+def test_two_numbers_are_no_polarities_if_no_program_writes_such() -> None:
+    """Two events have two times, which would be polarities in another order."""
+    events = [(10, 1, 2, 1), (20_000, 3, 4, 0)]
+    recording = open_recording(made.npy(in_order("xypt", events)))
+    assert listed(recording) == events
+    assert recording.repairs == {"columns taken as x, y, p, t": 2}
+    odd = some_events()
+    rows = np.array([(t, x, y, 300 if p else -7) for t, x, y, p in odd])
+    assert listed(open_recording(made.npy(rows))) == odd
+
+
 @pytest.mark.parametrize("order", ["txyp", "xytp", "xypt"])
 def test_a_few_times_may_run_backwards(order: str) -> None:
     events = some_events()

@@ -22,6 +22,7 @@ from .times import IN_WORDS, PER_UNIT, microseconds, unit_of_floats
 Columns = list[np.ndarray]  # booleans, integers or float64, all of one length
 LIMIT = 2.0**63  # of numbers that are read
 ORDER = "txyp"
+USUAL = -1, 255  # least and greatest of polarities, as far as programs are known to write them
 OTHER_ORDERS = "xytp", "xypt"  # tonic's and Prophesee's; what has neither names nor the usual order is tried as these
 
 
@@ -58,14 +59,14 @@ def open_columns(
             for column, values in zip(columns, chunk, strict=True):
                 column.add(values)
         try:
-            order = ORDER if named else _order(columns)
+            order, clear = (ORDER, True) if named else _order(columns)
             t, x, y, p = (columns[order.index(name)] for name in ORDER)
             for name, column in (("x", x), ("y", y)):
                 column.require_whole(name)
             found = _unit(t, unit, whole_unit)
         except RecordingError as error:
             raise RecordingError(f"recording '{source.name}': {error}") from None
-        return _Meaning(order, found, name_polarities(p.values, source.name))
+        return _Meaning(order, clear, found, name_polarities(p.values, source.name))
 
     def decode(repairs: Counter[str]) -> Iterator[CameraEvents]:
         meant = meaning()
@@ -77,15 +78,16 @@ def open_columns(
 
 @dataclass(frozen=True)
 class _Meaning:
-    """Order of the columns, unit of the times, names of the polarities."""
+    """Order of the columns and whether it is the usual one and no other can be, unit of the times, polarities."""
 
     order: str
+    clear: bool
     unit: str
     polarities: Polarities
 
     def events(self, columns: Columns, repairs: Counter[str]) -> CameraEvents:
         t, x, y, p = (columns[self.order.index(name)] for name in ORDER)
-        if self.order != ORDER:
+        if not self.clear:
             repairs[f"columns{TAKEN}{', '.join(self.order)}"] += len(t)
         if self.unit != "us":
             repairs[f"times{TAKEN}{IN_WORDS[self.unit]}"] += len(t)
@@ -152,16 +154,26 @@ def _unit(t: _Column, named: str | None, whole: str | None) -> str:
     return unit
 
 
-def _order(columns: list[_Column]) -> str:
-    """The order of columns without names: the usual one where it can be, else the only other one that can."""
+def _order(columns: list[_Column]) -> tuple[str, bool]:
+    """The order of columns without names: the usual one where it can be, else the only other one that can.
+
+    And whether it goes without saying: it is the usual one, and no other can be, as the columns of few events may.
+    """
     fitting = [order for order in (ORDER, *OTHER_ORDERS) if _misfit(order, columns) is None]
-    if ORDER in fitting or len(fitting) == 1:
-        return fitting[0]
+    likely = [order for order in fitting if _usual(columns[order.index("p")])] or fitting
+    if ORDER in likely or len(likely) == 1:
+        return likely[0], fitting == [ORDER]
     found = _misfit(ORDER, columns)
     raise RecordingError(
         f"expected columns t, x, y, p, found {found} in that order{', and no other that alone fits' * bool(fitting)}; "
         "name the columns, or put them in that order"
     )
+
+
+def _usual(p: _Column) -> bool:
+    """Tell whether polarities are called as usual, and not by two numbers that may be the times of two events."""
+    least, greatest = USUAL
+    return least <= p.least and p.greatest <= greatest
 
 
 def _misfit(order: str, columns: list[_Column]) -> str | None:

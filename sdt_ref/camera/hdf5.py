@@ -235,6 +235,8 @@ def _offset(place: Place) -> int | float | None:
 def _later(t: np.ndarray, offset: float) -> np.ndarray:
     """Add an offset of the times' own kind, whole or with fractions."""
     fractions = t.dtype.kind == "f"
+    if not offset:
+        return t
     if fractions and isinstance(offset, float):
         return t + offset
     if fractions or offset != offset // 1 or not abs(offset) < FAR or (len(t) and int(t.max()) >= FAR):

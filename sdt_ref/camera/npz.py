@@ -2,7 +2,8 @@
 
 Events are four arrays, one number an event: any integers, booleans or floats, in either byte order. Microseconds, or
 seconds with fractions; pixels; the sensor is not given, unless there is a further array `sensor` of its width and
-height. Frames are one array `frames`. A zip with one array of any other name is read as that array (see `array`).
+height. Frames are one array `frames`, and events may be one array `events`, whatever is beside them; a zip with one
+array of any other name is read as that array (see `array`).
 The arrays are read in step, a chunk at a time, and never with pickle.
 Source: numpy.lib.format; spikingjelly 0.0.0.0.12, which writes t, x, y, p, and frames, with numpy.savez.
 """
@@ -24,7 +25,7 @@ from .source import Source
 
 MOST = 100  # times the size of the file; camera events shrink about tenfold, and zeros a thousandfold
 HARMLESS = 64 << 20  # bytes; whatever grows to less is read
-FRAMES, SENSOR = "frames", "sensor"
+FRAMES, EVENTS, SENSOR = "frames", "events", "sensor"
 
 Members = Mapping[str, zipfile.ZipInfo]
 
@@ -68,8 +69,8 @@ def _events(source: Source, keys: tuple[str, ...], _: Counter[str]) -> Iterator[
 
 
 def _single(members: Members) -> str:
-    """The array that holds everything: frames, or the only one."""
-    keys = [FRAMES] if FRAMES in members else [key for key in members if key != SENSOR]
+    """The array that holds everything: frames, events, or the only one."""
+    keys = [key for key in (FRAMES, EVENTS) if key in members][:1] or [key for key in members if key != SENSOR]
     if len(keys) != 1:
         found = ", ".join(repr(name[:40]) for name in list(members)[:8]) or "none"
         raise RecordingError(f"expected a zip with arrays t, x, y and p, or one array, found {found}")

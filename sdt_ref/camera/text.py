@@ -1,8 +1,9 @@
 """Lines of text, an event each: the numbers t, x, y and p, between spaces, tabs, commas or semicolons.
 
-A line of names above says which column is which, and others are ignored; without names there are four. Lines that begin
-with # or % are comments: one may hold the names, as numpy.savetxt writes them, or '%geometry:640,480', as Prophesee
-does, which are width and height of the sensor; so are two numbers alone in the first line, as E2VID has them.
+A line of names above says which column is which, and others are ignored, whatever they hold; without names there are
+four. Numbers may stand in quotes. Lines that begin with # or % are comments: one may hold the names, as numpy.savetxt
+writes them, or '%geometry:640,480', as Prophesee does, which are width and height of the sensor; so are two numbers
+alone in the first line, as E2VID has them.
 Source: the Event Camera Dataset (Mueggler et al., 2017), whose events.txt has t x y p; E2VID; metavision_file_to_csv.
 """
 
@@ -24,7 +25,7 @@ from .source import Source
 BLOCK = 1 << 16  # bytes of text in memory at a time; no line is longer
 BOM = b"\xef\xbb\xbf"
 COMMENT = b"#", b"%"
-SPACES = bytes.maketrans(b",;\t_", b"   ?")  # Python would read 1_0 as 10
+SPACES = bytes.maketrans(b",;\t\"'_", b"     ?")  # Python would read 1_0 as 10
 TEXT = re.compile(rb"[\t -~\x80-\xff]*")
 NUMBER = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf)", re.IGNORECASE)
 GEOMETRY = re.compile(rb"% *geometry *: *(\d{1,5}) *, *(\d{1,5})")
@@ -65,6 +66,8 @@ def find_layout(head: bytes) -> Layout | None:
             sensor = _size(GEOMETRY.fullmatch(line.strip())) or sensor
             found = _names(line.lstrip()[1:])
             commented = found if _are_columns(found) else commented
+        elif words and names and _are_columns(names):
+            return Layout(first, len(names), names, sensor)
         elif words and all(map(_is_number, words)):
             size = _size(PAIR.fullmatch(line.strip()))
             if size and sensor is None and names is None:
@@ -109,28 +112,31 @@ def _events(source: Source, layout: Layout, places: Sequence[int], repairs: Coun
         skipped = min(max(layout.first - number, 0), len(lines))
         lines[:skipped] = [b""] * skipped
         rows = [row for line in lines if (row := _words(line)) and row[0][:1] not in COMMENT]
-        if not whole and rows and (len(rows[-1]) < layout.width or not all(map(_is_number, rows[-1]))):
+        if not whole and rows and not _fits(rows[-1], max(len(rows[-1]), layout.width), places):
             rows.pop()
             repairs[CUT] += 1
         if not set(map(len, rows)) <= {layout.width}:
-            raise _wrong(source, lines, number, layout.width)
+            raise _wrong(source, lines, number, layout.width, places)
         if rows:
             columns = list(zip(*rows, strict=True))
             try:
                 numbers = [_numbers(columns[place]) for place in places]
             except ValueError:
-                raise _wrong(source, lines, number, layout.width) from None
+                raise _wrong(source, lines, number, layout.width, places) from None
             yield numbers
         number += len(lines)
 
 
-def _wrong(source: Source, lines: list[bytes], before: int, width: int) -> RecordingError:
-    """Report the first line that has not so many numbers."""
+def _fits(row: list[bytes], width: int, places: Sequence[int]) -> bool:
+    """Tell whether a line has so many columns, and numbers where they are read."""
+    return len(row) == width and all(_is_number(row[place]) for place in places)
+
+
+def _wrong(source: Source, lines: list[bytes], before: int, width: int, places: Sequence[int]) -> RecordingError:
+    """Report the first line that does not fit."""
     rows = ((number, _words(line)) for number, line in enumerate(lines, before + 1))
     number, row = next(
-        (number, row)
-        for number, row in rows
-        if row and row[0][:1] not in COMMENT and (len(row) != width or not all(map(_is_number, row)))
+        (number, row) for number, row in rows if row and row[0][:1] not in COMMENT and not _fits(row, width, places)
     )
     found = b" ".join(row)[:40].decode("ascii", "backslashreplace")
     return RecordingError(f"recording '{source.name}', line {number}: expected {width} numbers, found {found!r}")
@@ -168,6 +174,7 @@ def _words(line: bytes) -> list[bytes]:
 
 def _names(line: bytes) -> tuple[str, ...]:
     """The words of a line of names: between spaces only where nothing else is between them."""
+    line = line.rstrip(b" ,;\t")
     words = re.split(rb"[,;\t]", line) if re.search(rb"[,;\t]", line) else line.split()
     return tuple(word.strip(b" \"'\r").decode("utf-8", "replace") for word in words)
 

@@ -7,8 +7,8 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ..camera.opening import is_recording
-from ..errors import ImageError, require_file
+from ..camera.opening import is_recording, open_recorded
+from ..errors import ImageError, RecordingError, require_file
 from .classes import Matched, match
 from .packs import LabelledPack, Pack
 from .standard_input import StandardInput
@@ -16,7 +16,7 @@ from .standard_input import StandardInput
 # torchvision's list of picture endings, which the official code inherits
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin", ".raw", ".dat", ".h5", ".hdf5"}
-TABLES = {".npy", ".txt", ".csv"}  # recordings, too, where a folder has no others: else they may be lists beside them
+TABLES = {".npy", ".txt", ".csv"}  # recordings, too; beside those above, only if they open as such: others are lists
 # what operating systems, network storage and notebooks leave in folders, beside hidden ones
 CLUTTER = {"__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 RESOURCE_FORK = "._"  # macOS writes such a file beside each one on foreign disks
@@ -193,8 +193,19 @@ def files_below(folder: Path, endings: AbstractSet[str]) -> list[Path]:
 
 
 def recordings_below(folder: Path) -> list[Path]:
-    """Files of the endings that recordings have."""
-    return files_below(folder, RECORDINGS) or files_below(folder, TABLES)
+    """Files of the endings that recordings have, without lists that stand beside them."""
+    found = files_below(folder, RECORDINGS | TABLES)
+    if not any(file.suffix.lower() in RECORDINGS for file in found):
+        return found
+    return [file for file in found if file.suffix.lower() in RECORDINGS or _opens(file)]
+
+
+def _opens(file: Path) -> bool:
+    try:
+        open_recorded(file)
+    except RecordingError:
+        return False
+    return True
 
 
 def _is_clutter(folder: str) -> bool:

@@ -62,7 +62,7 @@ def test_structured_arrays_of_any_types(kind: str, pack: str) -> None:
         array["t"] *= 1000  # or floats of less than a millisecond, which are unclear
     content = {
         "npy": lambda: made.npy(array),
-        "npz": lambda: made.npz(events=array),
+        "npz": lambda: made.npz(events=array, label=np.array(3)),
         "deflated": lambda: made.npz(np.savez_compressed, arr_0=array),
     }[pack]()
     expected = [(t * 1000 if "f8" in kind else t, x, y, p) for t, x, y, p in EVENTS]

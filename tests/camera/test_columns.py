@@ -215,6 +215,28 @@ def test_the_order_of_columns_without_names_is_the_only_one_that_fits(order: str
         assert recording.repairs == told
 
 
+def test_the_usual_order_is_told_where_another_fits_too() -> None:
+    """Few events, or all of one column of pixels, may be in several orders."""
+    for rows in ([(3, 5, 1000, 1)], [(7, y, 100 * y, y % 2) for y in range(9)]):
+        recording = open_recording(made.npy(np.array(rows)))
+        assert listed(recording) == rows
+        assert recording.repairs == {
+            "columns taken as t, x, y, p": len(rows),
+            **({"polarities that are all 1 taken as ON": 1} if len(rows) == 1 else {}),
+        }
+
+
+def test_two_numbers_are_no_polarities_if_no_program_writes_such() -> None:
+    """Two events have two times, which would be polarities in another order."""
+    events = [(10, 1, 2, 1), (20_000, 3, 4, 0)]
+    recording = open_recording(made.npy(in_order("xypt", events)))
+    assert listed(recording) == events
+    assert recording.repairs == {"columns taken as x, y, p, t": 2}
+    odd = some_events()
+    rows = np.array([(t, x, y, 300 if p else -7) for t, x, y, p in odd])
+    assert listed(open_recording(made.npy(rows))) == odd
+
+
 @pytest.mark.parametrize("order", ["txyp", "xytp", "xypt"])
 def test_a_few_times_may_run_backwards(order: str) -> None:
     events = some_events()

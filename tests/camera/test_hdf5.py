@@ -122,7 +122,7 @@ def test_other_layouts(name: str, version: str) -> None:
     assert is_recording(content)
     recording = open_recording(content)
     assert listed(recording) == EVENTS
-    assert not recording.repairs
+    assert recording.repairs == ({"columns taken as t, x, y, p": 3} if name == "v2e's four columns" else {})
 
 
 @pytest.mark.parametrize("name", ["Blosc", "Blosc2", "Zstd", "LZ4", "Bitshuffle", "BZip2"])
@@ -251,6 +251,19 @@ def filtered(number: int) -> Callable[[Any, str], None]:
 
 def offset(value: Any) -> Make:
     return lambda file: [arrays()(file), file.__setitem__("t_offset", value)]
+
+
+@pytest.mark.parametrize("value", [0, 0.0])
+def test_an_offset_of_zero_is_of_every_unit(value: float) -> None:
+    seconds = [0.5, 0.75, 1.0]
+    content = written(
+        lambda file: [
+            offset(value)(file),
+            file.__delitem__("events/t"),
+            file.__setitem__("events/t", seconds),
+        ]
+    )
+    assert [t for t, *_ in listed(open_recording(content))] == [500_000, 750_000, 1_000_000]
 
 
 BAD: dict[str, tuple[bytes, str]] = {

@@ -175,7 +175,7 @@ def test_frames_are_no_trials(tmp_path: Path) -> None:
             read(trial, Preprocessing(128, frames=True, sensor=128), 4)
 
 
-def test_tables_are_recordings_where_a_folder_has_no_others(tmp_path: Path) -> None:
+def test_tables_beside_other_recordings_are_recordings_if_they_open(tmp_path: Path) -> None:
     """Text and .npy beside other recordings may list or describe them."""
     npz(tmp_path / "7" / "a.npz", some_events())
     (tmp_path / "8").mkdir()
@@ -183,10 +183,16 @@ def test_tables_are_recordings_where_a_folder_has_no_others(tmp_path: Path) -> N
     (tmp_path / "8" / "b.npy").write_bytes(camera_bytes.npy(np.array(some_events())))
     for name in ("labels.csv", "notes.txt", "order.npy"):
         (tmp_path / "7" / name).write_text("no recording")
+    (tmp_path / "7" / "startTimes.csv").write_text("class,start,end\n1,2,3\n")
+    np.save(tmp_path / "7" / "labels.npy", np.arange(4))
     names = [Path(name).name for name, *_ in open_recordings(tmp_path, DIGITS)]
     assert names == ["a.npz", "a.csv", "b.npy"]
     folders = [Samples([str(tmp_path / name)], frames=True) for name in ("7", "8")]
     assert [[Path(name).name for name, _ in samples] for samples in folders] == [["a.npz"], ["a.csv", "b.npy"]]
+    for name in ("a.csv", "b.npy"):
+        (tmp_path / "8" / name).rename(tmp_path / "7" / name)
+    mixed = Samples([str(tmp_path / "7")], frames=True)
+    assert [name for name, _ in mixed] == ["a.csv", "a.npz", "b.npy"]
 
 
 def test_a_tenth_of_few_is_none(tmp_path: Path) -> None:

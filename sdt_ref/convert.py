@@ -11,6 +11,7 @@ from .terminal.words import plain
 from .weights.checkpoint import Conversion, convert
 from .weights.file import save
 from .weights.settings import parse_setting
+from .weights.state import BARE
 
 # bookkeeping of BatchNorm and thop, at every layer
 COUNTED = ("num_batches_tracked", "total_ops", "total_params")
@@ -108,7 +109,9 @@ def _in_short(names: list[str]) -> str:
 def _remarks(conversion: Conversion) -> Iterator[str]:
     """What is not so in an ordinary checkpoint: several sets of weights, rounding, objects in the settings."""
     chosen, rounding = conversion.chosen, conversion.rounding
-    if chosen and len(chosen.found) > 1:
+    if chosen and len(chosen.found) == 1 and chosen.key != BARE:
+        yield f"weights: {chosen.key}, the only ones in the file"
+    elif chosen and len(chosen.found) > 1:
         yield f"weights: {chosen.key} is taken, of {', '.join(chosen.found)} in the file; --key takes another"
         if chosen.metric_of is not None:
             others = "" if chosen.metric_of == chosen.key else ", not of these weights"

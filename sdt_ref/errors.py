@@ -63,3 +63,10 @@ def require_file(path: Path, what: str, error: type[SdtError]) -> None:
         raise error(f"{what} '{path}' does not exist")
     if found:
         raise error(f"{what} '{path}': expected a file, found {found}")
+
+
+def require_seekable(path: Path, what: str, error: type[SdtError]) -> None:
+    """Raise `error` unless the path is a file whose bytes can be read in any order: no pipe, which may never open."""
+    require_file(path, what, error)
+    if not path.is_file():
+        raise error(f"{what} '{path}': expected a file, found a pipe or a device; save it as a file first")

@@ -80,6 +80,8 @@ def open_recorded(source: Any, name: str | None = None) -> EventFile | FrameFile
                 f"recording '{recording.name}': expected AEDAT of version {known}, found {version[1].decode()}"
             )
         return READERS[version[1]](recording)
+    if looks_like_nmnist(head):  # before the names of other files: its first event may begin as a video does
+        return open_nmnist(recording)
     if foreign := name_foreign(head):
         raise RecordingError(f"recording '{recording.name}' is {foreign}")
     if header := parse_header(head):
@@ -94,8 +96,6 @@ def open_recorded(source: Any, name: str | None = None) -> EventFile | FrameFile
         return open_npz(recording)
     if head.startswith(MAGIC):
         return open_npy(recording)
-    if looks_like_nmnist(head):
-        return open_nmnist(recording)
     raise RecordingError(
         f"recording '{recording.name}': expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, found none of them"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ..camera.opening import is_recording, open_recorded
-from ..errors import ImageError, RecordingError, require_file
+from ..errors import ImageError, RecordingError, require_file, require_seekable
 from .classes import Matched, match
 from .packs import LabelledPack, Pack
 from .standard_input import StandardInput
@@ -59,7 +59,7 @@ def open_pictures(
         is_folder = False
     if is_folder:
         return ImageFolder(source, classes, split, by_order)
-    require_file(source, "data set", ImageError)
+    require_seekable(source, "data set", ImageError)
     return LabelledPack(Pack(source, split), classes, by_order)
 
 
@@ -134,7 +134,7 @@ def _sample_set(given: str | StandardInput, split: str | None, frames: bool) -> 
             raise ImageError(f"folder '{folder}': expected {what} ({', '.join(sorted(endings))}), found none")
         return found
     if path.suffix.lower() in (".h5", ".hdf5") and not (frames and is_recording(path)):
-        require_file(path, "data set", ImageError)
+        require_seekable(path, "data set", ImageError)
         return Pack(path, split, "bin" if frames else "jpeg")
     require_file(path, "recording" if frames else "picture", ImageError)
     return [(str(path), path)]

@@ -13,7 +13,7 @@ from typing import Any
 from ..camera.opening import open_recording
 from ..camera.recording import CameraEvents, EventFile
 from ..camera.trials import LABELS, Trial, list_trials, only, table_beside
-from ..errors import ConfigError, RecordingError, require_file
+from ..errors import ConfigError, RecordingError, require_seekable
 from .classes import Matched, by_number, match
 from .datasets import RECORDINGS, RESOURCE_FORK, TABLES, Labelled, class_folders, recordings_below
 from .packs import LabelledPack, Pack
@@ -40,7 +40,7 @@ def open_recordings(
     except (OSError, ValueError):
         is_folder = False
     if not is_folder:
-        require_file(source, "data set", RecordingError)
+        require_seekable(source, "data set", RecordingError)
         return LabelledPack(Pack(source, split, "bin"), classes, by_order)
     if any(_files(source, "*" + LABELS)):
         return GestureTrials(source, classes, split)

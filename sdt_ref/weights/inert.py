@@ -46,6 +46,11 @@ def _object(value: Made) -> Any:
         found = _numbers(value)
         return value if found is None else found
     parts = value.arguments
+    if str(value.of) == "torch.Size":
+        return plain(*parts)
+    if value.of.module.startswith("omegaconf.") and isinstance(value.state, dict):
+        inside = value.state.get("_val", value.state.get("_content"))  # of a node; of a list
+        return value if isinstance(inside, dict) else plain(inside)
     if value.of.module.split(".")[0] == "pathlib" and all(isinstance(part, str) for part in parts):
         return str((PureWindowsPath if "Windows" in value.of.name else PurePosixPath)(*parts))
     if str(value.of) == "torch.device":  # ("cuda", 0)
@@ -100,7 +105,7 @@ def _bytes(value: Made) -> bytes | None:
 
 
 def _numbers(value: Made) -> Any:
-    """The number of a NumPy scalar, or the list of a small NumPy array; None for any other type of content."""
+    """The number or text of a NumPy scalar, or the list of a small NumPy array; None for any other type of content."""
     if value.of.name == "scalar":
         kind, content = value.arguments
         shape: Any = ()
@@ -121,9 +126,13 @@ def _numbers(value: Made) -> Any:
 
 
 def _dtype(kind: Any) -> np.dtype | None:
-    """Numbers and truth values alone: 'f8' with byte order '<'."""
+    """Numbers, truth values and text alone: 'f8' with byte order '<'."""
     if not (isinstance(kind, Made) and str(kind.of) == "numpy.dtype" and isinstance(kind.state, tuple)):
         return None
     code, order = kind.arguments[0], kind.state[1]
-    known = isinstance(code, str) and re.fullmatch(r"b1|f[248]|[iu][1248]", code) and order in ("<", ">", "|")
+    known = (
+        isinstance(code, str)
+        and re.fullmatch(r"b1|f[248]|[iu][1248]|[US][1-9]\d{0,2}", code)
+        and order in ("<", ">", "|")
+    )
     return np.dtype(code).newbyteorder(order) if known else None

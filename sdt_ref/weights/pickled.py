@@ -101,7 +101,9 @@ class _Machine:
             method(argument) if argument is not None else method()
 
     def _above_the_mark(self) -> list[Any]:
-        at = len(self.stack) - 1 - self.stack[::-1].index(MARKER)
+        at = len(self.stack) - 1
+        while self.stack[at] is not MARKER:  # IndexError without one
+            at -= 1
         items = self.stack[at + 1 :]
         del self.stack[at:]
         return items

@@ -87,9 +87,7 @@ class Lookup:
 
     def _of_args(self, args: Any) -> Mapping[str, Any]:
         """The settings of a Namespace, a dictionary, or another class that has them as attributes or as items."""
-        content = args
-        if isinstance(args, Made):
-            content = args.state if isinstance(args.state, dict) else args.items
+        content = _held(args) if isinstance(args, Made) else args
         if not isinstance(content, dict):
             raise WeightsError(f"checkpoint 'args': expected a Namespace or a dictionary, found {type(args).__name__}")
         if not content and args != {}:
@@ -106,6 +104,20 @@ class Lookup:
         # and what was set in vain, such as a sensor for a network that reads pictures; num_heads tensors may tell
         unused = set(self.explicit) - set(self.sources) - {"num_heads"}
         return sorted(unknown | unused)
+
+
+def _held(args: Made) -> dict[Any, Any]:
+    """Attributes, slots and items of an object; if no setting is among them, the dictionary in it that has some."""
+    parts = args.state if isinstance(args.state, tuple) else (args.state,)
+    content: dict[Any, Any] = {}
+    for part in (*parts, args.items):
+        content |= part if isinstance(part, dict) else {}
+    inside = (part for part in content.values() if isinstance(part, dict) and _is_of_settings(part))
+    return content if _is_of_settings(content) else next(inside, content)
+
+
+def _is_of_settings(content: Mapping[Any, Any]) -> bool:
+    return any(name in content for name in SETTINGS)
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:

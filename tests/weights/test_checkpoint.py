@@ -146,6 +146,24 @@ class Filter(enum.Enum):
     BICUBIC = "bicubic"
 
 
+class Configuration(dict[str, Any]):
+    """A class with attributes of its own beside the settings, which are items."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
+        self.frozen = True
+
+
+class Slotted:
+    """A class whose settings are slots."""
+
+    __slots__ = tuple(ARGS)
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        for name in ARGS:
+            setattr(self, name, settings[name])
+
+
 class Registry(dict[str, Any]):
     """A class of settings that keeps them as items, as many packages have one."""
 
@@ -178,6 +196,26 @@ def test_objects_in_the_settings_are_read_as_text(tmp_path: Path, capsys: pytest
     assert json.loads(capsys.readouterr().out)["as_text"] == shown
     assert convert.main([str(path), str(tmp_path / "w.h5")]) == 0
     assert "objects read as text, none made: " in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("kind", [Configuration, Slotted, collections.UserDict])
+def test_settings_that_a_class_keeps_beside_or_within_others_are_read(kind: Any, tmp_path: Path) -> None:
+    ordinary = convert_checkpoint(saved(tmp_path, checkpoint())).weights
+    conversion = convert_checkpoint(saved(tmp_path, checkpoint(args=kind({**ARGS, "img_size": torch.Size([8, 8])}))))
+    assert (conversion.weights.config, conversion.weights.preprocessing) == (ordinary.config, ordinary.preprocessing)
+
+
+def test_settings_of_omegaconf_are_read(tmp_path: Path) -> None:
+    omegaconf = pytest.importorskip("omegaconf", reason="omegaconf is not installed")
+    ordinary = convert_checkpoint(saved(tmp_path, checkpoint())).weights
+    conversion = convert_checkpoint(saved(tmp_path, checkpoint(args=omegaconf.OmegaConf.create(ARGS))))
+    assert (conversion.weights.config, conversion.weights.preprocessing) == (ordinary.config, ordinary.preprocessing)
+
+
+def test_weights_that_are_the_only_ones_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = saved(tmp_path, checkpoint(state_dict=None, state_dict_ema=state_dict()))
+    assert convert.main([str(path), str(tmp_path / "w.h5")]) == 0
+    assert "weights: state_dict_ema, the only ones in the file" in capsys.readouterr().out
 
 
 def test_settings_in_a_class_that_keeps_them_elsewhere_are_given_otherwise(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def read(value: object, protocol: int = 2) -> Any:
         (np.array([1, 2, 3], ">i2"), [1, 2, 3]), (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]), (np.array(4), 4),
         (pathlib.PurePosixPath("/data/cifar10"), "/data/cifar10"), (pathlib.PureWindowsPath("C:\\data\\x"), "C:\\data\\x"),
         (Colour.RED, "red"), (Colour.FOUR, 4), (Level.HIGH, 3), ([np.float64(0.5), 1], [0.5, 1]), ((Colour.RED,), ("red",)),
+        (np.str_("torch/cifar10"), "torch/cifar10"), (np.array(["a", "bc"]), ["a", "bc"]), (np.bytes_(b"ab"), b"ab"),
         (b"\x00\xff", b"\x00\xff"), ("text", "text"), (None, None), (2.5, 2.5), (True, True),
     ],
 )  # fmt: skip

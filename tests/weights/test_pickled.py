@@ -186,6 +186,11 @@ def test_a_damaged_pickle_is_an_error_and_claims_no_memory(content: bytes) -> No
         read(content)
 
 
+def test_marks_within_marks_cost_no_more_than_their_number() -> None:
+    """Each mark is looked for from the top, so that most of the stack below is never touched."""
+    assert read(b"\x80\x02" + b"(" * 200_000 + b"K\x01t" + b"0(t" * 100_000 + b".") == ()
+
+
 def test_a_key_that_cannot_be_one_is_kept_apart() -> None:
     (key,) = read(b"\x80\x02}]K\x01s.")
     assert key.value == []

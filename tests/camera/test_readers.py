@@ -44,6 +44,13 @@ def test_nmnist_literal() -> None:
     assert told(recording) == ("N-MNIST", (34, 34), [(9, 3, 4, 0), (66051, 33, 0, 1)], {})
 
 
+def test_nmnist_may_begin_as_other_files_do() -> None:
+    events = [(0x1BA41 + 100 * i, i % 7, i % 5, i % 2) for i in range(40)]
+    content = made.nmnist([(t, 0, 0, 0) if i == 0 else (t, x, y, p) for i, (t, x, y, p) in enumerate(events)])
+    assert content.startswith(b"\0\0\1\xba")  # a video (MPEG)
+    assert open_recording(content).format == "N-MNIST"
+
+
 def test_nothing_is_not_nmnist() -> None:
     assert not looks_like_nmnist(b"")
     assert not looks_like_nmnist(b"\0\1\2")

@@ -24,7 +24,7 @@ from .result import OperationCount, Result
 from .terminal import cli
 from .terminal.answer import is_near_tie, margin, show_classes, show_ranking, show_stages, show_tie
 from .terminal.progress import kernels_loading, working
-from .terminal.screen import Screen, show_repairs
+from .terminal.screen import Screen, show_overflows, show_repairs
 from .terminal.words import many, plain
 from .weights.config import Preprocessing
 
@@ -239,6 +239,7 @@ def _show(
     show_ranking(screen, ranking)
     show_tie(screen, model, result.logits[0])
     show_stages(screen, model, result)
+    show_overflows(screen, result.overflows)
     steps = len(result.logits_per_step)
     screen.print(
         f"{seconds:.3f} s on {many(model.threads, 'thread')}, {model.arithmetic.name}, {many(steps, 'time step')}"
@@ -270,6 +271,7 @@ def _summary(
         "margin": margin(result.logits[0]),
         "near_tie": is_near_tie(model, result.logits[0]),
         "logits": [float(v) for v in result.logits[0]],
+        "overflows": {register: beyond.tolist() for register, beyond in result.overflows.items() if beyond.any()},
         "layers": {name: layer(count) for name, count in result.counts.items()},
     }
 

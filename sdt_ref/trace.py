@@ -12,7 +12,7 @@ from .golden.writing import write_trace
 from .inputs.reading import given_or_sample, read, source_of
 from .terminal import cli
 from .terminal.progress import kernels_loading, working
-from .terminal.screen import Screen, show_repairs, table
+from .terminal.screen import Screen, show_overflows, show_repairs, table
 from .terminal.words import plain
 from .weights.arithmetic import FIXED
 
@@ -75,10 +75,7 @@ def _show(path: str, trace: Trace) -> None:
         f"{size / 1e6:.1f} MB"
     )
     screen.print(f"sha256 of the content {trace.sha256}")
-    beyond = {register: sum(per_step) for register, per_step in trace.header.overflows.items() if any(per_step)}
-    if beyond:
-        registers = ", ".join(f"{register} {n:,}" for register, n in beyond.items())
-        screen.print(f"numbers that did not fit their registers: {registers}", style="yellow")
+    show_overflows(screen, trace.header.overflows)
 
 
 def _summary(path: str, trace: Trace) -> dict[str, object]:

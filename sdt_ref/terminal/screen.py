@@ -7,7 +7,7 @@ cell. A file or a pipe has none: lines are as long as they are, so that `grep` f
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -138,6 +138,14 @@ def show_repairs(screen: Screen, repairs: Mapping[str, int]) -> None:
     """Say what was mended in recordings, or how it was understood, and how often."""
     for what, number in repairs.items():
         screen.print(f"[yellow]{'noticed' if TAKEN in what else 'repaired'}[/] {plain(what)}: {number:,}")
+
+
+def show_overflows(screen: Screen, overflows: Mapping[str, Iterable[int]]) -> None:
+    """Say which registers of fixed point could not hold all their numbers; overflows : by register, of each step."""
+    beyond = {register: sum(per_step) for register, per_step in overflows.items()}
+    registers = ", ".join(f"{register} {number:,}" for register, number in beyond.items() if number)
+    if registers:
+        screen.print(f"numbers that did not fit their registers: {registers}", style="yellow")
 
 
 def show_unreadable(screen: Screen, unreadable: Sequence[tuple[str, str]]) -> None:

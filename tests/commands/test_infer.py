@@ -157,6 +157,21 @@ def test_an_answer_near_a_tie_is_told(arithmetic: str, near: bool, capsys: Captu
     assert (line in " ".join(capsys.readouterr().out.split())) == near
 
 
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_numbers_that_do_not_fit_their_registers_are_told(arithmetic: str, tmp_path: Path, capsys: Capture) -> None:
+    """A pixel of 600 events in each of eight frames, where the default register holds 511; another of 500."""
+    pixels = [*[(5, 7)] * 600, *[(20, 9)] * 500] * 8
+    x, y = np.array(pixels).T
+    np.savez(tmp_path / "hot.npz", x=x, y=y, t=np.arange(len(x)), p=np.arange(len(x)) % 1100 < 1000)
+    arguments = [str(tmp_path / "hot.npz"), "--arithmetic", arithmetic]
+    assert infer.main([*arguments, "--json"]) == 0
+    beyond = json.loads(capsys.readouterr().out)["overflows"]
+    assert infer.main(arguments) == 0
+    screen = " ".join(capsys.readouterr().out.split())
+    assert beyond.get("input") == ([1] * 8 if arithmetic == "fixed" else None)
+    assert ("numbers that did not fit their registers: input 8" in screen) == (arithmetic == "fixed")
+
+
 def test_a_tie_has_its_bounds() -> None:
     fixed, float32 = (types.SimpleNamespace(arithmetic=arithmetic_named(name)) for name in ("fixed", "float32"))
     assert margin(np.array([1.0])) is None

@@ -179,6 +179,16 @@ def test_a_batch_norm_stands_for_the_current_or_stream_that_it_puts_out(tmp_path
             assert np.array_equal(values[record], golden.values(record))
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model."])
+def test_modules_within_a_wrapper_are_known(tmp_path: Path, prefix: str) -> None:
+    """As named_modules of DistributedDataParallel, or of a compiled network, names them."""
+    with open_trace(traced(tmp_path, DVS)) as golden:
+        held = {name: array for name, array in official(DVS).items() if "." in name}
+        plain, wrapped = (read(tmp_path, golden, {start + name: held[name] for name in held}) for start in ("", prefix))
+        assert plain.keys() == wrapped.keys()
+        assert all(np.array_equal(wrapped[record], plain[record]) for record in plain)
+
+
 def test_no_record_comes_twice_under_two_names(tmp_path: Path) -> None:
     n = NETWORKS["plain"][0]
     held = official(n)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...dense.layers import max_pool
 from ...errors import TraceError
+from ...weights.state import official_name
 from ...weights.tensors import batch_norm_of
 from ...weights.wiring import HEAD, INPUT, NEURON, STREAM
 from ..trace_file import Record, Trace
@@ -24,8 +25,10 @@ TOKENS, CHANNELS = "HWN", "hdC"
 def find(golden: Trace, name: str) -> tuple[Record, bool]:
     """The record that a name stands for, and whether its spikes are still to be pooled.
 
-    Raises TraceError where there is none, or none that this array can be compared with.
+    Names of wrappers ('module.', '_orig_mod.') are left out. Raises TraceError where there is no record, or none that
+    this array can be compared with.
     """
+    name = official_name(name)
     for stage in golden.stages.values():
         norm = batch_norm_of(stage.layer) if stage.layer and stage.kind != HEAD else None
         if name in (stage.layer, norm) and stage.kind == STREAM and stage.residual is not None:

@@ -3,10 +3,12 @@
 import statistics
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, NullLocator
+
+from sdt_ref.drawing import canvas
 
 from .compare import Row
 from .engines import ENGINES, OURS
@@ -17,16 +19,17 @@ COLOURS = dict(zip(ENGINES, ("tab:red", "C0", "C1", "C2", "C4", "C5", "C6", "C7"
 TICKS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
+@canvas.own_style()
 def draw(path: Path, engines: dict[str, list[Row]], sweep: list[Point], growths: list[Growth]) -> None:
     """Draw what there is; engines by network and batch."""
     panels = [(draw_engines, engines), (draw_sweep, sweep), (draw_growth, growths)]
     filled = [(drawing, data) for drawing, data in panels if data]
-    figure, axes = plt.subplots(1, len(filled), figsize=(6 * len(filled), 5.2), squeeze=False, layout="constrained")
+    figure = Figure(figsize=(6 * len(filled), 5.2), layout="constrained")
+    axes = figure.subplots(1, len(filled), squeeze=False)
     for ax, (drawing, data) in zip(axes[0], filled, strict=True):
         drawing(ax, data)
         ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
 def draw_engines(ax: Axes, engines: dict[str, list[Row]]) -> None:

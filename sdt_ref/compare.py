@@ -1,5 +1,6 @@
-"""Command line: the first difference between a golden trace and what a device held; the work is in `golden/`."""
+"""Command line: the first difference between a golden trace and what a device or a network held; see `golden/`."""
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,21 +14,24 @@ from .golden.trace_file import Trace, open_trace
 from .terminal import cli
 from .terminal.progress import working
 from .terminal.screen import Screen
+from .weights.arithmetic import FIXED
 
 
 @cli.guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare; exit code 0 when all is equal, 1 at a difference, 2 for bad input."""
     options = command_line().parse_args(argv)
-    cli.require_range(options, "tolerance", least=0)
     if options.isolated and options.events != EVENT_MODES[0]:
         raise ConfigError("--isolated compares events as a set; leave out --events")
     with open_trace(options.golden) as golden, working(Screen(stderr=True), "comparing") as progress:
+        tolerance = _tolerance(options.tolerance, golden)
+        if options.isolated:
+            golden.require_fixed("--isolated")
         dump = read_dump(options.dump, golden, options.record)
         if options.isolated:
-            comparison = isolated(golden, golden.parameters(options.weights), dump, options.tolerance, progress)
+            comparison = isolated(golden, golden.parameters(options.weights), dump, tolerance, progress)
         else:
-            comparison = compare(golden, dump, options.events, options.tolerance)
+            comparison = compare(golden, dump, options.events, tolerance)
         found = comparison.first
         why = cause(golden, found) if found and not options.isolated else None
         with cli.showing():
@@ -42,7 +46,7 @@ def command_line() -> cli.Parser:
     """The options."""
     parser = cli.parser("compare", "python -m sdt_ref.compare run.h5 dut.npz")
     parser.add_argument("golden", metavar="GOLDEN.h5", help="trace that sdt_ref.trace wrote")
-    parser.add_argument("dump", metavar="DUMP", help="what the device held: .h5, .npz, .csv or .mem")
+    parser.add_argument("dump", metavar="DUMP", help="what the device or network held: .h5, .npz, .csv or .mem")
     parser.add_argument(
         "--record", metavar="STAGE/QUANTITY", help="what a .mem file holds, if the file does not name it"
     )
@@ -53,7 +57,9 @@ def command_line() -> cli.Parser:
         help="whether the order of spikes counts (default: set)",
     )
     parser.add_argument(
-        "--tolerance", type=int, default=0, metavar="N", help="distance that counts as equal (default: 0)"
+        "--tolerance",
+        metavar="N",
+        help="distance of numbers that counts as equal (default: 0; of float32 1e-4, of float64 1e-6)",
     )
     parser.add_argument(
         "--isolated",
@@ -68,14 +74,31 @@ def command_line() -> cli.Parser:
     return parser
 
 
+def _tolerance(text: str | None, golden: Trace) -> float | None:
+    """What --tolerance asks for: a whole number in fixed point, else a real one."""
+    if text is None:
+        return None
+    fixed = golden.arithmetic is FIXED
+    try:
+        tolerance = int(text) if fixed else float(text)
+    except ValueError:
+        numbers = "a whole number in fixed point" if fixed else f"a number for {golden.arithmetic.name}"
+        raise ConfigError(f"--tolerance: expected {numbers}, found '{text}'") from None
+    if not 0 <= tolerance < math.inf:
+        raise ConfigError(f"--tolerance: expected 0 or more, found {text}")
+    return tolerance
+
+
 def _as_json(golden: Trace, dump: Dump, comparison: Comparison, why: Cause | None) -> dict[str, Any]:
     found = comparison.first
+    apart = {"tolerance": comparison.tolerance, "farthest": _finite(comparison.farthest)}
     return {
         "golden": golden.sha256,
         "equal": found is None,
         "steps": dump.steps,
         "records": list(dump.values),
         "not_compared": dump.extra,
+        **({} if golden.arithmetic is FIXED else {"arithmetic": golden.arithmetic.name, **apart}),
         "first": found
         and {
             **_difference(found),
@@ -89,13 +112,18 @@ def _as_json(golden: Trace, dump: Dump, comparison: Comparison, why: Cause | Non
             stage: {
                 "compared": summary.compared,
                 "different": summary.different,
-                "largest": summary.largest,
+                "largest": _finite(summary.largest),
                 "quantities": summary.quantities,
                 "first": summary.first and _difference(summary.first),
             }
             for stage, summary in comparison.stages.items()
         },
     }
+
+
+def _finite(value: float | None) -> float | None:
+    """A number for JSON, which has none that is not finite."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _difference(found: Difference) -> dict[str, Any]:
@@ -105,8 +133,8 @@ def _difference(found: Difference) -> dict[str, Any]:
         "quantity": found.record.quantity,
         "token": found.token,
         "channel": found.channel,
-        "expected": found.expected,
-        "found": found.found,
+        "expected": _finite(found.expected),
+        "found": _finite(found.found),
         "expected_hex": found.hexadecimal(found.expected),
         "found_hex": found.hexadecimal(found.found),
         "note": found.note,

@@ -90,7 +90,8 @@ def _show(conversion: Conversion, target: str) -> None:
         source = conversion.sources.get({"size": "img_size"}.get(name, name), "")
         screen.print(f"  {name:<14} {plain(value):<32} [dim]{source}[/]")
     screen.print(f"  {'classes':<14} {len(weights.classes)}: {plain(', '.join(weights.classes[:5]))}, ...")
-    screen.print(f"ignored tensors, which nothing here reads: {plain(_in_short(conversion.ignored_tensors))}")
+    if conversion.ignored_tensors:
+        screen.print(f"ignored tensors, which nothing here reads: {plain(_in_short(conversion.ignored_tensors))}")
     if conversion.ignored_settings:
         screen.print(f"ignored settings: {plain(', '.join(conversion.ignored_settings))}")
     for line in _remarks(conversion):
@@ -100,7 +101,7 @@ def _show(conversion: Conversion, target: str) -> None:
 def _in_short(names: list[str]) -> str:
     """Names of tensors; those of bookkeeping, which stand at every layer, as their number."""
     last = [name.rpartition(".")[2] for name in names]
-    counts = [f"{last.count(kind)} {kind}" for kind in COUNTED if kind in last or kind == COUNTED[0]]
+    counts = [f"{last.count(kind)} {kind}" for kind in COUNTED if kind in last]
     return ", ".join(counts + [name for name, kind in zip(names, last, strict=True) if kind not in COUNTED])
 
 

@@ -22,7 +22,7 @@ from .inputs.standard_input import StandardInput
 from .network.model import SpikeDrivenTransformer
 from .result import OperationCount, Result
 from .terminal import cli
-from .terminal.answer import show_classes, show_ranking, show_stages
+from .terminal.answer import is_near_tie, margin, show_classes, show_ranking, show_stages, show_tie
 from .terminal.progress import kernels_loading, working
 from .terminal.screen import Screen, show_repairs
 from .terminal.words import many, plain
@@ -237,6 +237,7 @@ def _show(
     show_repairs(screen, shown.repairs)
     show_classes(screen, model)
     show_ranking(screen, ranking)
+    show_tie(screen, model, result.logits[0])
     show_stages(screen, model, result)
     steps = len(result.logits_per_step)
     screen.print(
@@ -266,6 +267,8 @@ def _summary(
         "seconds": seconds,
         "classes_known": len(model.classes),
         "predictions": [{"label": label, "score": score} for label, score in ranking],
+        "margin": margin(result.logits[0]),
+        "near_tie": is_near_tie(model, result.logits[0]),
         "logits": [float(v) for v in result.logits[0]],
         "layers": {name: layer(count) for name, count in result.counts.items()},
     }

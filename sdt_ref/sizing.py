@@ -21,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(argv)
     with ExitStack() as opened:
         traces = [opened.enter_context(open_trace(path)) for path in options.traces]
+        for trace in traces:
+            trace.require_fixed("sizing")
         parameters = traces[0].parameters(options.weights)
         report = sizing(traces, parameters)
     if options.json:

@@ -1,4 +1,4 @@
-"""Command line: what every register of one fixed-point run held, as a file; the work is in `golden/`."""
+"""Command line: what every register, or current and membrane, of one run held, as a file; the work is in `golden/`."""
 
 import sys
 from collections import Counter
@@ -14,6 +14,7 @@ from .terminal import cli
 from .terminal.progress import kernels_loading, working
 from .terminal.screen import Screen, show_repairs, table
 from .terminal.words import plain
+from .weights.arithmetic import FIXED
 
 
 @cli.guarded
@@ -42,9 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command_line() -> cli.Parser:
     """The options."""
-    gone = {"--arithmetic": "a trace is always of fixed point; leave out '--arithmetic'"}
     example = "python -m sdt_ref.trace photo.jpg -o run.h5 --stages 'block.0.*,head*' --steps 0-1"
-    parser = cli.parser("trace", example, gone)
+    parser = cli.parser("trace", example)
     parser.add_argument(
         "image",
         nargs="?",
@@ -54,7 +54,7 @@ def command_line() -> cli.Parser:
     parser.add_argument("-o", "--output", required=True, metavar="RUN.h5", help="trace file to write")
     parser.add_argument("--stages", default="*", metavar="P,P", help="patterns of stages to record (default: all)")
     parser.add_argument("--steps", metavar="A-B,C", help="time steps to record (default: all)")
-    cli.add_model_options(parser, fixed_alone=True)
+    cli.add_model_options(parser, default=FIXED.name)
     return parser
 
 
@@ -85,6 +85,7 @@ def _summary(path: str, trace: Trace) -> dict[str, object]:
     return {
         "trace": path,
         "sha256": trace.sha256,
+        "arithmetic": trace.arithmetic.name,
         "parameters": trace.header.parameters,
         "input": trace.header.input,
         "steps": trace.header.steps,

@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(argv)
     require_new_folder(options.output, TraceError)
     with open_trace(options.trace) as trace, working(Screen(stderr=True), "writing") as progress:
+        trace.require_fixed("vectors")
         manifest = export(trace, trace.parameters(options.weights), options.output, progress)
     if options.json:
         cli.print_json({key: manifest[key] for key in ("format", "trace", "parameters", "corners", "sha256")})

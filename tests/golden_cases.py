@@ -12,10 +12,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import h5py
 import numpy as np
 
+from sdt_ref.golden import differences as golden_kit
+from sdt_ref.golden.dumps import read_dump
+from sdt_ref.golden.trace_file import open_trace
+from sdt_ref.golden.writing import write_trace
 from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.weights import file as weights_file
 from sdt_ref.weights.checkpoint import convert
@@ -101,30 +106,45 @@ def write_small(case: Case) -> None:
 
 
 def compare(case: Case, arithmetic: str) -> Difference:
-    """Run the engine on a case and count what differs; `first` names the first differing spike in data-flow order."""
-    result = SpikeDrivenTransformer(case.weights, arithmetic)(case.input, record="currents")
-    assert set(result.spikes) == set(case.spikes), f"{case.name}: other hooks than the official ones"
-    different, first = 0, ""
-    for hook, events in result.spikes.items():
-        where = np.argwhere(events.to_dense() != case.spikes[hook])
-        if len(where) and not first:
-            first = f"{hook}{where[0].tolist()}"
-        different += len(where)
+    """Trace each sample of a case, and compare its spikes as `sdt_ref.compare` does; then currents and logits.
+
+    `first` names the first differing spike, in time and in the order of the data flow.
+    """
+    model = SpikeDrivenTransformer(case.weights, arithmetic)
+    compared, different, first = 0, 0, ""
+    currents: list[dict[str, np.ndarray]] = []
+    logits = []
+    with TemporaryDirectory() as folder:
+        trace, dump = Path(folder) / "run.h5", Path(folder) / "official.npz"
+        for n in range(len(case.input)):
+            result = write_trace(trace, model, case.input[n : n + 1])
+            write_dump(dump, case.spikes, n)
+            with open_trace(trace) as golden:
+                assert {stage.hook for stage in golden.stages.values() if stage.hook} == set(case.spikes), case.name
+                comparison = golden_kit.compare(golden, read_dump(str(dump), golden))
+                currents.append({module: golden.values(f"{module}/x") for module in case.currents})
+            logits.append(result.logits_per_step if case.weights.config.TET else result.logits)
+            compared += sum(summary.compared for summary in comparison.stages.values())
+            different += sum(summary.different for summary in comparison.stages.values())
+            if comparison.first and not first:
+                found = comparison.first
+                first = f"sample {n}, step {found.step}, {found.record.name}[{found.token}, {found.channel}]"
     gaps = [
-        float(np.abs(result.currents[module].ravel()[:: case.current_stride] - official.ravel()).max())
+        float(np.abs(together(currents, module)[:: case.current_stride] - official.ravel()).max())
         for module, official in case.currents.items()
     ]
-    official_logits = case.logits[arithmetic]
-    logits = result.logits_per_step if official_logits.ndim == 3 else result.logits
-    return Difference(
-        case.name,
-        arithmetic,
-        sum(spikes.size for spikes in case.spikes.values()),
-        different,
-        first,
-        max(gaps, default=None),
-        float(np.abs(logits - official_logits).max()),
-    )
+    gap = float(np.abs(np.concatenate(logits, axis=-2) - case.logits[arithmetic]).max())
+    return Difference(case.name, arithmetic, compared, different, first, max(gaps, default=None), gap)
+
+
+def write_dump(path: Path, hooks: dict[str, np.ndarray], sample: int) -> None:
+    """What the official code's hooks hold of one sample, [T, 1, ...], as the golden kit reads it."""
+    np.savez(path, **{hook: spikes[:, sample : sample + 1] for hook, spikes in hooks.items()})
+
+
+def together(samples: list[dict[str, np.ndarray]], module: str) -> np.ndarray:
+    """A current of all samples in the order of the official tensor [T, B, C, H, W]; each is [T, tokens, C]."""
+    return np.stack([np.moveaxis(sample[module], -1, 1) for sample in samples], axis=1).ravel()
 
 
 def differences(folder: Path | None) -> Iterator[Difference]:

@@ -14,13 +14,16 @@ import numpy as np
 Keys = dict[str, Any]
 
 DEFAULTS = tomllib.loads("""
-input = { bits = 10, fraction = 7, rounding = "half even", overflow = "saturate" }
+input = { rounding = "half even", overflow = "saturate" }
 weight = { bits = 8, scale = "channel", rounding = "half even" }
 bias = { bits = 16, rounding = "half even" }
-accumulator = { bits = 24 }
-membrane = { bits = 16, fraction = 11, rounding = "half up", overflow = "saturate", leak_rounding = "half up" }
+accumulator = { bits = 32 }
+membrane = { bits = 16, fraction = 10, rounding = "half up", overflow = "saturate", leak_rounding = "half up" }
 stream = { bits = 16, fraction = 10, rounding = "half up", overflow = "saturate" }
 """)
+
+
+FIRST_LAYER = {"weight": {"bits": 12}, "bias": {"bits": 24}}
 
 
 class Overflow(Exception):
@@ -88,13 +91,32 @@ def holds(values: np.ndarray, bits: int) -> bool:
 
 
 class Registers:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, preprocessing: Any) -> None:
         self._file = tomllib.loads(text)
+        self._preprocessing = preprocessing
 
     def __call__(self, stage: str, register: str) -> Keys:
         everywhere = self._file if register == "input" else self._file.get("default", {})
         own = self._file.get("stage", {}).get(stage, {})
-        return {**DEFAULTS[register], **everywhere.get(register, {}), **own.get(register, {})}
+        return {**self._default(stage, register), **everywhere.get(register, {}), **own.get(register, {})}
+
+    def _default(self, stage: str, register: str) -> Keys:
+        if register == "input":
+            return {**DEFAULTS["input"], **self._input()}
+        first = "patch_embed.proj_conv"
+        declared = {**self._file.get("default", {}), **self._file.get("stage", {}).get(first, {})}
+        if stage == first and not any(name in declared for name in ("weight", "bias", "accumulator")):
+            return {**DEFAULTS[register], **FIRST_LAYER.get(register, {})}
+        return DEFAULTS[register]
+
+    def _input(self) -> Keys:
+        p = self._preprocessing
+        if p.frames:
+            return {"bits": 16, "fraction": 6} if p.antialias else {"bits": 12, "fraction": 2}
+        fraction = 7
+        while fraction and any(max(m, 1 - m) / s * 2**fraction > 511 for m, s in zip(p.mean, p.std, strict=True)):
+            fraction -= 1
+        return {"bits": 10, "fraction": fraction}
 
 
 class Layer:
@@ -202,8 +224,10 @@ class Machine:
     records : by name 'STAGE/QUANTITY', of each time step the numbers [C, ...]
     """
 
-    def __init__(self, tensors: dict[str, np.ndarray], config: Any, formats: str, height: int, width: int) -> None:
-        self._registers, self._config = Registers(formats), config
+    def __init__(
+        self, tensors: dict[str, np.ndarray], config: Any, preprocessing: Any, formats: str, height: int, width: int
+    ) -> None:
+        self._registers, self._config = Registers(formats, preprocessing), config
         self._layers = {
             name.removesuffix(".weight"): Layer(tensors, name.removesuffix(".weight"), self._registers)
             for name in tensors

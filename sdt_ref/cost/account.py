@@ -15,7 +15,6 @@ from ..engine.events import SpikeEvents
 from ..engine.neuron import is_or
 from ..engine.run import Run
 from ..engine.set_operations import pool
-from ..fixed.formats import DEFAULT
 from ..fixed.quantise import FixedNeuron
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
@@ -203,7 +202,7 @@ def _width(model: SpikeDrivenTransformer, module: str | None) -> int:
         return 8 * model.arithmetic.dtype.itemsize
     if isinstance(neuron, FixedNeuron):
         return neuron.membrane.bits
-    bits: int = (model.formats or DEFAULT).register(module, "weight")["bits"]
+    bits: int = model.formats.register(module, "weight")["bits"]
     return bits
 
 

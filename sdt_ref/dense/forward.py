@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-from ..fixed.formats import DEFAULT
 from ..fixed.limits import refuse_overflows, refuse_wide_sums
 from ..fixed.quantise import FixedParameters
 from ..inputs.arrays import as_frames
@@ -29,7 +28,7 @@ def forward(model: Any, x: Any) -> Result:
         every hook and current recorded; stage_counts empty
     """
     image, time_steps = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
-    parameters, formats, oracle_of = model.read_back(), model.formats or DEFAULT, Oracle
+    parameters, formats, oracle_of = model.read_back(), model.formats, Oracle
     if isinstance(parameters, FixedParameters):
         n_tokens = math.prod(image.shape[-2:]) // model.config.size_divisor**2
         refuse_wide_sums(parameters, model.architecture, formats, n_tokens)

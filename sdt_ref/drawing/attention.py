@@ -49,6 +49,7 @@ def require_tiles(blocks: int, steps: int) -> None:
         )
 
 
+@canvas.own_style()
 def draw(
     path: str | os.PathLike[str], maps: Sequence[AttentionMap], steps: Sequence[int], photo: Image.Image, name: str
 ) -> None:

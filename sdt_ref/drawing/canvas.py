@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,22 @@ def require(path: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None
         raise ConfigError(
             "pictures need matplotlib, which is not installed; in the folder of sdt_ref: pip install '.[report]'"
         ) from None
+    except ValueError as error:  # of an environment variable, or a settings file that is not text
+        reason = str(error).partition(";")[0]
+        raise ConfigError(
+            f"pictures need matplotlib, which refuses its settings: {reason}; mend MPLBACKEND or its matplotlibrc"
+        ) from None
     require_writable(path, ConfigError, *inputs)
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw and save with matplotlib's defaults: a user's settings may ask for LaTeX, or for fonts, that are missing."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
 
 
 def save(figure: "Figure", path: str | os.PathLike[str], error: type[SdtError] = ConfigError) -> None:

@@ -15,6 +15,7 @@ WIDTH_OF_LAYER = 0.34  # inches
 MARGIN = 1.6
 
 
+@canvas.own_style()
 def draw(path: str | os.PathLike[str], summary: Summary) -> None:
     """Draw a summary to a file; its columns are the weight layers, in the order of the data flow."""
     layers = summary.layers()

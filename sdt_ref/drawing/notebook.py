@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from . import canvas
@@ -27,6 +28,7 @@ class Picture:
     figure: Figure
     words: str
 
+    @canvas.own_style()
     def png(self) -> bytes:
         """The image, small."""
         for axes in self.figure.axes:
@@ -37,6 +39,8 @@ class Picture:
                 legend.set_frame_on(False)
                 for text in legend.get_texts():
                     text.set_fontsize(8)
+        for text in self.figure.findobj(Text):  # of what a lesson added by itself
+            text.set_usetex(False)
         raw, small = io.BytesIO(), io.BytesIO()
         self.figure.savefig(raw, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.04)
         image = Image.open(raw).convert("RGB")
@@ -50,6 +54,7 @@ class Picture:
         return {"image/png": image, "text/plain": self.words}, {"image/png": {"alt": self.words}}
 
 
+@canvas.own_style()
 def panels(
     rows: int = 1, columns: int = 1, width: float = 7.2, height: float = 2.2, **options: Any
 ) -> tuple[Figure, Any]:
@@ -61,6 +66,7 @@ def panels(
     return figure, axes
 
 
+@canvas.own_style()
 def show_map(axes: Axes, values: np.ndarray, title: str = "", **options: Any) -> Any:
     """Draw [H, W] as a picture without ticks, one square per value; True and False, or 0 and 1, in blue and white."""
     values = np.asarray(values)

@@ -28,6 +28,7 @@ ON, OFF = canvas.ORANGE, canvas.BLUE
 SMALL = 8  # points
 
 
+@canvas.own_style()
 def draw(
     path: str | os.PathLike[str], recording: EventFile, survey: Survey, frames: np.ndarray, result: Result
 ) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 MAX_THREADS = 256
 
@@ -28,6 +28,16 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):  # threads do not follow into a forked child
     os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def start(pool: ThreadPoolExecutor, work: Callable[..., Worked], *arguments: Any) -> Future[Worked] | None:
+    """Start work in a thread, in the caller's context; None where the interpreter is ending and starts no more."""
+    try:
+        return pool.submit(contextvars.copy_context().run, work, *arguments)
+    except RuntimeError as error:
+        if "shutdown" in str(error):  # what Python says then: of its threads, and of these pools
+            return None
+        raise
 
 
 class Tiles:
@@ -74,7 +84,9 @@ class Tiles:
         helpers: list[Future[None]] = []
         try:
             for _ in range(min(self.threads, len(firsts)) - 1):
-                helpers.append(_pool(self.threads).submit(contextvars.copy_context().run, draw))
+                if (helper := start(_pool(self.threads), draw)) is None:
+                    break
+                helpers.append(helper)
             draw()
             for helper in helpers:
                 helper.result()

@@ -3,7 +3,6 @@
 Every other layer of a block treats each token alone, so no thread waits for another there.
 """
 
-import contextvars
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from .events import SpikeEvents
 from .monitor import Monitor
 from .run import Run
 from .stored import StoredCurrent
+from .tiles import start
 
 WORTH_A_RANK = 1 << 24  # values of the stream times channels; with less, threads wait for Python's lock in turns
 
@@ -38,7 +38,7 @@ def token_parallel(stages: Sequence[TokenStage], u: StoredCurrent, run: Run) -> 
     """Run stages one behind the other; where they treat tokens apart, in threads that keep their tokens throughout.
 
     Each thread takes a share of the tokens of every sample: its stages see [T, B, 1, tokens, C]. One thread runs them
-    alone where there is too little work, or where a monitor takes everything in turn.
+    alone where there is too little work, where a monitor takes everything in turn, or where no thread starts any more.
 
     Parameters
     ----------
@@ -65,7 +65,10 @@ def token_parallel(stages: Sequence[TokenStage], u: StoredCurrent, run: Run) -> 
         helpers: list[Future[StoredCurrent]] = []
         try:
             for rank in range(1, size):
-                helpers.append(pool.submit(contextvars.copy_context().run, work, rank))
+                if (helper := start(pool, work, rank)) is None:
+                    all_reduce.abort()
+                    return _in_turn(stages, u, run)
+                helpers.append(helper)
             done = [work(0), *(helper.result() for helper in helpers)]
         except threading.BrokenBarrierError as broken:  # another thread failed: its error is the one to show
             errors = [helper.exception() for helper in helpers]

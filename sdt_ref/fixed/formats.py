@@ -130,14 +130,14 @@ _MOST_BITS = {"weight": 16, "input": 16, "bias": 32}  # of the others, MAX_BITS
 
 RegisterFormat = Mapping[str, Any]
 
-# what a register can declare, and what it is where the file says nothing
-_REGISTERS: dict[str, RegisterFormat] = {
+# what a register can declare, and what it is where the file says nothing; but see defaults.py
+REGISTERS: dict[str, RegisterFormat] = {
     "input": {"bits": 10, "fraction": 7, "rounding": HALF_EVEN, "overflow": SATURATE},
     "weight": {"bits": 8, "scale": "channel", "rounding": HALF_EVEN, "fraction": None},
     "bias": {"bits": 16, "rounding": HALF_EVEN, "fraction": None},
-    "accumulator": {"bits": 24, "overflow": None},
+    "accumulator": {"bits": 32, "overflow": None},
     "membrane": {
-        "bits": 16, "fraction": 11, "rounding": HALF_UP, "overflow": SATURATE, "leak": None, "leak_rounding": HALF_UP,
+        "bits": 16, "fraction": 10, "rounding": HALF_UP, "overflow": SATURATE, "leak": None, "leak_rounding": HALF_UP,
     },
     "stream": {"bits": 16, "fraction": 10, "rounding": HALF_UP, "overflow": SATURATE},
 }  # fmt: skip
@@ -166,7 +166,7 @@ class Formats:
     def register(self, stage: str, register: str) -> dict[str, Any]:
         """All keys of a register of a stage, a module of the official code."""
         return {
-            **_REGISTERS[register],
+            **REGISTERS[register],
             **self.default.get(register, {}),
             **self.stages.get(stage, {}).get(register, {}),
         }
@@ -193,7 +193,7 @@ class Formats:
 
     def to_toml(self) -> str:
         """The text of a formats file."""
-        default = {**_REGISTERS, **{name: {**_REGISTERS[name], **keys} for name, keys in self.default.items()}}
+        default = {**REGISTERS, **{name: {**REGISTERS[name], **keys} for name, keys in self.default.items()}}
         lines = [f"schema_version = {SCHEMA_VERSION}", f"input = {_inline(default.pop('input'))}", "", "[default]"]
         lines += [f"{name} = {_inline(keys)}" for name, keys in default.items()]
         for stage, registers in self.stages.items():
@@ -276,15 +276,13 @@ def _check_registers(where: str, registers: Any) -> None:
     if not isinstance(registers, Mapping):
         raise FormatError(f"formats: {where}: expected a table of registers, found {registers!r}")
     for name, keys in registers.items():
-        if name not in _REGISTERS:
-            raise FormatError(f"formats: {where}: unknown register '{name}'; known: {', '.join(_REGISTERS)}")
+        if name not in REGISTERS:
+            raise FormatError(f"formats: {where}: unknown register '{name}'; known: {', '.join(REGISTERS)}")
         if not isinstance(keys, Mapping):
             raise FormatError(f"formats: {where}: '{name}': expected a table such as {{ bits = 8 }}, found {keys!r}")
         for key, value in keys.items():
-            if key not in _REGISTERS[name]:
-                raise FormatError(
-                    f"formats: {where}: '{name}' has no key '{key}'; it has {', '.join(_REGISTERS[name])}"
-                )
+            if key not in REGISTERS[name]:
+                raise FormatError(f"formats: {where}: '{name}' has no key '{key}'; it has {', '.join(REGISTERS[name])}")
             expected, is_right = _KEYS[key]
             if key == "bits" and name in _MOST_BITS and is_right(value):
                 expected, is_right = f"2 to {_MOST_BITS[name]}", value <= _MOST_BITS[name]
@@ -294,6 +292,3 @@ def _check_registers(where: str, registers: Any) -> None:
                 raise FormatError(f"formats: {where}: '{name}.{key}': expected {expected}, found {value!r}")
             if key == "leak":
                 leak_terms(value)
-
-
-DEFAULT = Formats({}, {})

@@ -1,7 +1,8 @@
-"""The golden-reference kit: what the fixed-point machine did, recorded, compared, exported and measured.
+"""The golden-reference kit: what a run did, recorded and compared; of the fixed-point machine, exported and measured.
 
-trace_file   the file that holds one run, register by register; writing, how a run gets into it
-dumps        what a design under test wrote, in any of the forms that simulators write
+trace_file   the file that holds one run; hashing and content, what makes it whole
+writing      how a run gets into it, taken down by recorders
+dumps        what a design under test wrote, in any of the forms that simulators write; or a network, as PyTorch has it
 differences  the first difference, and all others
 replay       each stage restarted from what the dump says it read
 packing      rows of numbers as hexadecimal words, and back

@@ -13,6 +13,11 @@ from .packing import digits
 from .trace_file import Record, Trace
 
 SET, ORDER = EVENT_MODES = ("set", "order")
+TOLERANCE = {  # by arithmetic; the power of ten above the greatest distance of a current in PyTorch from ours:
+    "fixed": 0,
+    "float32": 1e-4,  # 1.4e-5, the shipped weights; 5.2e-6, the official activations: PyTorch adds in another order
+    "float64": 1e-6,  # 9.4e-7, the official activations, which were stored in float32; else 2e-14
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Difference:
     Attributes
     ----------
     step, token, channel : where
-    expected, found : of the golden trace and of the dump, in units of the register
+    expected, found : of the golden trace and of the dump, in units of the register, or real
     note : what else is to be said
     """
 
@@ -30,12 +35,14 @@ class Difference:
     step: int
     token: int
     channel: int
-    expected: int
-    found: int
+    expected: float
+    found: float
     note: str = ""
 
-    def hexadecimal(self, value: int) -> str:
-        """A value as the register's bits."""
+    def hexadecimal(self, value: float) -> str:
+        """A value as the register's bits; a real one as `float.hex` writes it."""
+        if isinstance(value, float):
+            return value.hex()
         return f"0x{value & ((1 << self.record.bits) - 1):0{digits(1, self.record.bits)}x}"
 
 
@@ -46,14 +53,14 @@ class StageSummary:
     Attributes
     ----------
     compared, different : numbers
-    largest : greatest distance
+    largest : greatest distance; infinite from or to a number that is not finite
     quantities : those that differ
     first : None where all are equal
     """
 
     compared: int = 0
     different: int = 0
-    largest: int = 0
+    largest: float = 0
     quantities: list[str] = field(default_factory=list)
     first: Difference | None = None
 
@@ -64,12 +71,18 @@ class Comparison:
     Parameters
     ----------
     golden : the trace
-    tolerance : distance up to which numbers, but not spikes, count as equal
+    tolerance : distance up to which numbers, but not spikes, count as equal; None takes that of TOLERANCE
+
+    Attributes
+    ----------
+    tolerance : that is taken
+    farthest : greatest distance of numbers, equal or not; None where there are but spikes
     """
 
-    def __init__(self, golden: Trace, tolerance: int = 0) -> None:
+    def __init__(self, golden: Trace, tolerance: float | None = None) -> None:
         self._golden = golden
-        self._tolerance = tolerance
+        self.tolerance = TOLERANCE[golden.arithmetic.name] if tolerance is None else tolerance
+        self.farthest: float | None = None
         self._order = {name: n for n, name in enumerate(golden.records)}
         self.stages: dict[str, StageSummary] = {}
         self._first: tuple[tuple[int, ...], Difference] | None = None
@@ -80,16 +93,22 @@ class Comparison:
         return self._first[1] if self._first else None
 
     def add(self, record: Record, steps: list[int], expected: np.ndarray, found: np.ndarray, note: str = "") -> None:
-        """Compare one record, [steps, tokens, channels]."""
-        distance = np.abs(expected - found)
-        wrong = distance > (0 if record.quantity == "spikes" else self._tolerance)
+        """Compare one record, [steps, tokens, channels]; what is not finite equals nothing."""
+        with np.errstate(invalid="ignore"):
+            distance = np.abs(expected - found)
+        spikes = record.quantity == "spikes"
+        if record.real:
+            distance[np.isnan(distance)] = np.inf
+        if not spikes:
+            self.farthest = max(self.farthest or 0, distance.max(initial=0).item())
+        wrong = distance > (0 if spikes else self.tolerance)
         summary = self.stages.setdefault(record.stage, StageSummary())
         summary.compared += wrong.size
         if wrong.any():
             step, token, channel = (int(part) for part in np.unravel_index(wrong.argmax(), wrong.shape))
-            expected_, found_ = int(expected[step, token, channel]), int(found[step, token, channel])
+            expected_, found_ = expected[step, token, channel].item(), found[step, token, channel].item()
             difference = Difference(record, steps[step], token, channel, expected_, found_, note)
-            self._enter(summary, difference, int(np.count_nonzero(wrong)), int(distance[wrong].max()))
+            self._enter(summary, difference, int(np.count_nonzero(wrong)), distance[wrong].max().item())
 
     def add_order(self, record: Record, expected: np.ndarray, found: np.ndarray) -> None:
         """Compare the order of the same events, [events, 3]."""
@@ -102,7 +121,7 @@ class Comparison:
             summary = self.stages.setdefault(record.stage, StageSummary())
             self._enter(summary, difference, int(np.count_nonzero(wrong)), 0)
 
-    def _enter(self, summary: StageSummary, difference: Difference, different: int, largest: int) -> None:
+    def _enter(self, summary: StageSummary, difference: Difference, different: int, largest: float) -> None:
         name = difference.record.name
         summary.different += different
         summary.largest = max(summary.largest, largest)
@@ -114,12 +133,13 @@ class Comparison:
             self._first = key, difference
 
 
-def compare(golden: Trace, dump: Dump, events: str = SET, tolerance: int = 0) -> Comparison:
+def compare(golden: Trace, dump: Dump, events: str = SET, tolerance: float | None = None) -> Comparison:
     """Compare what a dump holds with the golden trace.
 
     Parameters
     ----------
     events : 'set': the spikes must be the same; 'order': and have been sent in the canonical order
+    tolerance : see Comparison
 
     Raises TraceError when the order is asked for, and spikes did not come as a list of events.
     """
@@ -147,13 +167,13 @@ class Cause:
     ----------
     registers : name and value of the numbers that it was computed from
     source : record whose events contributed; '' where there is none, or where they are not shown
-    events : token and channel of each, and of pixels the bit plane, in the order in which they are added; behind a
-        pool, tokens are those of the pooled picture
+    events : token and channel of each, and of pixels in fixed point the bit plane, in the order in which they are
+        added; behind a pool, tokens are those of the pooled picture
     pooled : whether they are
     not_shown : what else it was computed from, in words
     """
 
-    registers: dict[str, int]
+    registers: dict[str, float]
     source: str = ""
     events: tuple[tuple[int, ...], ...] = ()
     pooled: bool = False
@@ -167,11 +187,11 @@ def cause(golden: Trace, difference: Difference) -> Cause:
     for name, step, token in _inputs(golden, stage, difference):
         label = f"{name} of the step before" if step < difference.step else name
         if name in golden.records and step in steps:
-            registers[label] = int(golden.values(name)[steps.index(step), token, difference.channel])
+            registers[label] = golden.values(name)[steps.index(step), token, difference.channel].item()
         elif step >= 0:  # before step 0 a membrane is 0
             not_shown.append(f"{label}: not recorded")
     if stage.kind == NEURON and (quantity == "spikes" or (quantity == "v" and stage.pooled_behind)):
-        registers["threshold"] = int(golden.header.neuron["stages"][stage.name]["threshold"])
+        registers["threshold"] = golden.header.neuron["stages"][stage.name]["threshold"]
     sources = _sources(golden, stage)
     absent = [f"{name}: not recorded" for name in sources if name not in golden.records]
     if absent or not sources:
@@ -189,13 +209,13 @@ def _inputs(golden: Trace, stage: Stage, difference: Difference) -> Iterator[tup
             yield f"{name}/spikes", step, 0 if golden.stages[name].over_tokens else token
         return
     for name in own.get(quantity, ()):
-        if not (stage.pooled_behind and name == "spikes"):
+        if name in golden.quantities(stage) and not (stage.pooled_behind and name == "spikes"):
             yield f"{stage.name}/{name}", step, token
     if quantity == "h":
         yield f"{stage.name}/v", step - 1, token
     if quantity == "u" and stage.residual is not None and not _pools(golden, stage):
         yield f"{stage.residual}/u", step, token
-    if quantity == "sum" and _reads_a_stream(golden, stage) and not stage.pooled and not stage.over_tokens:
+    if _enters(golden, stage, quantity) and not stage.pooled and not stage.over_tokens:
         yield f"{stage.reads[0]}/u", step, token
 
 
@@ -205,12 +225,17 @@ def _next_to(golden: Trace, stage: Stage, quantity: str) -> Iterator[str]:
         yield f"{stage.name}/h of the neighbours: its spikes are recorded behind a pool of 3x3 tokens"
     if stage.over_tokens and stage.pooled:
         yield f"events of {stage.reads[0]}: they are pooled over 3x3 of (token, channel), and then counted"
-    if quantity == "sum" and _reads_a_stream(golden, stage) and stage.pooled:
+    if _enters(golden, stage, quantity) and stage.pooled:
         yield f"{stage.reads[0]}/u: this is the greatest of 3x3"
-    if quantity == "sum" and _reads_a_stream(golden, stage) and stage.over_tokens:
-        yield f"{stage.reads[0]}/u: this is the sum over its tokens"
+    if _enters(golden, stage, quantity) and stage.over_tokens:
+        yield f"{stage.reads[0]}/u: this is the {'sum' if quantity == 'sum' else 'mean'} over its tokens"
     if quantity == "u" and stage.residual is not None and _pools(golden, stage):
         yield f"{stage.residual}/u, the residual: the greatest of 3x3"
+
+
+def _enters(golden: Trace, stage: Stage, quantity: str) -> bool:
+    """Whether that is what neurons take from a stream."""
+    return quantity == golden.quantities(stage)[0] and _reads_a_stream(golden, stage)
 
 
 def _reads_a_stream(golden: Trace, stage: Stage) -> bool:
@@ -248,6 +273,8 @@ def _events(golden: Trace, stage: Stage, sources: list[str], difference: Differe
         flat = picture.reshape(-1, record.channels)
         if record.quantity == "spikes":
             yield from ((token, int(c)) for token in tokens for c in np.flatnonzero(flat[token]))
+        elif record.real:  # an analog layer reads them all
+            yield from ((token, c) for token in tokens for c in range(record.channels))
         else:
             for plane in range(record.bits):
                 yield from (

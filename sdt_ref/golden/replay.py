@@ -26,7 +26,7 @@ def isolated(
     golden: Trace,
     parameters: FixedParameters,
     dump: Dump,
-    tolerance: int = 0,
+    tolerance: float | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Comparison:
     """Compare each register with what it should hold, given the device's own inputs to it.

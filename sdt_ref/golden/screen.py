@@ -6,6 +6,7 @@ import numpy as np
 
 from ..terminal.screen import Screen, table
 from ..terminal.words import many
+from ..weights.arithmetic import FIXED
 from .differences import Cause, Comparison, Difference
 from .dumps import Dump
 from .trace_file import Trace
@@ -25,7 +26,7 @@ def show_comparison(
     if found := comparison.first:
         screen.print(_place(found, alone))
         for who, value in (("inputs" if alone else "golden", found.expected), ("device", found.found)):
-            screen.print(f"  {who}{value:>12,}  {found.hexadecimal(value)}")
+            screen.print(f"  {who}{_number(value):>{12 if isinstance(value, int) else 24}}  {found.hexadecimal(value)}")
         if found.note:
             screen.print(f"  {found.note}")
         if why is not None:
@@ -38,7 +39,7 @@ def show_comparison(
         if summary.first is not None:
             cells = [
                 f"{summary.different:,}",
-                f"{summary.largest:,}",
+                f"{summary.largest:,}" if isinstance(summary.largest, int) else f"{summary.largest:.1e}",
                 str(summary.first.step),
                 ", ".join(summary.quantities),
             ]
@@ -47,11 +48,18 @@ def show_comparison(
     steps = ", ".join(map(str, dump.steps))
     result = f"{different:,} differ" if different else "all equal"
     screen.print(f"\n{len(dump.values)} records, {compared:,} numbers of time steps {steps}: {result}")
+    if golden.arithmetic is not FIXED and comparison.farthest is not None:
+        within = f"numbers within {comparison.tolerance:g} count as equal"
+        screen.print(f"[dim]{within}; the farthest are {comparison.farthest:.1e} apart[/]")
     absent = len(golden.records) - len(dump.values)
     if absent:
         screen.print(f"[dim]not in the dump: {absent} of the golden trace's {len(golden.records)} records[/]")
     if dump.extra:
         screen.print(f"[dim]not in the golden trace, so not compared: {len(dump.extra)} records of the dump[/]")
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else repr(value)
 
 
 def _place(found: Difference, alone: bool) -> str:
@@ -67,7 +75,7 @@ def _place(found: Difference, alone: bool) -> str:
 
 def _show_cause(screen: Screen, golden: Trace, why: Cause) -> None:
     for name, value in why.registers.items():
-        screen.print(f"  computed from {name} = {value:,}")
+        screen.print(f"  computed from {name} = {_number(value)}")
     for what in why.not_shown:
         screen.print(f"  not shown: {what}")
     if not why.source:
@@ -76,7 +84,7 @@ def _show_cause(screen: Screen, golden: Trace, why: Cause) -> None:
     if not why.events:
         screen.print(f"  no event of {where} contributed")
         return
-    kind = "events" if len(why.events[0]) == 2 else "set bits"
+    kind = "events" if why.source.endswith("/spikes") else "pixels" if len(why.events[0]) == 2 else "set bits"
     screen.print(f"  {len(why.events):,} {kind} of {where} contributed:")
     for (token, *plane), events in groupby(why.events[:MOST_EVENTS], key=lambda event: (event[0], *event[2:])):
         of_plane = f", bit {plane[0]}" if plane else ""

@@ -129,7 +129,7 @@ def _check_same_machine(traces: Sequence[Trace]) -> None:
     """Raise TraceError unless the traces differ in nothing but what was seen."""
     first, known = traces[0].header, dict(traces[0].records)
     for trace in traces[1:]:
-        for what in ("parameters", "formats", "architecture", "config", "time_steps"):
+        for what in ("arithmetic", "parameters", "formats", "architecture", "config", "time_steps"):
             if getattr(trace.header, what) != getattr(first, what):
                 raise TraceError(f"the traces are of different machines: their {what} differ; measure each by itself")
         for name, record in trace.records.items():

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 from PIL import Image
 
+from ..camera.recording import TAKEN
 from ..errors import ImageError
 
 ROWS = 256  # rows converted at a time
@@ -48,7 +49,7 @@ def eight_bits(picture: Image.Image, opened: Image.Image, name: str, told: Count
             f"{highest:.9g}{unclear}; scale it, or save it with 8 or 16 bits"
         )
     if not declared:
-        told[f"32-bit grey within 0 to {white} taken with {white} as white"] += 1
+        told[f"32-bit grey within 0 to {white}{TAKEN}black to white"] += 1
     eight = np.empty(values.shape, np.uint8)
     for first in range(0, len(values), ROWS):
         eight[first : first + ROWS] = np.rint(values[first : first + ROWS].astype(np.float64) * 255 / white)

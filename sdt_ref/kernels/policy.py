@@ -7,6 +7,9 @@ The policy: no `fastmath` (sums keep their order, nothing is contracted to a fus
 import contextlib
 import hashlib
 import os
+import pickle
+import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -15,20 +18,28 @@ from typing import Any
 
 import llvmlite
 import numba
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+from ..errors import SdtError
+from ..files import written_whole
 
 config: Any = numba.core.config  # the NUMBA_* settings
+DIGEST = hashlib.sha256().digest_size
+unkept: list[SdtError] = []  # why compiled code could not be written, in this process
 
 
 @cache
 def cache_folder() -> Path | None:
     """Return the folder of the compiled kernels; None where no folder can be written.
 
-    Its name is a hash of all kernel sources, of the compilers' versions and of the settings that change the code. Numba
-    by itself compares only the file in which a kernel stands, so a kernel that calls another one would go stale when
-    that other one changes.
+    Its name is a hash of all kernel sources, of the versions of Python and the compilers, and of the settings that
+    change the code: a kernel that calls another one would go stale if only its own file were compared.
     """
+    versions = sys.version_info[:2], getattr(sys, "abiflags", ""), numba.__version__, llvmlite.__version__
     settings = (config.BOUNDSCHECK, config.OPT, config.DEBUGINFO_DEFAULT)
-    digest = hashlib.sha256(repr((numba.__version__, llvmlite.__version__, settings)).encode())
+    digest = hashlib.sha256(repr((versions, settings)).encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     for base in _candidate_folders():
@@ -65,10 +76,60 @@ def _candidate_folders() -> list[Path]:
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` on its first call, or load it from the cache."""
+    compiled: Any = numba.njit(nogil=True)(function)
     folder = cache_folder()
-    chosen = config.CACHE_DIR
-    config.CACHE_DIR = str(folder or "")
-    try:
-        return numba.njit(nogil=True, cache=folder is not None)(function)
-    finally:
-        config.CACHE_DIR = chosen
+    if folder is not None and not config.DISABLE_JIT:
+        compiled._cache = KernelCache(function, folder)
+    return compiled
+
+
+class KernelCache(NullCache):
+    """The compiled code of one kernel, a file for each signature: the code behind its SHA-256.
+
+    A file that holds anything else, or none, is compiled anew and replaced; what cannot be written is not kept. Numba's
+    own cache raises then, and would run machine code in which a bit has changed.
+
+    Parameters
+    ----------
+    function : the kernel, in Python
+    folder : to keep it in
+    """
+
+    def __init__(self, function: Callable[..., Any], folder: Path) -> None:
+        self._name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+        self._identity = function.__module__, Path(function.__code__.co_filename).read_bytes()
+        self._folder = folder
+
+    def load_overload(self, sig, target_context):
+        """The compiled code for a signature; None where it is not kept."""
+        target_context.refresh()
+        file = self._file(sig, target_context.codegen())
+        try:
+            kept = file.read_bytes()
+            code = kept[DIGEST:]
+            if _digest(file, code) == kept[:DIGEST]:
+                return CompileResult._rebuild(target_context, *pickle.loads(code))
+        except Exception:  # of the system, pickle or numba: whatever it is, the kernel can be compiled
+            return None
+
+    def save_overload(self, sig, data):
+        """Keep the compiled code for a signature."""
+        if data.library.has_dynamic_globals:  # addresses, which are others in the next process
+            return
+        file, code = self._file(sig, data.codegen), dumps(data._reduce())
+        if file.is_dir():
+            shutil.rmtree(file, ignore_errors=True)
+        try:
+            with written_whole(file, SdtError) as part:
+                part.write_bytes(_digest(file, code) + code)
+        except SdtError as error:
+            unkept.append(error)
+
+    def _file(self, signature, codegen) -> Path:
+        key = repr((self._identity, signature, codegen.magic_tuple()))  # the last names the processor
+        return self._folder / f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.nbc"
+
+
+def _digest(file: Path, code: bytes) -> bytes:
+    """Of the code and of the name, so that no kernel is taken for another."""
+    return hashlib.sha256(file.name.encode() + code).digest()

@@ -17,6 +17,7 @@ from ..weights.file import Weights
 from ..weights.folding import NeuronParameters
 
 LEAST_MEMBRANE = 3  # bits
+BIAS = 16  # bits
 SAMPLED = 1 << 12  # neurons of a layer, and numbers of a stream, that are kept of each input
 
 
@@ -82,6 +83,7 @@ def calibrate(weights: Weights, inputs: Iterable[np.ndarray], widths: Widths, th
     default: dict[str, dict[str, Any]] = {
         "input": {"bits": widths.input, "fraction": pixels.fraction},
         "weight": {"bits": widths.weight},
+        "bias": {"bits": BIAS},
         "accumulator": {"bits": MAX_BITS},
         "membrane": {"bits": widths.membrane, "fraction": _most_common(membranes)},
         "stream": {"bits": widths.stream, "fraction": _most_common(streams)},

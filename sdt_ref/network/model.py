@@ -21,7 +21,8 @@ from ..engine.tiles import MAX_THREADS, available_cores
 from ..engine.token_parallel import token_parallel
 from ..errors import ConfigError, FormatError, InputError, WeightsError
 from ..fixed import formats as formats_file
-from ..fixed.formats import DEFAULT, Formats
+from ..fixed.defaults import complete
+from ..fixed.formats import Formats
 from ..fixed.limits import refuse_overflows, refuse_wide_sums
 from ..fixed.quantise import quantise
 from ..inputs.arrays import as_frames
@@ -48,7 +49,7 @@ class SpikeDrivenTransformer:
     weights : as read by `sdt_ref.weights.load`
     arithmetic : 'float32', 'float64', or 'fixed' for whole numbers in registers
     threads : cores to use; None takes all that this process may use. The result does not depend on it, bit for bit.
-    formats : of the registers, with 'fixed'; None takes `formats.DEFAULT`
+    formats : of the registers, with 'fixed'; None takes the defaults, which also hold for what a file leaves out
 
     Raises
     ------
@@ -77,9 +78,9 @@ class SpikeDrivenTransformer:
         self.arithmetic = number_systems.arithmetic(arithmetic)
         if formats is not None and self.arithmetic is not FIXED:
             raise ConfigError(f"formats: expected arithmetic 'fixed' with them, found {self.arithmetic.name!r}")
-        self.formats = formats
+        self.formats = complete(formats, weights.preprocessing)
         if self.arithmetic is FIXED:
-            parameters: Parameters = quantise(weights, formats or DEFAULT)
+            parameters: Parameters = quantise(weights, self.formats)
         else:
             parameters = fold(weights, self.arithmetic)
         self._folded = dataclasses.replace(parameters, layers={})  # all but the weights, which the layers hold
@@ -125,11 +126,11 @@ class SpikeDrivenTransformer:
         image, time_steps = as_frames(x, self.architecture, self.config, self.arithmetic.dtype)
         if self.arithmetic is FIXED:
             n_tokens = math.prod(image.shape[-2:]) // self.config.size_divisor**2
-            refuse_wide_sums(self._folded, self.architecture, self.formats or DEFAULT, n_tokens)
+            refuse_wide_sums(self._folded, self.architecture, self.formats, n_tokens)
         return image, time_steps
 
     def _result(self, logits: np.ndarray, run: Run) -> Result:
-        refuse_overflows(run.overflows, self.formats or DEFAULT)
+        refuse_overflows(run.overflows, self.formats)
         if not np.isfinite(logits).all():
             raise WeightsError(f"the logits overflow {self.arithmetic.name}; use arithmetic float64, or other weights")
         mean = mean_steps(logits, run, fixed=self.arithmetic is FIXED)

@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+import numpy as np
+
 from ..network.model import SpikeDrivenTransformer
 from ..result import OperationCount, Result
 from ..weights.names import layer_in_words
@@ -11,6 +13,8 @@ from .words import plain
 
 BAR = 32  # characters of a full bar
 BESIDE_BAR = 28  # columns of a class and its share, where room is short
+NEAR_TIE = {"fixed": 0.5}  # logits so close may as well stand the other way round: docs/fixed-point.md, section 6
+NEAR_TIE_OF_FLOATS = 0.01
 NAMED = 12  # classes that are named on one line; of more, the first few
 
 
@@ -50,6 +54,30 @@ def show_ranking(screen: Screen, ranking: list[tuple[str, float]]) -> None:
         shown.add_row(plain(label), f"{score:6.1%}", f"[cyan]{full * round(score * room)}[/]")
     screen.print_table(shown)
     screen.print()
+
+
+def margin(logits: np.ndarray) -> float | None:
+    """How far the greatest logit is above the next; None where there is one class. logits : [K]."""
+    if len(logits) < 2:
+        return None
+    second, first = np.sort(logits)[-2:].tolist()
+    return first - second
+
+
+def is_near_tie(model: SpikeDrivenTransformer, logits: np.ndarray) -> bool:
+    """Whether rounding alone could have put the second class first. logits : [K]."""
+    apart = margin(logits)
+    return apart is not None and apart < NEAR_TIE.get(model.arithmetic.name, NEAR_TIE_OF_FLOATS)
+
+
+def show_tie(screen: Screen, model: SpikeDrivenTransformer, logits: np.ndarray) -> None:
+    """Say so when the answer is near a tie. logits : [K]."""
+    if is_near_tie(model, logits):
+        (first, _), (second, _), *_ = model.rank(logits)
+        screen.print(
+            f"[yellow]near a tie[/] {plain(first)} is {margin(logits):.2g} above {plain(second)} in logits: rounding "
+            "could swap them\n"
+        )
 
 
 def show_stages(screen: Screen, model: SpikeDrivenTransformer, result: Result) -> None:

@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import io
 import json
-import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -41,7 +40,7 @@ COMMANDS = {
     "attention": "show which tokens and channels each attention lets through",
     "report": "write a page on which a run can be explored in a browser",
     "calibrate": "choose the registers of fixed point from sample pictures or recordings",
-    "trace": "record every register of one run in fixed point",
+    "trace": "record every register, or current and membrane, of one run",
     "compare": "find the first difference between a golden trace and a dump",
     "vectors": "write test vectors for RTL from a trace",
     "sizing": "say how wide and how deep hardware must be, from traces",
@@ -107,18 +106,18 @@ def parser(command: str, example: str, gone: Mapping[str, str] | None = None) ->
     return made
 
 
-def add_model_options(to: Parser, *, fixed_alone: bool = False) -> None:
-    """Add the options of every command that runs the network; `fixed_alone`: it always runs in fixed point."""
+def add_model_options(to: Parser, *, default: str = "float32") -> None:
+    """Add the options of every command that runs the network; `default`: its arithmetic where none is asked for."""
     to.add_argument(
         "--weights",
         metavar="W.h5",
         help="weights file, or the name of weights that ship (default: those for pictures; for a recording, those "
         "for recordings)",
     )
-    if fixed_alone:
-        to.set_defaults(arithmetic="fixed")
-    else:
-        to.add_argument("--arithmetic", metavar="A", help="float32 (default), float64, or fixed for whole numbers")
+    names = (f"{name} (default)" if name == default else name for name in ("float32", "float64"))
+    whole = f"fixed{' (default)' * (default == 'fixed')} for whole numbers"
+    to.add_argument("--arithmetic", metavar="A", help=f"{', '.join(names)}, or {whole}")
+    to.set_defaults(default_arithmetic=default)
     to.add_argument("--formats", metavar="F.toml", help="registers of fixed point (default: built in)")
     to.add_argument("--size", type=int, metavar="N", help="run at N x N pixels instead of the size in the weights")
     add_time_steps(to)
@@ -140,7 +139,7 @@ def load_model(options: argparse.Namespace, source: Any = None) -> "SpikeDrivenT
     from ..fixed import formats
     from ..network.model import SpikeDrivenTransformer
 
-    arithmetic = options.arithmetic or ("float32" if options.formats is None else "fixed")
+    arithmetic = options.arithmetic or ("fixed" if options.formats is not None else options.default_arithmetic)
     registers = None if options.formats is None else formats.load(options.formats)
     return SpikeDrivenTransformer(load_weights(options, source), arithmetic, options.threads, registers)
 
@@ -215,10 +214,6 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
             return _fail("interrupted", interrupt.INTERRUPTED)
         except SdtError as error:
             return _fail(f"error: {' '.join(str(error).split())}")
-        except (pickle.UnpicklingError, EOFError):
-            return _fail(
-                f"error: the compiled kernels in '{cache_folder()}' are damaged; delete that folder and run again"
-            )
         except OSError as error:
             drop_output()
             said = f"'{error.filename}': {error.strerror}" if error.filename and error.strerror else str(error)

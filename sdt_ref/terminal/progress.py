@@ -16,6 +16,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from ..kernels import policy
 from .screen import Screen
 from .words import plain
 
@@ -55,6 +56,8 @@ def counting(screen: Screen, verb: str, total: int) -> Iterator[Callable[[int, s
 def kernels_loading(screen: Screen, arithmetic: str) -> Iterator[None]:
     """Say so when kernels have to be compiled, and compile all of them: the first run with an arithmetic takes a while.
 
+    Where they cannot be kept, the run compiles what it needs and no more.
+
     Meanwhile `sys.modules` says, to this whole process, that scipy.linalg cannot be imported: with the first kernel
     numba imports it, to find a BLAS that no kernel here calls, for a fifth of a small run's time. Another thread that
     imports it at that moment gets an ImportError.
@@ -67,9 +70,8 @@ def kernels_loading(screen: Screen, arithmetic: str) -> Iterator[None]:
         def on_start(self, event: Any) -> None:
             if not self.shown:
                 self.shown = True
-                screen.print(
-                    f"compiling kernels for {arithmetic}, which are kept: this takes a few seconds", style="dim"
-                )
+                kept = "which are kept" if policy.cache_folder() else "which can be kept nowhere"
+                screen.print(f"compiling kernels for {arithmetic}, {kept}: this takes a few seconds", style="dim")
 
         def on_end(self, event: Any) -> None:
             """Nothing to say."""
@@ -81,7 +83,9 @@ def kernels_loading(screen: Screen, arithmetic: str) -> Iterator[None]:
         notice = Notice()
         with event.install_listener("numba:compile", notice):
             yield
-            if notice.shown:  # then all, so that no later run has to
+            if policy.unkept:
+                screen.print(f"they are not kept: {plain(str(policy.unkept[0]))}", style="dim")
+            elif notice.shown and policy.cache_folder():  # then all, so that no later run has to
                 from ..network.warm_up import compile_all
 
                 compile_all(arithmetic)

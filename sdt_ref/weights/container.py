@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SdtError, WeightsError
-from .pickled import CallRefused, Made
+from .made import CallRefused, Made
 from .recognise import PICKLE, ZIP, pickle_entry, recognise
 from .safetensors_file import read_safetensors
 from .stored import as_tensor

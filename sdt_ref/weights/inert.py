@@ -1,6 +1,6 @@
 """Values of a checkpoint's settings that are no plain text or number: taken as what they say, or shown as text.
 
-Nothing here calls what a pickle names: `pickled.Made` is data.
+Nothing here calls what a pickle names: `made.Made` is data.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .pickled import Made, Name
+from .made import Made, Name
 from .stored import as_tensor
 
 MOST_ITEMS = 64  # of a list that is a setting; mean and std have three

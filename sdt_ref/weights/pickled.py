@@ -8,37 +8,13 @@ checkpoint can run, whatever stands in it. Source of the opcodes: pickletools of
 import pickletools
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import IO, Any, Protocol, cast
+
+from .made import CallRefused, Key, Made, Name, may_make_a_value
 
 MOST_OPCODES = 5_000_000  # a checkpoint of the largest published model has about 100,000
 
 MAPPINGS = ("collections.OrderedDict", "collections.defaultdict", "collections.Counter")
-
-# a class begins with a capital; these are the other names that Python, NumPy and PyTorch pickle values with
-CONSTRUCTORS = frozenset(
-    {f"builtins.{name}" for name in ("bytearray", "bytes", "complex", "dict", "float", "frozenset", "getattr", "int")}
-    | {f"builtins.{name}" for name in ("list", "object", "range", "set", "slice", "str", "tuple")}
-    | {f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")}
-    | {"_codecs.encode", "collections.defaultdict", "collections.deque", "functools.partial", "re._compile"}
-    | {"copyreg._reconstructor", "copyreg.__newobj__", "copyreg.__newobj_ex__", "operator.attrgetter"}
-    | {"operator.itemgetter", "operator.methodcaller", "array._array_reconstructor", "zoneinfo.ZoneInfo._unpickle"}
-    | {f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")}
-    | {"numpy.dtype", "numpy._core.numeric._frombuffer", "numpy.core.numeric._frombuffer"}
-    | {f"numpy.random._pickle.__{name}_ctor" for name in ("randomstate", "generator", "bit_generator")}
-    | {"torch.device", "torch.serialization._get_layout", "torch._tensor._rebuild_from_type_v2"}
-    | {"torch.storage._load_from_bytes"}
-)
-REBUILDS = ("torch._utils._rebuild_",)  # and these prefixes
-NEVER = ("nt", "os", "posix", "subprocess", "sys")  # modules of which no call is a value
-
-
-class CallRefused(ValueError):
-    """A pickle calls something that makes no value; `name` says what."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"a call of {name}")
-        self.name = name
 
 
 class File(Protocol):
@@ -46,51 +22,6 @@ class File(Protocol):
 
     def read(self, count: int, /) -> bytes: ...
     def readline(self) -> bytes: ...
-
-
-@dataclass(frozen=True)
-class Name:
-    """A class, function or constant that a pickle names; it is never imported."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        """In one line, and none of a terminal's control characters."""
-        text = f"{self.module}.{self.name}"[:200]
-        return "".join(character if character.isprintable() else "?" for character in text)
-
-
-@dataclass(eq=False)
-class Made:
-    """What unpickling would have made.
-
-    Attributes
-    ----------
-    of : the class or function
-    arguments : of the call
-    state : what BUILD would have given it, None without
-    items, elements : what would have been put into a dictionary or a list of that class
-    """
-
-    of: Name
-    arguments: tuple[Any, ...]
-    state: Any = None
-    items: dict[Any, Any] = field(default_factory=dict)
-    elements: list[Any] = field(default_factory=list)
-
-    def __repr__(self) -> str:
-        return f"an object of {self.of}"
-
-
-@dataclass(eq=False)
-class Key:
-    """A key of a dictionary that is no number or text."""
-
-    value: Any
-
-    def __repr__(self) -> str:
-        return "an object"
 
 
 def read_pickle(file: File, persistent: Callable[[Any], Any]) -> Any:
@@ -108,12 +39,6 @@ def read_pickle(file: File, persistent: Callable[[Any], Any]) -> Any:
             raise ValueError(f"a pickle of more than {MOST_OPCODES:,} steps")
         machine.step(opcode.name, argument)
     return machine.stack.pop()
-
-
-def _may_make_a_value(name: Name) -> bool:
-    last = name.name.rpartition(".")[2].lstrip("_")
-    known = str(name) in CONSTRUCTORS or str(name).startswith(REBUILDS)
-    return known or (last[:1].isupper() and name.module not in NEVER)
 
 
 def _key(value: Any) -> Any:
@@ -280,7 +205,7 @@ class _Machine:
     def _call(self, called: Any, arguments: tuple[Any, ...]) -> None:
         if not isinstance(called, Name):
             raise CallRefused(f"what {called.of} returns" if isinstance(called, Made) else type(called).__name__)
-        if not _may_make_a_value(called):
+        if not may_make_a_value(called):
             raise CallRefused(str(called))
         if str(called) == "builtins.getattr" and [type(v) for v in arguments] == [Name, str]:
             self._global(f"{arguments[0].module} {arguments[0].name}.{arguments[1]}")  # what stands in a class

@@ -13,7 +13,7 @@ from ..errors import ConfigError, WeightsError
 from .architecture import Architecture
 from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing, check
 from .inert import plain, words
-from .pickled import Made, Name
+from .made import Made, Name
 from .presets import DATASETS, base_dataset, preset
 
 EXTRA = "in the folder of sdt_ref: pip install '.[convert]'"
@@ -168,7 +168,7 @@ def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None)
         TET=lookup.get("TET"),
     )
     if _reads_frames(lookup, dataset, architecture.in_channels):
-        sensor = lookup.get("sensor", DATASETS.get(dataset.removesuffix("-tet"), {}).get("sensor"))
+        sensor = lookup.get("sensor", DATASETS.get(dataset, {}).get("sensor"))
         antialias = lookup.get("antialias", False)
         return config, Preprocessing(size=_image_size(lookup), frames=True, sensor=sensor, antialias=antialias)
     prefetcher, no_prefetcher = lookup.get("prefetcher", True), lookup.get("no_prefetcher", False)

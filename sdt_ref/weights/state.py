@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import WeightsError
-from .pickled import Made
+from .made import Made
 from .stored import Tensor, as_tensor
 from .tensors import MAX_CHANNELS, UNUSED
 from .torch_file import is_module

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import WeightsError
-from .pickled import Made, Name
+from .made import Made, Name
 
 # of floating-point types: the name, NumPy's type without byte order; bfloat16 is the upper half of a float32
 FLOATS = {"float16": "f2", "float32": "f4", "float64": "f8", "bfloat16": "u2"}

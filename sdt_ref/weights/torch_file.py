@@ -8,7 +8,8 @@ import zipfile
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from .pickled import Made, Name, read_pickle
+from .made import Made, Name
+from .pickled import read_pickle
 from .stored import ITEM_SIZES, STORAGES, Storage
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

@@ -303,8 +303,8 @@ def test_without_the_package_a_filter_names_the_command(monkeypatch: pytest.Monk
         "recording 'r': array events/t is compressed with Blosc, which needs the package hdf5plugin; in the folder of "
         "sdt_ref: pip install '.[events]'"
     )
-    assert "array events/t is compressed with filter 1, which this h5py lacks; save it with gzip" in refused(
-        changed(t=filtered(1))
+    assert "array events/t is compressed with filter 2, which this h5py lacks; save it with gzip" in refused(
+        changed(t=filtered(2))
     )
 
 

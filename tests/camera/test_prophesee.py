@@ -140,6 +140,12 @@ def test_times_run_over_and_go_on() -> None:
              high3(top), pixel3(4, 0), high3(4096), pixel3(5, 0)]  # fmt: skip
     times = [top, top + 6, top + 1 + (1 << 23), 2 * top + 2 - 4096, 2 * (top + 1) + 4096]
     assert [t for t, *_ in told("3.0", words)[0]] == times
+    half = [row3(1), high3(1 << 23), pixel3(1, 1), high3(0), pixel3(1, 1), high3((1 << 23) - 1), high3(0), pixel3(1, 1)]
+    assert [t for t, *_ in told("3.0", half)[0]] == [
+        1 << 23,
+        1 << 24,
+        1 << 24,
+    ]  # a fall by half is the least that is a lap
 
 
 def test_low_times_of_evt3_may_run_backwards_but_never_run_over_alone() -> None:

@@ -28,7 +28,7 @@ def test_calibrate_writes_formats_that_run(tmp_path: Path, capsys: pytest.Captur
 def test_an_overflow_counts_in_the_picture_and_not_while_the_kernels_load(tmp_path: Path) -> None:
     """Black, with which they are loaded, overflows this register; the cat does not."""
     (tmp_path / "f.toml").write_text(
-        'schema_version = 1\n[stage."block.1.attn.talking_heads_lif"]\nmembrane = { overflow = "error", bits = 12 }'
+        'schema_version = 1\n[stage."block.1.attn.talking_heads_lif"]\nmembrane = { overflow = "error", bits = 11 }'
     )
     model = sdt_ref.load(arithmetic="fixed", formats=tmp_path / "f.toml")
     side = model.config.size_divisor

@@ -5,6 +5,7 @@ import importlib
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 
 import sdt_ref
 from sdt_ref import infer
+from sdt_ref.terminal.answer import is_near_tie, margin
 from sdt_ref.weights import file as weights_file
+from sdt_ref.weights.arithmetic import arithmetic as arithmetic_named
 from tests.networks import Network, weights_of
 from tests.shipped import CAT
 
@@ -139,3 +142,26 @@ def test_logits_that_overflow_are_refused(tmp_path: Path, capsys: Capture) -> No
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
     assert "the logits overflow float32; use arithmetic float64" in captured.err
+
+
+@pytest.mark.parametrize(("arithmetic", "near"), [("float32", False), ("fixed", True)])
+def test_an_answer_near_a_tie_is_told(arithmetic: str, near: bool, capsys: Capture) -> None:
+    """The sample: cat before frog, by 0.48 in float32, by 0.35 in fixed point, where rounding moves logits by as much."""
+    assert infer.main(["--arithmetic", arithmetic, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    first, second = sorted(told["logits"])[:-3:-1]
+    assert (told["margin"], told["near_tie"]) == (first - second, near)
+    assert 0.3 < told["margin"] < 0.5
+    assert infer.main(["--arithmetic", arithmetic, "--top", "1"]) == 0
+    line = f"near a tie cat is {told['margin']:.2f} above frog in logits: rounding could swap them"
+    assert (line in " ".join(capsys.readouterr().out.split())) == near
+
+
+def test_a_tie_has_its_bounds() -> None:
+    fixed, float32 = (types.SimpleNamespace(arithmetic=arithmetic_named(name)) for name in ("fixed", "float32"))
+    assert margin(np.array([1.0])) is None
+    assert not is_near_tie(fixed, np.array([1.0]))
+    for model, bound in ((fixed, 0.5), (float32, 0.01)):
+        assert is_near_tie(model, np.array([3.0, 1.0, 3.0]))
+        assert is_near_tie(model, np.array([3.0, 1.0, 3.0 - 0.99 * bound]))
+        assert not is_near_tie(model, np.array([0.0, -1.0, bound]))

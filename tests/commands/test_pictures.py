@@ -118,10 +118,10 @@ def test_what_was_assumed_of_grey_is_told_in_text_and_json(command: str, capsys:
     Path("cat").mkdir()
     Path("cat/cat.tif").write_bytes(tiff(grey.astype(np.float32)))
     data = "." if command == "evaluate" else "cat/cat.tif"
-    told = "32-bit grey within 0 to 255 taken with 255 as white"
+    told = "32-bit grey within 0 to 255 taken as black to white"
     assert run(command, data) == 0
     captured = capsys.readouterr()
-    assert f"repaired {told}: 1" in " ".join((captured.out + captured.err).split())
+    assert f"noticed {told}: 1" in " ".join((captured.out + captured.err).split())
     assert run(command, data, "--json") == 0
     assert json.loads(capsys.readouterr().out)["repairs"] == {told: 1}
 

@@ -39,6 +39,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         wrong = {name: trace.values(name) for name in trace.records}
     wrong["block.0.attn.q_lif/h"][1, 5, 7] ^= 1
     np.savez(made / "dut.npz", **{name: values.astype(np.int64) for name, values in wrong.items()})
+    options = ["--arithmetic", "float32", "--stages", "block.0.attn.*", "--json"]
+    assert importlib.import_module("sdt_ref.trace").main(["-o", str(made / "real.h5"), *options]) == 0
+    with open_trace(made / "real.h5") as trace:
+        current = trace.values("block.0.attn.q_lif/x")
+    current[1, 5, 7] += 1
+    np.savez(made / "torch.npz", **{"block.0.attn.q_lif/x": current})
     (made / "data" / "cat").mkdir(parents=True)
     (made / "data" / "cat" / "1.jpg").write_bytes(CAT.read_bytes())
     (made / "data" / "cat" / "2.jpg").write_bytes(b"none")
@@ -65,6 +71,8 @@ SCREENS = [
     "trace -o {}/again.h5",
     "compare {}/run.h5 {}/run.h5",
     "compare {}/run.h5 {}/dut.npz",
+    "trace -o {}/again.h5 --arithmetic float64",
+    "compare {}/real.h5 {}/torch.npz",
     "vectors {}/run.h5 -o {}/vectors",
     "sizing {}/run.h5",
 ]

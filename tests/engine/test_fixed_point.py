@@ -26,13 +26,14 @@ def test_events_equal_dense_integers(n: Network, formats: str, threads: int, til
 
 def test_bit_planes_sum_to_the_product_of_pixels_and_weights() -> None:
     n = Network(in_channels=2, height=4, width=4, pooling_stat="0000", seed=4)
-    model, x = model_of(n, "fixed"), input_of(n)
+    formats = "schema_version = 1\ninput = { bits = 10, fraction = 7 }"
+    model, x = model_of(n, "fixed", formats=formats), input_of(n)
     whole = np.clip(np.rint(x * 128), -512, 511).astype(np.int64)
     padded = np.pad(whole, ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
     layer = model.layer("patch_embed.proj_conv")
     sums = np.einsum("bcyxij,ocij->boyx", windows, layer.weight[:, :2]) + layer.bias[:, None, None]
-    membrane = Format(16, 11, "half up")
+    membrane = Format(16, 10, "half up")
     expected = membrane.fit(membrane.align(sums, layer.fraction[:, None, None]))
     assert_same(model(x, record="currents").currents["patch_embed.proj_lif"][0], expected, "first current")
 

@@ -3,6 +3,7 @@
 import dataclasses
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def engine(weights: Weights, formats: str) -> sdt_ref.SpikeDrivenTransformer:
 def assert_as_specified(model: sdt_ref.SpikeDrivenTransformer, weights: Weights, x: np.ndarray, formats: str) -> None:
     """Every record and the logits of one sample; x is [1, C, H, W], or [1, T, C, H, W]."""
     frames = x[0] if x.ndim == 5 else np.repeat(x, weights.config.time_steps, axis=0)
-    machine = Machine(dict(weights.tensors), weights.config, formats, *x.shape[-2:])
+    machine = Machine(dict(weights.tensors), weights.config, weights.preprocessing, formats, *x.shape[-2:])
     try:
         logits = [machine.step(frame) for frame in frames]
     except Overflow:
@@ -83,10 +84,19 @@ def test_the_engine_is_the_machine_of_the_specification(n: Network, formats: str
     assert_as_specified(model, weights_of(n), input_of(n), formats)
 
 
-def test_the_built_in_formats_are_those_of_the_specification() -> None:
+@pytest.mark.parametrize("settings", [
+    {}, {"mean": (0.1, 0.5, 0.9), "std": (0.2, 0.01, 0.3)}, {"frames": True}, {"frames": True, "antialias": True},
+])  # fmt: skip
+@pytest.mark.parametrize("left_out", [
+    "", "[default]\nmembrane.bits = 20", "[default]\nweight.bits = 7", "[default]\naccumulator.bits = 30",
+    "input.bits = 9", "[stage.'patch_embed.proj_conv']\nbias.bits = 14", "[stage.'patch_embed.proj_conv1']\nweight.bits = 14",
+])  # fmt: skip
+def test_what_a_file_leaves_out_is_as_the_specification_says(settings: dict[str, Any], left_out: str) -> None:
     n = Network(dim=16, hidden=24, time_steps=2, batch=1, spike_mode="plif")
-    formats = "schema_version = 1"
-    assert_as_specified(engine(weights_of(n), formats), weights_of(n), input_of(n), formats)
+    weights = weights_of(n)
+    weights = dataclasses.replace(weights, preprocessing=dataclasses.replace(weights.preprocessing, **settings))
+    formats = f"schema_version = 1\n{left_out}"
+    assert_as_specified(engine(weights, formats), weights, input_of(n), formats)
 
 
 WIDE = """schema_version = 1

@@ -200,13 +200,13 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         pass
     path.write_bytes(whole)
     with h5py.File(path, "a") as file:
-        file.attrs["schema_version"] = 2
-    with pytest.raises(sdt_ref.TraceError, match="schema version: expected 1, found 2"), open_trace(path):
+        file.attrs["schema_version"] = 3
+    with pytest.raises(sdt_ref.TraceError, match="schema version: expected 1 or 2, found 3"), open_trace(path):
         pass
     for version in (True, 1.0, "1"):
         with h5py.File(path, "a") as file:
             file.attrs["schema_version"] = version
-        with pytest.raises(sdt_ref.TraceError, match="schema version: expected 1, found"), open_trace(path):
+        with pytest.raises(sdt_ref.TraceError, match="schema version: expected 1 or 2, found"), open_trace(path):
             pass
     for name, text in (("no.h5", None), ("empty.h5", b""), ("text.h5", b"x" * 4096)):
         if text is not None:
@@ -241,7 +241,7 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: Capture) -> None
     with open_trace(path) as golden:
         assert f"sha256 of the content {golden.sha256}" in screen.out
     assert command.main([*arguments, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["records"]["head/sum"] == {"bits": 24, "shape": [3, 1, 10]}
+    assert json.loads(capsys.readouterr().out)["records"]["head/sum"] == {"bits": 32, "shape": [3, 1, 10]}
 
 
 @pytest.mark.parametrize(
@@ -263,15 +263,22 @@ def test_what_cannot_be_traced_is_refused(arguments: list[str], message: str, tm
     assert not list(tmp_path.iterdir())
 
 
-def test_a_trace_offers_no_arithmetic(tmp_path: Path, capsys: Capture) -> None:
-    """A floating-point network has no registers: --help says nothing of it, and the network itself refuses."""
-    assert "--arithmetic" not in command.command_line().format_help()
-    with pytest.raises(SystemExit) as caught:
-        command.main(["--arithmetic", "float32", "-o", str(tmp_path / "run.h5")])
-    assert caught.value.code == 2
-    assert "a trace is always of fixed point; leave out '--arithmetic'" in capsys.readouterr().err
-    with pytest.raises(sdt_ref.ConfigError, match="trace: expected arithmetic 'fixed', found 'float32'"):
-        write_trace(tmp_path / "run.h5", sdt_ref.load(), np.zeros((1, 3, 32, 32)))
+def test_a_trace_is_of_fixed_point_unless_another_arithmetic_is_asked_for(tmp_path: Path, capsys: Capture) -> None:
+    assert "fixed (default) for whole numbers" in " ".join(command.command_line().format_help().split())
+    formats = tmp_path / "f.toml"
+    formats.write_text(NARROW)
+    for arguments, message in (
+        (["--arithmetic", "int8"], "arithmetic: expected one of float32, float64, fixed, found 'int8'"),
+        (
+            ["--arithmetic", "float32", "--formats", str(formats)],
+            "formats: expected arithmetic 'fixed' with them, found",
+        ),
+    ):
+        assert command.main([*arguments, "-o", str(tmp_path / "run.h5")]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {message}")
+    assert command.main(["-o", str(tmp_path / "run.h5"), "--stages", "head"]) == 0
+    with open_trace(tmp_path / "run.h5") as golden:
+        assert golden.header.arithmetic == "fixed"
 
 
 def test_a_folder_that_is_not_there_is_refused_before_the_run(tmp_path: Path, capsys: Capture) -> None:

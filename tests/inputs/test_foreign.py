@@ -29,11 +29,11 @@ def media(brand: bytes, *others: bytes) -> bytes:
     return (len(body) + 4).to_bytes(4, "big") + body + b"\0\0\0\x08free" + bytes(40)
 
 
-def events_in_hdf5() -> bytes:
+def hdf5(*names: str) -> bytes:
     stream = io.BytesIO()
     with h5py.File(stream, "w") as file:
-        for name in "txyp":
-            file[f"events/{name}"] = np.arange(10)
+        for name in names:
+            file[name] = np.arange(10)
     return stream.getvalue()
 
 
@@ -65,8 +65,8 @@ ADVICE = {
     "AVI": (b"RIFF\x40\0\0\0AVI LIST" + bytes(40), "found a video"),
     "Matroska": (b"\x1aE\xdf\xa3" + bytes(40), "found a video"),
     "MPEG": (b"\0\0\x01\xb3\x16\0\xf0\xc4" + bytes(40), "found a video"),
-    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "found an HDF5 file; evaluate reads packs"),
-    "events in HDF5": (events_in_hdf5(), "found a recording of an event camera; choose --weights that read recordings"),
+    "HDF5": (hdf5("test/jpeg"), "found an HDF5 file; evaluate reads packs"),
+    "events in HDF5": (hdf5("events/t", "events/x", "events/y", "events/p"), "found a recording of an event camera; choose --weights that read recordings"),
     "NumPy": (npy(), "found a NumPy array (.npy); save pixels as PNG; recordings need --weights"),
     "ZIP": (b"PK\x03\x04" + bytes(40), "found a zip archive; unpack it"),
     "gzip": (gzip.compress(b"<svg/>"), "found a gzip archive; unpack it"),

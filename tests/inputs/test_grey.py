@@ -17,9 +17,9 @@ from tests.pictures import tiff
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
 GREY[0, :2] = 0, 255
-FRACTIONS = {"32-bit grey within 0 to 1 taken with 1 as white": 1}
-BYTES = {"32-bit grey within 0 to 255 taken with 255 as white": 1}
-WORDS = {"32-bit grey within 0 to 65535 taken with 65535 as white": 1}
+FRACTIONS = {"32-bit grey within 0 to 1 taken as black to white": 1}
+BYTES = {"32-bit grey within 0 to 255 taken as black to white": 1}
+WORDS = {"32-bit grey within 0 to 65535 taken as black to white": 1}
 
 
 def in_file(picture: Image.Image, kind: str) -> io.BytesIO:

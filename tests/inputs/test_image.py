@@ -350,7 +350,7 @@ def test_a_network_of_one_channel_or_four_takes_pictures_and_arrays(channels: in
 def test_predict_tells_what_it_assumed() -> None:
     told: Counter[str] = Counter()
     sdt_ref.load().predict(Image.fromarray(PHOTO[..., 0].astype(np.float32)), repairs=told)
-    assert told == {"32-bit grey within 0 to 255 taken with 255 as white": 1}
+    assert told == {"32-bit grey within 0 to 255 taken as black to white": 1}
 
 
 def test_predict() -> None:

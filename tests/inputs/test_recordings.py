@@ -112,7 +112,7 @@ def test_folders_of_prophesee_s_files_and_hdf5(tmp_path: Path) -> None:
     for _, source, _ in found:
         assert (read(source, reading, 4) == expected).all()
     alone = str(tmp_path / "7" / "d.h5")
-    assert list(Samples([alone], DIGITS, frames=True)) == [(alone, Path(alone))]
+    assert list(Samples([alone], frames=True)) == [(alone, Path(alone))]
 
 
 @pytest.mark.parametrize("split", [None, "test"])
@@ -185,7 +185,7 @@ def test_tables_are_recordings_where_a_folder_has_no_others(tmp_path: Path) -> N
         (tmp_path / "7" / name).write_text("no recording")
     names = [Path(name).name for name, *_ in open_recordings(tmp_path, DIGITS)]
     assert names == ["a.npz", "a.csv", "b.npy"]
-    folders = [Samples([str(tmp_path / name)], DIGITS, frames=True) for name in ("7", "8")]
+    folders = [Samples([str(tmp_path / name)], frames=True) for name in ("7", "8")]
     assert [[Path(name).name for name, _ in samples] for samples in folders] == [["a.npz"], ["a.csv", "b.npy"]]
 
 

@@ -16,7 +16,7 @@ from sdt_ref.inputs.image import open_picture
 from sdt_ref.inputs.reading import given_or_sample, source_of
 from sdt_ref.inputs.standard_input import StandardInput
 from tests.equality import assert_same
-from tests.shipped import CAT, CIFAR10, DIGIT
+from tests.shipped import CAT, DIGIT
 
 
 class Stream(io.TextIOWrapper):
@@ -62,7 +62,7 @@ def test_only_a_lone_dash_is_the_standard_input(monkeypatch: pytest.MonkeyPatch,
 
 def test_it_is_one_of_many_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Stream(CAT.read_bytes()))
-    samples = Samples([source_of("-"), str(CAT)], CIFAR10)
+    samples = Samples([source_of("-"), str(CAT)])
     assert [name for name, _ in samples] == ["standard input", str(CAT)]
     assert samples.files == [CAT]
 

@@ -1,11 +1,17 @@
 """Compiled kernels are kept, wherever anything can be written, and are never older than their source."""
 
+import hashlib
+import itertools
+import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numba
 import pytest
 
 import sdt_ref
@@ -22,9 +28,17 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, **changes}
 
 
-def infer(*more: str, **changes: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "sdt_ref.infer", "--json", *more]
-    return subprocess.run(command, env=environment(**changes), capture_output=True, text=True, check=False, timeout=120)
+def infer(*more: str, full: bool = False, **changes: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "sdt_ref.infer", "--json", *more], env=environment(**changes), capture_output=True,
+        text=True, check=False, timeout=120, preexec_fn=no_large_files if full else None,
+    )  # fmt: skip
+
+
+def no_large_files() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
 
 @pytest.fixture(scope="module")
@@ -69,20 +83,119 @@ def test_a_first_run_compiles_what_its_arithmetic_needs_and_no_more(first: tuple
     }
 
 
-def test_damaged_kernels_are_one_line_that_names_the_folder(first: tuple[Path, str], tmp_path: Path) -> None:
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda file: os.truncate(file, 0),
+    "cut in the checksum": lambda file: os.truncate(file, 10),
+    "cut": lambda file: os.truncate(file, file.stat().st_size - 1),
+    "longer": lambda file: file.write_bytes(file.read_bytes() + b"0"),
+    "a byte changed in the checksum": lambda file: flip(file, 0),
+    "a byte changed in the code": lambda file: flip(file, -1000),
+    "other code behind its own checksum": lambda file: file.write_bytes(sealed(file, pickle.dumps((1, 2)))),
+    "no code behind its own checksum": lambda file: file.write_bytes(sealed(file, b"code")),
+    "another kernel": lambda file: shutil.copyfile(
+        next(f for f in file.parent.iterdir() if f.is_file() and f != file), file
+    ),
+    "a folder": lambda file: (file.unlink(), (file / "in").mkdir(parents=True)),
+}
+
+
+def flip(file: Path, position: int) -> None:
+    whole = bytearray(file.read_bytes())
+    whole[position] ^= 1
+    file.write_bytes(whole)
+
+
+def sealed(file: Path, code: bytes) -> bytes:
+    return hashlib.sha256(file.name.encode() + code).digest() + code
+
+
+def doubled(x: float) -> float:
+    return 2 * x
+
+
+def tripled(x: float) -> float:
+    return 3 * x
+
+
+def computed(function: Callable[[float], float]) -> tuple[float, int]:
+    """What a kernel computes, compiled or loaded anew; how many signatures were loaded."""
+    compiled = policy.kernel(function)
+    return compiled(1.0), sum(compiled.stats.cache_hits.values())
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a compiled kernel, beside that of another one."""
+    monkeypatch.setattr(policy, "cache_folder", lambda: tmp_path)
+    for function, value in ((doubled, 2), (tripled, 3)):
+        assert [computed(function) for _ in range(2)] == [(value, 0), (value, 1)]
+    (file,) = tmp_path.glob("*doubled*")
+    return file
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_kernel_heals(kept: Path, damage: str) -> None:
+    DAMAGES[damage](kept)
+    assert [computed(doubled) for _ in range(2)] == [(2, 0), (2, 1)]
+    assert computed(tripled) == (3, 1)
+    assert len(list(kept.parent.iterdir())) == 2
+
+
+def test_no_changed_byte_is_run(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, loaded = kept.read_bytes(), list[int]()
+    monkeypatch.setattr(policy.CompileResult, "_rebuild", lambda *_: loaded.append(1))
+    compiled = policy.kernel(doubled)
+    signature, context = (numba.float64,), compiled.targetctx
+    compiled._cache.load_overload(signature, context)
+    assert loaded == [1]
+    for position in range(0, len(sound), 101):
+        changed = bytearray(sound)
+        changed[position] ^= 1 << position % 8
+        kept.write_bytes(changed)
+        assert compiled._cache.load_overload(signature, context) is None
+    assert loaded == [1]
+
+
+def test_a_damaged_cache_heals(first: tuple[Path, str], tmp_path: Path) -> None:
+    """Every file in another way: once for the command, and once for the package."""
     place, _ = first
     shutil.copytree(place / f"sdt_ref-{os.getuid()}", tmp_path / "sdt_ref")
     places = {"NUMBA_CACHE_DIR": str(tmp_path)}
     sound = infer(**places)
     assert (sound.returncode, NOTICE in sound.stderr) == (0, False)
-    for index in tmp_path.rglob("*.nbi"):
-        os.truncate(index, 10)
-    broken = infer(**places)
-    assert broken.returncode == 2
-    assert broken.stderr.count("\n") == 1
-    assert f"the compiled kernels in '{tmp_path}" in broken.stderr
-    shutil.rmtree(tmp_path / "sdt_ref")
+
+    def damage_all() -> None:
+        files = sorted(file for file in tmp_path.rglob("*.nbc") if file.stat().st_size)
+        for file, damage in zip(files, itertools.cycle(list(DAMAGES.values())[::-1])):
+            damage(file)
+
+    damage_all()
+    healed, after = infer(**places), infer(**places)
+    assert healed.stderr.startswith(NOTICE)
+    assert (after.stderr, answer(healed), answer(after)) == ("", answer(sound), answer(sound))
+    damage_all()
     assert pool("sdt_ref", tmp_path, **places) == "0"
+
+
+def answer(done: "subprocess.CompletedProcess[str]") -> object:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["logits"]
+
+
+def test_a_full_disk_keeps_nothing_and_runs(first: tuple[Path, str], tmp_path: Path) -> None:
+    """A limit on the size of files stands for it: unlike a small disk, anybody can set one."""
+    place, _ = first
+    sound = infer(HOME=NOWHERE, XDG_CACHE_HOME=NOWHERE, TMPDIR=str(place))
+    places = {"XDG_CACHE_HOME": str(tmp_path)}
+    full = infer(full=True, **places)
+    assert answer(full) == answer(sound)
+    told = full.stderr.splitlines()
+    assert told[0].startswith(NOTICE)
+    assert told[1].startswith(f"they are not kept: cannot write '{tmp_path}")
+    assert told[1].endswith("File too large")
+    assert len(told) == 2
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+    assert pool("sdt_ref", tmp_path, full=True, **places) == "0"
 
 
 POOL = """
@@ -94,11 +207,11 @@ print(pooled[0])
 """
 
 
-def pool(package: str, folder: Path, **places: str) -> str:
+def pool(package: str, folder: Path, full: bool = False, **places: str) -> str:
     """What one kernel of a package computes in a process of its own."""
     return subprocess.run(
         [sys.executable, "-c", POOL.format(package)], cwd=folder, env=environment(**places),
-        capture_output=True, text=True, check=True, timeout=120,
+        capture_output=True, text=True, check=True, timeout=120, preexec_fn=no_large_files if full else None,
     ).stdout.strip()  # fmt: skip
 
 

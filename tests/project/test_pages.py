@@ -8,7 +8,7 @@ from tests import pages
 from tests.pages import PAGES, ROOT, WorkingCopy, blocks, same, stand_ins
 
 RUN = [page for page in PAGES if any("not run" not in block.marks for block in blocks(page))]
-SHORT = {f"docs/{name}.md" for name in ("api", "checkpoints", "compatibility", "engine", "index", "report")}
+SHORT = {f"docs/{name}.md" for name in ("api", "compatibility", "engine", "index", "report", "your-own-checkpoint")}
 
 
 def cases() -> list[object]:

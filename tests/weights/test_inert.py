@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from sdt_ref.weights.inert import WIDTH, plain, words
-from sdt_ref.weights.pickled import Made, Name, read_pickle
+from sdt_ref.weights.made import Made, Name
+from sdt_ref.weights.pickled import read_pickle
 
 
 class Colour(enum.Enum):

@@ -1,21 +1,35 @@
 """A pickle is read as data: nothing that it names is imported or called, and what is plain comes out as it went in."""
 
+import array
 import builtins
 import collections
+import datetime
+import decimal
+import fractions
+import functools
 import io
+import logging
+import operator
 import pickle
 import pickletools
+import random
+import re
 import struct
 import subprocess
 import sys
+import types
+import typing
+import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdt_ref.weights.pickled import CallRefused, Made, Name, read_pickle
+from sdt_ref.weights.made import CallRefused, Made, Name
+from sdt_ref.weights.pickled import read_pickle
 
 
 def nothing_outside(saved: object) -> object:
@@ -73,6 +87,20 @@ def test_objects_are_noted_and_not_made(protocol: int) -> None:
     assert (path.of.name, "/".join(path.arguments)) == (type(Path()).__name__, "a/b")
     assert (str(deque.of), deque.elements) == ("collections.deque", [1, 2])
     assert text_set.elements == ["x"] or text_set.arguments == (["x"],)
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_values_that_are_spelt_as_calls_of_functions(protocol: int) -> None:
+    """As packages of settings hold them: types, patterns, loggers, states of random numbers, arrays of objects."""
+    values = [type(None), dict[str, int], int | str, typing.Literal["a"], re.compile("a"), logging.getLogger("a"),
+              datetime.UTC, datetime.datetime(2023, 7, 4), decimal.Decimal("0.5"), fractions.Fraction(1, 2), complex(1, 2),
+              types.SimpleNamespace(a=1), slice(1), uuid.UUID(int=1), random.Random(1),
+              operator.itemgetter(1), functools.partial(int, 2), numpy.random.default_rng(1), numpy.random.RandomState(1),
+              numpy.array([{}]), numpy.dtype("f4"), numpy.float32(1), array.array("i", [1]), ValueError("x"), "x".upper]  # fmt: skip
+    for value in values:
+        content = pickle.dumps(value, protocol)
+        pickle.loads(content)
+        assert isinstance(read(content), (Made, Name)), value
 
 
 class Call:

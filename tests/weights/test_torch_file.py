@@ -15,7 +15,7 @@ import pytest
 
 from sdt_ref import WeightsError
 from sdt_ref.weights.container import damage_named, opened
-from sdt_ref.weights.pickled import Made
+from sdt_ref.weights.made import Made
 from sdt_ref.weights.stored import as_tensor
 from sdt_ref.weights.torch_file import LEGACY_MAGIC
 from tests.weights.test_pickled import Call

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import TraceError
 from ...fixed.registers import WIDE
 from ..trace_file import Record, Trace
-from .dump import MOST_DIGITS, Dump, checked, find_record, not_a_number, take_events
+from .dump import MOST_DIGITS, Dump, checked, find_record, not_a_number, require_whole, take_events
 
 NUMBER_COLUMNS = ["record", "step", "token", "channel", "value"]
 SPIKE_COLUMNS = NUMBER_COLUMNS[:-1]
@@ -41,6 +41,7 @@ def read_csv(text: str, golden: Trace) -> Dump:
         if name not in rows:
             rows[name] = []
             record = find_record(golden, name)
+            require_whole(record)
             if (record.quantity == "spikes") != (header == SPIKE_COLUMNS):
                 raise TraceError(f"line {line}: '{name}' belongs in a file of the other header")
         rows[name].append(whole)

@@ -21,7 +21,7 @@ class Dump:
     Attributes
     ----------
     steps : time steps that it holds
-    values : by record, int64[steps, tokens, channels]
+    values : by record, [steps, tokens, channels]: int64, or float64 where the trace holds real numbers
     sent : by record of spikes that came as a list, its events in the order of the list, int64[events, 3]: step, token
         and channel
     extra : records that the golden trace lacks, so that they cannot be compared
@@ -38,17 +38,33 @@ def find_record(golden: Trace, name: str) -> Record:
     if name not in golden.records:
         stage, _, quantity = name.rpartition("/")
         if stage in golden.stages and quantity in golden.stages[stage].quantities:
+            if quantity not in golden.quantities(golden.stages[stage]):
+                raise TraceError(f"record '{name}' is of fixed point, and the golden trace of {golden.arithmetic.name}")
             raise TraceError(f"record '{name}' is not in the golden trace; record it there, or leave it out here")
         raise TraceError(f"unknown record '{name}'; records are STAGE/QUANTITY, such as '{next(iter(golden.records))}'")
     return golden.records[name]
 
 
+def require_whole(record: Record) -> None:
+    """Raise TraceError where a record holds real numbers, for a form that has whole ones alone."""
+    if record.real:
+        raise TraceError(f"record '{record.name}' holds real numbers; write it to a file that ends in .npz or .h5")
+
+
 def checked(record: Record, values: Any, steps: list[int]) -> np.ndarray:
-    """Raise TraceError unless the values have a record's shape and fit its register; see `check_kind`."""
-    check_kind(record, values.dtype, values.shape, steps)
+    """Raise TraceError unless the values have a record's type and shape and fit its register.
+
+    Any real number fits a real one; one that is not finite will be a difference.
+    """
+    check_type(record, values.dtype)
+    if values.shape != (shape := (len(steps), record.tokens, record.channels)):
+        raise TraceError(f"record '{record.name}': expected [steps, tokens, channels] = {shape}, found {values.shape}")
     array, name = np.asarray(values[()]), record.name
+    if record.real:
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64)
     low, high = (0, 1) if record.quantity == "spikes" else (-(1 << (record.bits - 1)), (1 << (record.bits - 1)) - 1)
-    wrong = (array < low) | (array > high)
+    wrong = (array != 0) & (array != 1) if record.quantity == "spikes" else (array < low) | (array > high)
     if wrong.any():
         step, token, channel = (int(part[0]) for part in np.nonzero(wrong))
         raise TraceError(
@@ -58,13 +74,13 @@ def checked(record: Record, values: Any, steps: list[int]) -> np.ndarray:
     return array.astype(WIDE)
 
 
-def check_kind(record: Record, dtype: np.dtype, found: tuple[int, ...] | None, steps: list[int]) -> None:
-    """Raise TraceError unless type and shape are those of a record's numbers [steps, tokens, channels]."""
-    shape = len(steps), record.tokens, record.channels
-    if dtype.kind not in "iub":
-        raise TraceError(f"record '{record.name}': expected whole numbers, found {dtype}")
-    if found != shape:
-        raise TraceError(f"record '{record.name}': expected [steps, tokens, channels] = {shape}, found {found}")
+def check_type(record: Record, dtype: np.dtype) -> None:
+    """Raise TraceError unless numbers of this type can be a record's."""
+    kinds, numbers = ("iubf", "real numbers") if record.real else ("iub", "whole numbers")
+    if record.quantity == "spikes":
+        kinds, numbers = "iubf", "0 and 1"
+    if dtype.kind not in kinds:
+        raise TraceError(f"record '{record.name}': expected {numbers}, found {dtype}")
 
 
 def take_events(dump: Dump, record: Record, events: np.ndarray) -> None:

@@ -33,11 +33,10 @@ def _opened_h5(file: Path) -> Iterator[h5py.File]:
 
 def _read_trace(file: Path, golden: Trace) -> Dump:
     with open_trace(file) as other:
-        for what in ("architecture", "config", "formats", "parameters", "input"):
+        for what in ("arithmetic", "architecture", "config", "formats", "parameters", "input"):
             if getattr(other.header, what) != getattr(golden.header, what):
-                raise TraceError(
-                    f"a trace of another run: its {what} differ{'s' * (what == 'input')} from the golden's"
-                )
+                verb = "differs" if what in ("arithmetic", "input") else "differ"
+                raise TraceError(f"a trace of another run: its {what} {verb} from the golden's")
         steps = [step for step in other.header.steps if step in golden.header.steps]
         names = [name for name in other.records if name in golden.records]
         if not steps or not names:

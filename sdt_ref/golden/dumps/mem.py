@@ -7,7 +7,7 @@ import numpy as np
 from ...errors import TraceError
 from ..packing import digits, unpacked
 from ..trace_file import Record, Trace
-from .dump import MOST_DIGITS, Dump, checked, find_record, not_a_number, shortened
+from .dump import MOST_DIGITS, Dump, checked, find_record, not_a_number, require_whole, shortened
 
 HEXADECIMAL = re.compile("[0-9a-fA-F]+")
 PREFIXED = re.compile("0[xX][0-9a-fA-F]+")
@@ -28,6 +28,7 @@ def read_mem(text: str, golden: Trace, name: str | None) -> Dump:
     if name is not None and named not in ([], [name]):
         raise TraceError(f"expected the record of --record, '{name}', found the line '// record: {named[0]}'")
     record = find_record(golden, name or named[0])
+    require_whole(record)
     steps = golden.header.steps
     rows = len(steps) * record.tokens
     words: dict[int, np.ndarray] = {}

@@ -1,4 +1,4 @@
-"""NumPy's .npz: arrays named STAGE/QUANTITY, [steps, tokens, channels] as in the trace; spikes as 0 and 1."""
+"""NumPy's .npz: arrays named STAGE/QUANTITY, [steps, tokens, channels] as in the trace, or as PyTorch has them."""
 
 import lzma
 import tokenize
@@ -10,7 +10,8 @@ import numpy as np
 
 from ...errors import TraceError
 from ..trace_file import Trace
-from .dump import Dump, check_kind, checked, find_record
+from .dump import Dump, check_type, checked
+from .official import axes_of, find, pooled, rows
 
 NO_ARRAYS = (  # what zipfile and numpy raise
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, EOFError, KeyError, RuntimeError,
@@ -27,17 +28,19 @@ def read_npz(file: Path, golden: Trace) -> Dump:
     try:
         with zipfile.ZipFile(file) as archive:
             for member in archive.namelist():
-                record = find_record(golden, member.removesuffix(".npy"))
+                record, to_pool = find(golden, member.removesuffix(".npy"))
                 if record.name in dump.values:
                     raise TraceError(f"record '{record.name}' is in the file twice; write each once")
                 with archive.open(member) as stream:  # its header first
                     shape, _, dtype = NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
-                check_kind(record, dtype, shape, dump.steps)
+                check_type(record, dtype)
+                axes = axes_of(golden, record, shape)
                 with archive.open(member) as stream:
                     array = np.lib.format.read_array(stream, allow_pickle=False)
                     if stream.read(1):
                         raise TraceError(f"record '{record.name}': expected {array.size:,} numbers, found more")
-                dump.values[record.name] = checked(record, array, dump.steps)
+                values = checked(record, rows(golden, array, axes), dump.steps)
+                dump.values[record.name] = pooled(record, values) if to_pool else values
     except TraceError:
         raise
     except NO_ARRAYS as error:

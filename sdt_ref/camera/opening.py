@@ -9,7 +9,7 @@ from .aedat4 import open_aedat4
 from .array import MAGIC, open_npy
 from .dat import open_dat
 from .evt import open_evt
-from .foreign import name_foreign, name_recording
+from .foreign import is_of_events, name_foreign
 from .hdf5 import holds_events, is_hdf5, open_hdf5
 from .header import VERSION
 from .nmnist import RECORD, looks_like_nmnist, open_nmnist
@@ -41,7 +41,7 @@ def is_recording(path: Any) -> bool:
     except RecordingError:
         return False
     known = head.startswith((b"#!AER-DAT", MAGIC, *ZIP)) or VERSION.match(head) or find_layout(head)
-    named = known or name_recording(head) or parse_header(head)
+    named = known or is_of_events(head) or parse_header(head)
     return bool(named) or (holds_events(recording) if is_hdf5(head) else looks_like_nmnist(head))
 
 
@@ -80,15 +80,16 @@ def open_recorded(source: Any, name: str | None = None) -> EventFile | FrameFile
                 f"recording '{recording.name}': expected AEDAT of version {known}, found {version[1].decode()}"
             )
         return READERS[version[1]](recording)
-    if looks_like_nmnist(head):  # before the names of other files: its first event may begin as a video does
+    layout = find_layout(head)
+    if layout is None and looks_like_nmnist(head):  # before the names of others: its first event may begin as a video
         return open_nmnist(recording)
-    if foreign := name_foreign(head):
+    if layout is None and (foreign := name_foreign(head)):
         raise RecordingError(f"recording '{recording.name}' is {foreign}")
     if header := parse_header(head):
         return (open_dat if header.is_dat else open_evt)(recording, header)
     if is_hdf5(head):
         return open_hdf5(recording)
-    if layout := find_layout(head):
+    if layout:
         return open_text(recording, layout)
     if head.startswith(b"#") and not head.startswith(b"#!"):
         return open_aedat2(recording)  # the official reader needs no version either

@@ -1,84 +1,46 @@
-"""What a file is that Pillow does not open by itself: told by its first bytes, in words, with what to do about it."""
+"""What Pillow does not open by itself: a plug-in that reads it, or what it is and what to do about it."""
 
+import contextlib
 import importlib
 import io
 import os
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import features
 
+from ..camera.opening import is_recording
+from ..kinds import ARCHIVE, ARRAYS, AVIF, CAMERA, HDF5, INSTEAD, PICTURE, RECORDING, TIFF, VIDEO, Kind, kind_of
+
 HEAD = 1 << 16  # bytes that are looked at
-TEXT = 4096  # bytes in which a document says what it is
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of file.
-
-    Attributes
-    ----------
-    what : in words, with an article
-    remedy : what to do
-    plug_ins : modules that make Pillow read it when they are imported
-    preview : whether Pillow may open a small picture in it for the picture itself
-    """
-
-    what: str
-    remedy: str
-    plug_ins: tuple[str, ...] = ()
-    preview: bool = False
-
-
-def _raw(name: str) -> Kind:
-    return Kind(f"a camera's RAW file ({name})", "export it as PNG or JPEG", preview=True)
-
-
-HEIC = Kind("an HEIC picture", "pip install pillow-heif, or export it as JPEG", ("pillow_heif.HeifImagePlugin",))
-AVIF = Kind("an AVIF picture", "pip install 'pillow>=11.3', or export it as PNG", ("pillow_avif",))
-JPEG_XL = Kind("a JPEG XL picture", "pip install pillow-jxl-plugin, or export it as PNG", ("pillow_jxl",))
-SVG = Kind("an SVG drawing", "export it as PNG, at the size that you want")
-HTML = Kind("an HTML page", "download the picture itself, not the page that shows it")
-LFS = Kind("a Git LFS pointer, not the file that it stands for", "run git lfs pull")
-HDF5 = Kind("an HDF5 file", "evaluate reads packs of pictures, --weights a weights file")
-VIDEO = Kind("a video", "save a frame of it as a picture")
-
-BRANDS = (  # of an ISO media file, in its ftyp box: the first row with any of a file's brands
-    ((b"avif", b"avis"), AVIF),
-    ((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), HEIC),
-    ((b"crx ",), _raw("CR3")),
-)
-MAGIC = (  # where, and what stands there
-    (0, b"\xff\x0a", JPEG_XL),
-    (0, b"\0\0\0\x0cJXL \r\n\x87\n", JPEG_XL),
-    (0, b"version https://git-lfs.github.com/spec/", LFS),
-    (0, b"%PDF-", Kind("a PDF document", "save the page as PNG")),
-    (0, b"\x1aE\xdf\xa3", VIDEO),  # Matroska, WebM
-    (8, b"AVI LIST", VIDEO),
-    (0, b"FLV\x01", VIDEO),
-    (0, b"\0\0\x01\xba", VIDEO),  # MPEG
-    (0, b"\0\0\x01\xb3", VIDEO),
-    (8, b"CR\x02", _raw("CR2")),
-    (0, b"FUJIFILMCCD-RAW", _raw("RAF")),
-    (0, b"IIRO", _raw("ORF")),
-    (0, b"IIRS", _raw("ORF")),
-    (0, b"MMOR", _raw("ORF")),
-    (0, b"IIU\0", _raw("RW2")),
-    (0, b"\x89HDF\r\n\x1a\n", HDF5),
-    (0, b"\x93NUMPY", Kind("a NumPy array", "save pixels as PNG; recordings need --weights that read them")),
-    (0, b"PK\x03\x04", Kind("a ZIP archive, as .npz is", "unpack it; recordings need --weights that read them")),
-    (0, b"\x1f\x8b", Kind("a gzip archive", "unpack it")),
-)
-TIFF = b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"
+PIXELS = "pixels that Pillow does not read"  # a family of TIFF
+REMEDIES = {
+    "an HEIC picture": "pip install pillow-heif, or export it as JPEG",
+    AVIF: "pip install 'pillow>=11.3', or export it as PNG",
+    "a JPEG XL picture": "pip install pillow-jxl-plugin, or export it as PNG",
+    "an SVG drawing": "export it as PNG, at the size that you want",
+    PICTURE: "it is damaged or cut: get it again",
+    PIXELS: "save it with 8 or 16 bits",
+    CAMERA: "export it as PNG or JPEG",
+    VIDEO: "save a frame of it as a picture",
+    RECORDING: "choose --weights that read recordings",
+    ARRAYS: "save pixels as PNG; recordings need --weights that read them",
+    HDF5: "evaluate reads packs of pictures, --weights a weights file",
+    ARCHIVE: "unpack it",
+    "a PDF document": "save the page as PNG",
+    INSTEAD: "download the picture itself",
+    "a Git LFS pointer": "run git lfs pull",
+}
+PLUG_INS = {  # modules that make Pillow read a kind when they are imported
+    "an HEIC picture": "pillow_heif.HeifImagePlugin",
+    AVIF: "pillow_avif",
+    "a JPEG XL picture": "pillow_jxl",
+}
 SUBFILE, MAKE, PHOTOMETRIC, SUB_IFDS, DNG_VERSION = 254, 271, 262, 330, 50706  # tags
 BITS, SAMPLE_FORMAT = 258, 339
 REDUCED = 1  # of SUBFILE: this picture is a smaller one of another
 SENSOR = 32803, 34892  # of PHOTOMETRIC: what the pixels of the sensor measured
 NUMBERS = {1: "whole", 2: "whole", 3: "floating-point"}  # of SAMPLE_FORMAT
-DOCUMENT = re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(!doctype html|html|head)\b", re.I | re.S)
-DRAWING = re.compile(rb"(\xef\xbb\xbf)?\s*<.*?<?(\w+:)?svg[\s>]", re.I | re.S)
 
 
 def head_of(source: Any) -> bytes:
@@ -93,31 +55,26 @@ def head_of(source: Any) -> bytes:
         return b""
 
 
-def kind_of(head: bytes) -> Kind | None:
-    """The kind of a file, by its first bytes; None where they tell nothing."""
-    if head[4:8] == b"ftyp":
-        size = min(int.from_bytes(head[:4], "big"), 256)
-        brands = {head[8:12], *(head[at : at + 4] for at in range(16, size, 4))}
-        return next((kind for known, kind in BRANDS if brands.intersection(known)), VIDEO)
-    for at, magic, kind in MAGIC:
-        if head.startswith(magic, at):
-            return kind
-    if head.startswith(TIFF):
-        return _kind_of_tiff(head)
-    if DOCUMENT.match(head[:TEXT]):
-        return HTML
-    return SVG if DRAWING.match(head[:TEXT]) else None
+def kind_in(head: bytes) -> Kind | None:
+    """The kind of a file, of a TIFF by its tags; None where the first bytes tell nothing."""
+    kind = kind_of(head)
+    return _kind_of_tiff(head) or kind if kind is not None and kind.name == TIFF else kind
+
+
+def name_foreign(source: Any) -> str:
+    """Name what Pillow does not open, and say what to do."""
+    kind = kind_in(head_of(source))
+    if (kind is None or kind.name == HDF5) and is_recording(source):
+        return "a recording of an event camera; choose --weights that read recordings"
+    return "none" if kind is None else kind.advice(REMEDIES, "give a picture")
 
 
 def teach(kind: Kind) -> bool:
     """Import a plug-in for Pillow that reads this kind; whether Pillow can read it now."""
-    for module in kind.plug_ins:
-        try:
-            importlib.import_module(module)
-        except Exception:  # not installed, or broken, which is the same here
-            continue
+    with contextlib.suppress(Exception):  # there is none, it is not installed, or broken, which is the same here
+        importlib.import_module(PLUG_INS[kind.name])
         return True
-    return kind is AVIF and bool(features.check("avif"))
+    return kind.name == AVIF and bool(features.check("avif"))
 
 
 def _kind_of_tiff(head: bytes) -> Kind | None:
@@ -134,8 +91,8 @@ def _kind_of_tiff(head: bytes) -> Kind | None:
     except Exception:  # Pillow raises many kinds for tags that are cut or damaged
         return None
     if raw is not None:
-        return _raw(raw)
-    return Kind(f"a TIFF that Pillow does not read ({pixels})", "save it with 8 or 16 bits")
+        return Kind(f"a camera's RAW file ({raw})", CAMERA)
+    return Kind(f"a TIFF picture that Pillow does not read ({pixels})", PIXELS)
 
 
 def _camera(tags: Any) -> str | None:

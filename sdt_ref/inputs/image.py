@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from ..camera.opening import is_recording
 from ..errors import ImageError, require_file
+from ..kinds import CAMERA
 from ..weights.config import Preprocessing
-from .foreign import HDF5, head_of, kind_of, teach
+from .foreign import head_of, kind_in, name_foreign, teach
 from .grey import eight_bits, is_deep
 
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb; below 1 GB in any mode
@@ -62,7 +62,7 @@ def open_picture(
             raise
         except UnidentifiedImageError:
             raise ImageError(
-                f"picture '{name}': expected a format that Pillow reads (JPEG, PNG, ...), found {_what_it_is(source)}"
+                f"picture '{name}': expected a format that Pillow reads (JPEG, PNG, ...), found {name_foreign(source)}"
             ) from None
         except Image.DecompressionBombError:
             raise ImageError(
@@ -107,26 +107,19 @@ def _opened(source: Any, told: Counter[str]) -> Iterator[Image.Image]:
     try:
         opened = Image.open(source)
     except UnidentifiedImageError:
-        kind = kind_of(head_of(source))
+        kind = kind_in(head_of(source))
         if kind is None or not teach(kind):
             raise
         try:
             opened = Image.open(source)
         except UnidentifiedImageError:
-            raise OSError(f"it begins as {kind.what}") from None
+            raise OSError(f"it begins as {kind.name}") from None
     with opened:
         if isinstance(opened, ImageFile.StubImageFile) or opened.format == "MPEG":  # known by name alone
             raise UnidentifiedImageError
-        if opened.format == "TIFF" and (kind := kind_of(head_of(source))) is not None and kind.preview:
-            told[f"{kind.what} taken by the preview in it"] += 1
+        if opened.format == "TIFF" and (kind := kind_in(head_of(source))) is not None and kind.family == CAMERA:
+            told[f"{kind.name} taken by the preview in it"] += 1
         yield opened
-
-
-def _what_it_is(source: Any) -> str:
-    kind = kind_of(head_of(source))
-    if kind in (None, HDF5) and is_recording(source):
-        return "a recording of an event camera; choose --weights that read recordings"
-    return "none" if kind is None else f"{kind.what}; {kind.remedy}"
 
 
 def _converted(picture: Image.Image, name: str, as_official: bool, mode: str, told: Counter[str]) -> Image.Image:

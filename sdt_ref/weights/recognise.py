@@ -7,27 +7,18 @@ from pathlib import Path
 import h5py
 
 from ..errors import WeightsError
+from ..kinds import ARCHIVE, ARRAYS, HDF5, INSTEAD, kind_of, utf8
 
 ZIP, PICKLE, SAFETENSORS = "zip", "pickle", "safetensors"
 HEAD = 4096  # bytes that are looked at
 
-# the first bytes -> the name of what they begin
-MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a Git LFS pointer instead of the file; run git lfs pull, or download it"),
-    (b"\x1f\x8b", "a gzip archive; unpack it, and convert what is in it"),
-    (b"BZh", "a bzip2 archive; unpack it, and convert what is in it"),
-    (b"\xfd7zXZ", "an xz archive; unpack it, and convert what is in it"),
-    (b"\x28\xb5\x2f\xfd", "a zstd archive; unpack it, and convert what is in it"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it, and convert what is in it"),
-    (b"Rar!", "a RAR archive; unpack it, and convert what is in it"),
-    (b"\x93NUMPY", "a NumPy array (.npy); convert the .pth.tar that it came from"),
-    (b"GGUF", "a GGUF file; convert the .pth.tar that it came from"),
-    (b"PK\x05\x06", "an empty zip archive; download it again"),
-    (b"%PDF", "a PDF document"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"\x7fELF", "a program"),
-)  # fmt: skip
+REMEDIES = {
+    ARCHIVE: "unpack it, and convert what is in it",
+    ARRAYS: "convert the .pth.tar that it came from",
+    "a GGUF file": "convert the .pth.tar that it came from",
+    "a Git LFS pointer": "run git lfs pull, or download the file itself",
+    INSTEAD: "download the file itself",
+}
 # an entry of a zip archive -> what the archive is
 ENTRIES: tuple[tuple[str, str], ...] = (
     (r"(.+/)?(archive_format|serialized_exported_program\.json)$",
@@ -61,13 +52,8 @@ def recognise(path: Path) -> str:
 def _name(path: Path, head: bytes, tail: bytes) -> str:
     if not head:
         return "an empty file; download it again"
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return _hdf5(path)
-    for magic, name in MAGIC:
-        if head.startswith(magic):
-            return name
-    if head[257:262] == b"ustar":
-        return "a tar archive; unpack it, and convert what is in it"
+    if (kind := kind_of(head)) is not None:
+        return _hdf5(path) if kind.name == HDF5 else kind.advice(REMEDIES, "give a checkpoint")
     if head[4:8] == b"TFL3" or tail == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":
         return "a file of TensorFlow; expected a checkpoint of PyTorch"
     if re.match(rb"\x08[\x01-\x1f][\x12\x3a\x42]", head):
@@ -81,20 +67,13 @@ def _hdf5(path: Path) -> str:
             if "sdt_ref" in str(file.attrs.get("format", "")):
                 return f"a weights file, which is converted already; pass it by --weights {path}"
             keras = "keras_version" in file.attrs or "model_weights" in file or "layer_names" in file.attrs
-            return "a Keras model (HDF5); expected a checkpoint of PyTorch" if keras else "an HDF5 file"
+            return "a Keras model (HDF5); expected a checkpoint of PyTorch" if keras else HDF5
     except (OSError, RuntimeError, KeyError, ValueError, TypeError):
         return "a damaged HDF5 file"
 
 
 def _text(head: bytes) -> str:
-    try:
-        text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "ignore").strip()
-    except UnicodeDecodeError:
-        return "a file of no known kind"
-    if text.startswith("<") and re.search(r"<(!doctype html|html|head|body|script)\b", text, re.IGNORECASE):
-        return "a web page (HTML), such as a download page; download the file itself"
-    if text.startswith("<"):
-        return "an XML text, such as a server's error; download the file itself"
+    text = utf8(head).decode(errors="ignore").strip()
     if not text or not all(character.isprintable() or character in "\t\n\r\f" for character in text):
         return "a file of no known kind"
     return f"text, which begins '{' '.join(text[:200].split())[:40]}'"

@@ -158,8 +158,8 @@ class Trap:
 
 BAD: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is empty"),
-    "a JPEG": (b"\xff\xd8\xff\xe0" + bytes(99), r"is a picture \(JPEG\); expected a recording"),
-    "a PNG": (b"\x89PNG\r\n\x1a\n" + bytes(99), r"is a picture \(PNG\)"),
+    "a JPEG": (b"\xff\xd8\xff\xe0" + bytes(99), r"is a JPEG picture; expected a recording"),
+    "a PNG": (b"\x89PNG\r\n\x1a\n" + bytes(99), r"is a PNG picture"),
     "text": (b"t,x,y,p\n1,2,3,0\n" * 99, "line 3: expected 4 numbers, found 't x y p'"),
     "text without numbers": (b"Dear all,\nsome words.\n", "expected AEDAT 2.0 of a DVS128.*, AEDAT 3.1.*, AEDAT 4, N-MNIST's .bin, .*text"),
     "a script": (b"#!/bin/sh\nrm -r everything\n", "found none of them"),

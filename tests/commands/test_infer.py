@@ -130,7 +130,7 @@ def test_bad_input_is_one_line_on_stderr_and_exit_code_2(arguments: list[str], m
 def test_event_camera_weights_take_no_photo(tmp_path: Path, capsys: Capture) -> None:
     weights_file.save(tmp_path / "w.h5", weights_of(Network(in_channels=2)))
     assert infer.main([str(CAT), "--weights", str(tmp_path / "w.h5")]) == 2
-    assert "is a picture (JPEG); expected a recording of an event camera" in capsys.readouterr().err
+    assert "is a JPEG picture; expected a recording of an event camera" in capsys.readouterr().err
 
 
 def test_logits_that_overflow_are_refused(tmp_path: Path, capsys: Capture) -> None:

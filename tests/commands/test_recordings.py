@@ -124,7 +124,7 @@ def test_infer_one_trial(tmp_path: Path, capsys: Capture) -> None:
         (["DIGIT", "--time-steps", "0", "--weights", "W"], "--time-steps: expected 1 to 4096, found 0"),
         (["DIGIT", "--time-steps", "4097", "--weights", "W"], "--time-steps: expected 1 to 4096, found 4097"),
         (["DIGIT", "--time-steps", f"1{'0' * 30}", "--weights", "W"], "--time-steps: expected 1 to 4096, found 10000"),
-        ([str(CAT), "--weights", "W"], "is a picture (JPEG); expected a recording of an event camera"),
+        ([str(CAT), "--weights", "W"], "is a JPEG picture; expected a recording of an event camera"),
         (["DIGIT", "--trial", "1", "--weights", "W"], "error: trials '"),
         (["DIGIT", "--trial", "1", "--weights", "W"], "digit_labels.csv' does not exist"),
         (["DIGIT", "--figure", "x.bmp", "--weights", "W"], "expected a name that ends in .png"),

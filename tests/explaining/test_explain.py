@@ -328,7 +328,7 @@ def test_weights_of_frames_take_no_picture(tmp_path: Path, capsys: Capture) -> N
     weights_file.save(tmp_path / "w.h5", weights_of(Network(in_channels=2)))
     assert explain.main([str(CAT), "--weights", str(tmp_path / "w.h5")]) == 2
     captured = capsys.readouterr()
-    assert "is a picture (JPEG); expected a recording of an event camera" in captured.err
+    assert "is a JPEG picture; expected a recording of an event camera" in captured.err
     assert captured.err.count("\n") == 1
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sdt_ref import ImageError
 from sdt_ref.inputs import foreign
-from sdt_ref.inputs.foreign import kind_of
+from sdt_ref.inputs.foreign import kind_in
 from sdt_ref.inputs.image import open_picture
 from tests.equality import assert_same
 from tests.pictures import tiff
@@ -58,17 +58,17 @@ ADVICE = {
     "SVG with a prefix": (b"<?xml version='1.0'?><svg:svg xmlns:svg='x'/>", "found an SVG drawing"),
     "HTML": (b"\n<!DOCTYPE html>\n<html><body><svg></svg>", "found an HTML page; download the picture itself"),
     "HTML without a type": (b"<html lang='en'>", "found an HTML page"),
-    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "found a Git LFS pointer, not the file"),
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "found a Git LFS pointer; run git lfs pull"),
     "PDF": (b"%PDF-1.7\n", "found a PDF document; save the page as PNG"),
-    "MP4": (media(b"isom", b"mp42"), "found a video; save a frame of it"),
+    "MP4": (media(b"isom", b"mp42"), "found a video (MP4); save a frame of it"),
     "QuickTime": (media(b"qt  "), "found a video"),
     "AVI": (b"RIFF\x40\0\0\0AVI LIST" + bytes(40), "found a video"),
     "Matroska": (b"\x1aE\xdf\xa3" + bytes(40), "found a video"),
     "MPEG": (b"\0\0\x01\xb3\x16\0\xf0\xc4" + bytes(40), "found a video"),
     "HDF5": (hdf5("test/jpeg"), "found an HDF5 file; evaluate reads packs"),
     "events in HDF5": (hdf5("events/t", "events/x", "events/y", "events/p"), "found a recording of an event camera; choose --weights that read recordings"),
-    "NumPy": (npy(), "found a NumPy array; save pixels as PNG; recordings need --weights"),
-    "ZIP": (b"PK\x03\x04" + bytes(40), "found a ZIP archive, as .npz is"),
+    "NumPy": (npy(), "found a NumPy array (.npy); save pixels as PNG; recordings need --weights"),
+    "ZIP": (b"PK\x03\x04" + bytes(40), "found a zip archive; unpack it"),
     "gzip": (gzip.compress(b"<svg/>"), "found a gzip archive; unpack it"),
     "CR2": (b"II*\0\x10\0\0\0CR\x02\0" + bytes(40), "found a camera's RAW file (CR2); export it"),
     "CR3": (media(b"crx ", b"crx ", b"isom"), "found a camera's RAW file (CR3); export it"),
@@ -77,7 +77,7 @@ ADVICE = {
     "ARW": (tiff(np.zeros((2, 2), np.float64), photometric=32803, tags={271: b"SONY \0"}), "found a camera's RAW file (Sony); export it"),
     "64-bit TIFF": (
         tiff(np.zeros((2, 2), np.float64)),
-        "found a TIFF that Pillow does not read (1 x 64-bit floating-point numbers); save it with 8 or 16 bits",
+        "found a TIFF picture that Pillow does not read (1 x 64-bit floating-point numbers); save it with 8 or 16 bits",
     ),
     "a recording": (DIGIT.read_bytes(), "found a recording of an event camera; choose --weights that read recordings"),
     "text": (b"Lorem ipsum", "found none"),
@@ -169,6 +169,6 @@ def test_the_preview_of_a_camera_s_file_is_taken_and_told(tmp_path: Path) -> Non
 @pytest.mark.parametrize("cut", [3, 9, 14, 40, 90])
 def test_a_tiff_that_is_cut_has_no_kind_or_one(cut: int) -> None:
     """Whatever its tags say, nothing is raised."""
-    kind_of(ADVICE["DNG"][0][:cut])
+    kind_in(ADVICE["DNG"][0][:cut])
     with pytest.raises(ImageError):
         open_picture(io.BytesIO(ADVICE["DNG"][0][:cut]))

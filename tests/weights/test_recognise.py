@@ -50,10 +50,10 @@ def hdf5(**attributes: str) -> bytes:
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 FILES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "an empty file"),
-    "a web page": (b"<!DOCTYPE html><html><head><title>Drive - Virus scan warning</title>", r"a web page \(HTML\)"),
-    "a web page after blanks": (b"\xef\xbb\xbf\r\n  <HTML lang='en'>\n", r"a web page \(HTML\)"),
-    "a web page in UTF-16": ("<html><body>é".encode("utf-16"), r"a web page \(HTML\)"),
-    "a web page behind a comment": (b"<!-- saved from https://example.org -->\n<html>", r"a web page \(HTML\)"),
+    "a web page": (b"<!DOCTYPE html><html><head><title>Drive - Virus scan warning</title>", "an HTML page"),
+    "a web page after blanks": (b"\xef\xbb\xbf\r\n  <HTML lang='en'>\n", "an HTML page"),
+    "a web page in UTF-16": ("<html><body>é".encode("utf-16"), "an HTML page"),
+    "a web page behind a comment": (b"<!-- saved from https://example.org -->\n<html>", "an HTML page"),
     "a server's error": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "an XML text"),
     "a Git LFS pointer": (LFS, "a Git LFS pointer"),
     "text": ("hello, the weights are elsewhere: größer".encode(), "text, which begins 'hello, the weights"),

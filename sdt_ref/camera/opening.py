@@ -12,7 +12,7 @@ from .evt import open_evt
 from .foreign import is_of_events, name_foreign
 from .hdf5 import holds_events, is_hdf5, open_hdf5
 from .header import VERSION
-from .nmnist import RECORD, looks_like_nmnist, open_nmnist
+from .nmnist import MANY, RECORD, looks_like_nmnist, open_nmnist
 from .npz import open_npz
 from .prophesee import parse_header
 from .recording import CHUNK, EventFile, FrameFile
@@ -81,9 +81,9 @@ def open_recorded(source: Any, name: str | None = None) -> EventFile | FrameFile
             )
         return READERS[version[1]](recording)
     layout = find_layout(head)
-    if layout is None and looks_like_nmnist(head):  # before the names of others: its first event may begin as a video
-        return open_nmnist(recording)
-    if layout is None and (foreign := name_foreign(head)):
+    nmnist = looks_like_nmnist(head)
+    sure = layout is not None or (nmnist and len(head) >= RECORD * MANY)  # whatever its first bytes are
+    if not sure and (foreign := name_foreign(head)):
         raise RecordingError(f"recording '{recording.name}' is {foreign}")
     if header := parse_header(head):
         return (open_dat if header.is_dat else open_evt)(recording, header)
@@ -97,6 +97,8 @@ def open_recorded(source: Any, name: str | None = None) -> EventFile | FrameFile
         return open_npz(recording)
     if head.startswith(MAGIC):
         return open_npy(recording)
+    if nmnist:
+        return open_nmnist(recording)
     raise RecordingError(
         f"recording '{recording.name}': expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, found none of them"
     )

@@ -1,4 +1,4 @@
-"""Command line: the first difference between a golden trace and what a device or a network held; see `golden/`."""
+"""Command line: the first difference between a trace and what a device or network held; the work is in `golden/`."""
 
 import math
 import sys

@@ -40,7 +40,7 @@ NAMES = frozenset({
     "__matmul__", "__rmatmul__", "__truediv__", "__pow__", "__lshift__", "__rshift__",
 })  # fmt: skip
 LIBRARIES = (
-    "collections.abc", "concurrent.futures", "contextlib", "contextvars", "dataclasses", "functools", "itertools",
+    "collections", "collections.abc", "concurrent.futures", "contextlib", "contextvars", "dataclasses", "functools", "itertools",
     "math", "numpy", "operator", "os", "scipy.sparse", "threading", "types", "typing",
 )  # fmt: skip
 

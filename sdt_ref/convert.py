@@ -11,10 +11,7 @@ from .terminal.words import plain
 from .weights.checkpoint import Conversion, convert
 from .weights.file import save
 from .weights.settings import parse_setting
-from .weights.state import BARE
-
-# bookkeeping of BatchNorm and thop, at every layer
-COUNTED = ("num_batches_tracked", "total_ops", "total_params")
+from .weights.state import BARE, COUNTERS
 
 
 @cli.guarded
@@ -100,10 +97,10 @@ def _show(conversion: Conversion, target: str) -> None:
 
 
 def _in_short(names: list[str]) -> str:
-    """Names of tensors; those of bookkeeping, which stand at every layer, as their number."""
+    """Names of tensors; of counters, which stand at every layer, how many there are."""
     last = [name.rpartition(".")[2] for name in names]
-    counts = [f"{last.count(kind)} {kind}" for kind in COUNTED if kind in last]
-    return ", ".join(counts + [name for name, kind in zip(names, last, strict=True) if kind not in COUNTED])
+    counts = [f"{last.count(kind)} {kind}" for kind in COUNTERS if kind in last]
+    return ", ".join(counts + [name for name, kind in zip(names, last, strict=True) if kind not in COUNTERS])
 
 
 def _remarks(conversion: Conversion) -> Iterator[str]:

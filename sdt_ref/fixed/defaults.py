@@ -11,7 +11,6 @@ FIRST_LAYER: dict[str, RegisterFormat] = {"weight": {"bits": 12}, "bias": {"bits
 WIDTHS = {*FIRST_LAYER, "accumulator"}  # of which a file that declares one means all
 FRAMES = {"bits": 12, "fraction": 2}  # counts up to 511, and means of 2x2 of them
 ANTIALIASED = {"bits": 16, "fraction": 6}  # means by weights in 64ths
-PICTURE_BITS, PICTURE_FRACTION = 10, 7
 
 
 def complete(formats: Formats | None, preprocessing: Preprocessing) -> Formats:
@@ -36,6 +35,7 @@ def _input(preprocessing: Preprocessing) -> dict[str, int]:
     if preprocessing.frames:
         return ANTIALIASED if preprocessing.antialias else FRAMES
     greatest = max(max(m, 1 - m) / s for m, s in zip(preprocessing.mean, preprocessing.std, strict=True))
-    held = (1 << (PICTURE_BITS - 1)) - 1
-    fitting = (fraction for fraction in range(PICTURE_FRACTION, 0, -1) if greatest * 2**fraction <= held)
-    return {"bits": PICTURE_BITS, "fraction": next(fitting, 0)}
+    bits, most = REGISTERS["input"]["bits"], REGISTERS["input"]["fraction"]
+    held = (1 << (bits - 1)) - 1
+    fitting = (fraction for fraction in range(most, 0, -1) if greatest * 2**fraction <= held)
+    return {"bits": bits, "fraction": next(fitting, 0)}

@@ -18,7 +18,7 @@ from .presets import DATASETS, base_dataset, preset
 
 EXTRA = "in the folder of sdt_ref: pip install '.[convert]'"
 DVS_DATASETS = ("cifar10-dvs",)  # the only one whose attention has the extra pools
-FRAME_DATASETS = (*DVS_DATASETS, "gesture", "nmnist")
+FRAME_DATASETS = tuple(name for name, values in DATASETS.items() if "frames" in values)
 PICTURE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 OF_PICTURES = ("mean", "std", "crop_pct")  # settings that frames have no use for
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -22,8 +22,8 @@ AVERAGED = ("state_dict_ema", "model_ema")
 ANYWHERE = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 IN_FRONT = ANYWHERE | {"model", "net"}
 
-# torch.optim.swa_utils.AveragedModel; thop; BatchNorm
-BOOKKEEPING = re.compile(r"n_averaged$|(.+\.)?(total_ops|total_params|num_batches_tracked)$")
+COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # of BatchNorm and thop, at every layer
+BOOKKEEPING = re.compile(rf"n_averaged$|(.+\.)?({'|'.join(COUNTERS)})$")  # the first: swa_utils.AveragedModel
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def _only(sets: Mapping[Any, Any], path: Path) -> str:
     return candidates[0]
 
 
-def _refuse(content: Mapping[Any, Any], found: tuple[str, ...], key: str, path: Path) -> None:
+def _refuse(content: Mapping[Any, Any], found: tuple[str, ...], key: str, path: Path) -> NoReturn:
+    """Raise WeightsError that says what stands under a key in place of a set of weights, or which sets there are."""
     for name in (key, *KEYS):
         if is_module(content.get(name)):
             raise WeightsError(

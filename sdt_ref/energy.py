@@ -35,13 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     outputs = {f"--{name}": getattr(options, name) for name in ("csv", "table", "plot")}
     outputs = {option: path for option, path in outputs.items() if path is not None}
     _require_different(outputs)
-    if options.published and outputs:
-        raise ConfigError("--published: expected neither --csv, --table nor --plot with it; it prints tables alone")
     if options.published:
-        if options.json:
-            cli.print_json({"energies": energies(), "without_spikes": without_spikes(), "ratios": ratios()})
-        else:
-            show_published(Screen())
+        if outputs:
+            raise ConfigError("--published: expected neither --csv, --table nor --plot with it; it prints tables alone")
+        _print_published(options.json)
         return 0
     _require_outputs(options)
     sources = [source_of(path) for path in options.pictures]
@@ -60,27 +57,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             if report is not None:
                 _write(options, report)
             if statistic is not None:
-                with cli.showing():
-                    if options.json:
-                        cli.print_json(statistic.table())
-                    else:
-                        show_official(Screen(), statistic)
+                _print_statistic(statistic, options.json)
         finally:
             if statistic is not None:
                 _show_trouble(repairs, unreadable)
     if statistic is not None:
         return cli.CHECK_FAILED if unreadable else 0
-    with cli.showing():
-        if options.json:
-            listed = [{"name": name, "reason": reason} for name, reason in unreadable]
-            beside = {"repairs": dict(repairs), "unreadable": listed}
+    if options.json:
+        listed = [{"name": name, "reason": reason} for name, reason in unreadable]
+        beside = {"repairs": dict(repairs), "unreadable": listed}
+        with cli.showing():
             cli.print_json({**({} if report is None else to_json(report, options.memory)), **beside})
-        elif report is not None:
-            screen, size = Screen(), report.size
+    else:
+        if report is not None:
             title = _title([str(source) for source in sources], report.average.pictures, model.preprocessing.frames)
-            screen.print(f"[bold]{title}[/], seen at {size}x{size}")
-            show(screen, report, options.memory)
-    if not options.json:
+            _print_report(report, title, options.memory)
         _show_trouble(repairs, unreadable)
     return cli.CHECK_FAILED if unreadable else 0
 
@@ -156,6 +147,28 @@ def _write(options: argparse.Namespace, report: Summary) -> None:
         from .drawing.energy import draw
 
         draw(options.plot, report)
+
+
+def _print_published(as_json: bool) -> None:
+    if as_json:
+        cli.print_json({"energies": energies(), "without_spikes": without_spikes(), "ratios": ratios()})
+    else:
+        show_published(Screen())
+
+
+def _print_statistic(statistic: OfficialStatistic, as_json: bool) -> None:
+    with cli.showing():
+        if as_json:
+            cli.print_json(statistic.table())
+        else:
+            show_official(Screen(), statistic)
+
+
+def _print_report(report: Summary, title: str, memory: bool) -> None:
+    with cli.showing():
+        screen = Screen()
+        screen.print(f"[bold]{title}[/], seen at {report.size}x{report.size}")
+        show(screen, report, memory)
 
 
 def _own_values(assignments: list[str]) -> dict[str, float]:

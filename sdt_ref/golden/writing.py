@@ -5,7 +5,7 @@ import fnmatch
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -19,7 +19,7 @@ from ..result import OperationCount, Result
 from ..weights.arithmetic import FIXED
 from ..weights.folding import Parameters
 from ..weights.names import counted_as
-from ..weights.wiring import wiring
+from ..weights.wiring import Stage, wiring
 from .hashing import digest
 from .recorders import NumberRecorder, Recorder, RegisterRecorder
 from .trace_file import FORMAT, SCHEMA_VERSION, Header
@@ -64,17 +64,9 @@ def write_trace(
     if len(np.shape(x)) > 0 and np.shape(x)[0] != 1:
         raise InputError(f"trace: expected one sample, found {np.shape(x)[0]}")
     wired = wiring(model.architecture, model.config)
-    for pattern in stages:
-        if not fnmatch.filter(wired, pattern):
-            raise ConfigError(
-                f"trace: no stage matches '{pattern}'; stages are {', '.join(list(wired)[:4])}, ..., {[*wired][-1]}"
-            )
-    wanted = {name for pattern in stages for name in fnmatch.filter(wired, pattern)}
+    wanted = _matching(wired, stages)
     n_steps = model.config.time_steps if np.ndim(x) == 4 else np.shape(x)[1]
-    chosen = list(range(n_steps)) if steps is None else sorted(set(steps))
-    unknown = [step for step in chosen if not 0 <= step < n_steps]
-    if not chosen or unknown:
-        raise ConfigError(f"trace: expected steps from 0 to {n_steps - 1}, found {unknown[0] if unknown else 'none'}")
+    chosen = _steps_of_run(steps, n_steps)
     with written_whole(path, TraceError) as part, h5py.File(part, "w", track_order=True) as file:
         file.attrs["format"], file.attrs["schema_version"] = np.bytes_(FORMAT.encode()), SCHEMA_VERSION
         parameters = model.read_back()
@@ -102,6 +94,28 @@ def write_trace(
         file.flush()
         file.attrs["sha256"] = np.bytes_(recorder.hashed(text).encode())
     return result
+
+
+def _matching(wired: Mapping[str, Stage], patterns: Sequence[str]) -> set[str]:
+    """Names of the stages that patterns match; ConfigError for a pattern that matches none."""
+    wanted: set[str] = set()
+    for pattern in patterns:
+        names = fnmatch.filter(wired, pattern)
+        if not names:
+            raise ConfigError(
+                f"trace: no stage matches '{pattern}'; stages are {', '.join(list(wired)[:4])}, ..., {[*wired][-1]}"
+            )
+        wanted.update(names)
+    return wanted
+
+
+def _steps_of_run(steps: Sequence[int] | None, n_steps: int) -> list[int]:
+    """Time steps to record, in order, each once; None stands for all. ConfigError for one that the run lacks."""
+    chosen = list(range(n_steps)) if steps is None else sorted(set(steps))
+    unknown = [step for step in chosen if not 0 <= step < n_steps]
+    if not chosen or unknown:
+        raise ConfigError(f"trace: expected steps from 0 to {n_steps - 1}, found {unknown[0] if unknown else 'none'}")
+    return chosen
 
 
 def _recorder(parameters: Parameters, *others: Any) -> Recorder[Any]:

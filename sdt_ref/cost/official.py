@@ -55,7 +55,7 @@ class OfficialStatistic:
 
     @property
     def factor(self) -> float:
-        """How many times the true rates the official ones are, were all batches full: L / (L - 1)."""
+        """How many times the true rates the official ones are, were all batches full: L / (L - 1), L at least 2."""
         return self.batches / (self.batches - 1)
 
     def rates(self) -> dict[str, np.ndarray]:

@@ -241,7 +241,7 @@ class Trace:
 
     @property
     def sha256(self) -> str:
-        """Of header and records."""
+        """Of header, input and records."""
         return bytes(self._file.attrs["sha256"]).decode()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ConfigError
 
-MOST_STEPS = 4096  # T at most; the published networks have 16
+MOST_STEPS = 4096  # T at most; the published networks have 4 to 16
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "hamming", "box")
 NORMALISATIONS = ("prefetcher", "to_tensor")
 

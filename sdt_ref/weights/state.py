@@ -34,6 +34,7 @@ class Chosen:
     ----------
     key : its name in the file
     found : the names of all sets in the file
+    state : name -> what stands for a tensor
     metric_of : the set that the file's `metric` was measured on; None without one, and where the file does not tell
     """
 
@@ -159,6 +160,8 @@ def as_float32(tensors: Mapping[str, Tensor], may_round: bool) -> tuple[dict[str
     Returns
     -------
     the tensors, and what rounding changed, None where there was nothing to round
+
+    Raises WeightsError for values that must be rounded and may not be, or are beyond float32, and for a damaged file.
     """
     narrow, changed, largest = {}, 0, 0.0
     for name, tensor in tensors.items():

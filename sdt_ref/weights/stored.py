@@ -30,7 +30,9 @@ class Storage:
     Attributes
     ----------
     dtype : such as 'float32'; 'bytes' where only the tensor knows
+    count : of numbers, or of bytes
     read : (first byte, number of bytes) -> bytes
+    order : of the bytes in a number, as NumPy writes it
     """
 
     dtype: str

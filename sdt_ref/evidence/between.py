@@ -40,8 +40,8 @@ NAMES = frozenset({
     "__matmul__", "__rmatmul__", "__truediv__", "__pow__", "__lshift__", "__rshift__",
 })  # fmt: skip
 LIBRARIES = (
-    "collections", "collections.abc", "concurrent.futures", "contextlib", "contextvars", "dataclasses", "functools", "itertools",
-    "math", "numpy", "operator", "os", "scipy.sparse", "threading", "types", "typing",
+    "collections", "collections.abc", "concurrent.futures", "contextlib", "contextvars", "dataclasses", "functools",
+    "itertools", "math", "numpy", "operator", "os", "scipy.sparse", "threading", "types", "typing",
 )  # fmt: skip
 
 # why they may stand there

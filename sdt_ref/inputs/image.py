@@ -17,7 +17,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from ..errors import ImageError, require_file
 from ..kinds import CAMERA
 from ..weights.config import Preprocessing
-from .foreign import head_of, kind_in, name_foreign, teach
+from .foreign import head_of, kind_in, load_plug_in, name_foreign
 from .grey import eight_bits, is_deep
 
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb; below 1 GB in any mode
@@ -108,7 +108,7 @@ def _opened(source: Any, told: Counter[str]) -> Iterator[Image.Image]:
         opened = Image.open(source)
     except UnidentifiedImageError:
         kind = kind_in(head_of(source))
-        if kind is None or not teach(kind):
+        if kind is None or not load_plug_in(kind):
             raise
         try:
             opened = Image.open(source)

@@ -93,7 +93,7 @@ def test_it_is_named_for_what_it_is(
 ) -> None:
     """By its content, never by its name, in one line."""
     content, message = ADVICE[name]
-    monkeypatch.setattr("sdt_ref.inputs.image.teach", lambda kind: False)
+    monkeypatch.setattr("sdt_ref.inputs.image.load_plug_in", lambda kind: False)
     (tmp_path / "p.jpg").write_bytes(content)
     with pytest.raises(ImageError) as caught:
         open_picture(io.BytesIO(content) if as_stream else tmp_path / "p.jpg")

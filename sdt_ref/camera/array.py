@@ -216,6 +216,7 @@ def _rows(array: _Array, _: Counter[str]) -> Iterator[Columns]:
 
 
 def _frames(array: _Array) -> np.ndarray:
+    """Read frames whole: integers or float64 [T, 2, H, W], counts of events; refuses what cannot be counts."""
     header = array.header
     numbers = math.prod(header.shape)
     with array.strip(header.dtype, numbers) as strip:

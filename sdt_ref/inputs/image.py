@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from ..camera.recording import TAKEN
 from ..errors import ImageError, require_file
 from ..kinds import CAMERA
 from ..weights.config import Preprocessing
@@ -118,7 +119,7 @@ def _opened(source: Any, told: Counter[str]) -> Iterator[Image.Image]:
         if isinstance(opened, ImageFile.StubImageFile) or opened.format == "MPEG":  # known by name alone
             raise UnidentifiedImageError
         if opened.format == "TIFF" and (kind := kind_in(head_of(source))) is not None and kind.family == CAMERA:
-            told[f"{kind.name} taken by the preview in it"] += 1
+            told[f"{kind.name}{TAKEN}the preview in it"] += 1
         yield opened
 
 

@@ -155,8 +155,8 @@ def test_the_preview_of_a_camera_s_file_is_taken_and_told(tmp_path: Path) -> Non
     grey = PHOTO[..., 0]
     tags = {254: 1, 330: 8, 271: b"NIKON CORPORATION\0"}
     for content, what in (
-        (tiff(grey, tags={50706: 0x0401}), "a camera's RAW file (DNG) taken by the preview in it"),
-        (tiff(grey, tags=tags), "a camera's RAW file (Nikon) taken by the preview in it"),
+        (tiff(grey, tags={50706: 0x0401}), "a camera's RAW file (DNG) taken as the preview in it"),
+        (tiff(grey, tags=tags), "a camera's RAW file (Nikon) taken as the preview in it"),
     ):
         told: Counter[str] = Counter()
         assert_same(np.asarray(open_picture(io.BytesIO(content), channels=1, told=told)), grey, what)

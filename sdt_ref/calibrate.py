@@ -34,14 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     pictures = Samples(sources, options.split, options.limit, preprocessing.frames)
     require_writable(options.output, FormatError, *pictures.files)
     screen, repairs, total = Screen(stderr=True), Counter[str](), len(pictures)
-    time_steps, steps = network.config.time_steps, options.time_steps
+    time_steps, strict = network.config.time_steps, options.time_steps is not None
     with kernels_loading(screen, "float32"), counting(screen, "calibrating", total) as shown:
 
         def inputs() -> Iterator[np.ndarray]:
             first = None
             for number, (name, source) in enumerate(pictures):
                 shown(number, "calibrating")
-                x = read(source, preprocessing, time_steps, steps=steps, as_official=True, repairs=repairs)
+                x = read(source, preprocessing, time_steps, strict_steps=strict, as_official=True, repairs=repairs)
                 first = first or x.shape
                 require_alike(name, x, first)
                 yield x[None]

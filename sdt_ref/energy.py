@@ -191,14 +191,14 @@ def _readable(
 ) -> Iterator[np.ndarray]:
     """Inputs, as `inputs.reading.read` makes them, of those that can be read, while a bar shows how far."""
     preprocessing = model.preprocessing.at(options.size)
-    time_steps, steps = model.config.time_steps, options.time_steps
+    time_steps, strict = model.config.time_steps, options.time_steps is not None
     screen, total, first = Screen(stderr=True), len(pictures), None
     with kernels_loading(screen, model.arithmetic.name), counting(screen, "counting", total) as shown:
         for number, (name, source) in enumerate(pictures):
             shown(number, "counting")
             try:
                 alone = total == 1  # then it is read as infer does
-                x = read(source, preprocessing, time_steps, steps=steps, as_official=not alone, repairs=repairs)
+                x = read(source, preprocessing, time_steps, strict_steps=strict, as_official=not alone, repairs=repairs)
                 first = first or x.shape
                 require_alike(name, x, first)
             except UNREADABLE as error:

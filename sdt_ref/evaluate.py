@@ -42,8 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             done = so_far.images + len(so_far.unreadable)
             shown(done, f"top-1 {so_far.top1 / so_far.images:.2%}")
 
-        cut = {"steps": options.time_steps, "split": options.split_by}
-        counted = measure(model, labelled, options.size, options.limit, progress, **cut)
+        counted = measure(
+            model,
+            labelled,
+            options.size,
+            options.limit,
+            progress,
+            strict_steps=options.time_steps is not None,
+            split=options.split_by,
+        )
     seconds = time.perf_counter() - start
     agreeing = None if against is None else sum(int(against[i] == label) for i, label in counted.labels)
     with cli.showing():

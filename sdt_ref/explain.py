@@ -28,12 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     image = source_of(options.image)
     model = cli.load_model(options, image)
     preprocessing = model.preprocessing.at(options.size)
+    T, strict = model.config.time_steps, options.time_steps is not None
     with given_or_sample(image, preprocessing.frames) as (source, name):
         repairs: Counter[str] = Counter()
-        x, kind = (
-            read(source, preprocessing, model.config.time_steps, steps=options.time_steps, repairs=repairs)[None],
-            describe(source, preprocessing),
-        )
+        x = read(source, preprocessing, T, strict_steps=strict, repairs=repairs)[None]
+        kind = describe(source, preprocessing)
     screen = Screen(stderr=True)
     with kernels_loading(screen, model.arithmetic.name), working(screen, "computing"):
         run = observe(model, x)

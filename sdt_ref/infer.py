@@ -14,7 +14,7 @@ import numpy as np
 from .camera.frames import SPLITS, prepare, prepare_stored
 from .camera.opening import open_recorded
 from .camera.recording import EventFile, FrameFile, Survey, survey
-from .camera.trials import list_trials, only, table_beside
+from .camera.trials import Trial, list_trials, only, table_beside
 from .errors import ConfigError
 from .inputs.image import open_picture, preprocess
 from .inputs.reading import given_or_sample, source_of
@@ -144,13 +144,7 @@ def _recording(
     if isinstance(recording, FrameFile):
         return _frames(recording, source, name, preprocessing, options)
     if options.trial is not None:
-        if isinstance(source, StandardInput):
-            raise ConfigError(
-                f"--trial: expected the path of a recording, which has a table beside it, found the {source}"
-            )
-        trials = list_trials(table_beside(source))
-        if options.trial > len(trials):
-            raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {options.trial}")
+        trials = _trials(source, options.trial)
         recording = only(recording, trials[options.trial - 1])
         name += f", trial {options.trial} of {len(trials)}"
     surveyed, split = survey(recording), options.split_by or "number"
@@ -161,9 +155,8 @@ def _recording(
     lines = [
         f"[bold]{name}[/]  {recording.format}, {width}x{height} pixels, {many(surveyed.events, 'event')} in "
         f"{surveyed.duration / 1000:,.1f} ms, {surveyed.on / surveyed.events:.0%} ON",
-        f"{many(steps, 'frame')} by {split}, "
-        + _per_frame(surveyed, steps, split)
-        + f", seen at {preprocessing.size}x{preprocessing.size}",
+        f"{many(steps, 'frame')} by {split}, {_per_frame(surveyed, steps, split)}, seen at "
+        f"{preprocessing.size}x{preprocessing.size}",
     ]
     if surveyed.backwards:
         kept = "taken in the order of the file" if split == "number" else "each taken at its own time"
@@ -182,6 +175,16 @@ def _recording(
         "split": split,
     }
     return Shown(x, tuple(lines), facts, recording.repairs, recording, surveyed)
+
+
+def _trials(source: Path | StandardInput, wanted: int) -> list[Trial]:
+    """The trials of the table beside a recording, of which the wanted one, from 1, is there."""
+    if isinstance(source, StandardInput):
+        raise ConfigError(f"--trial: expected the path of a recording, which has a table beside it, found the {source}")
+    trials = list_trials(table_beside(source))
+    if wanted > len(trials):
+        raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {wanted}")
+    return trials
 
 
 def _frames(

@@ -1,4 +1,4 @@
-"""What a file is, in words, by its first bytes. What to do about it is said by the room that it was given to."""
+"""What a file is, in words, by its first bytes. Each room adds what to do about it."""
 
 import re
 from collections.abc import Callable, Mapping

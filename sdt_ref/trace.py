@@ -26,9 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     image = source_of(options.image)
     model = cli.load_model(options, image)
     preprocessing = model.preprocessing.at(options.size)
+    T, strict = model.config.time_steps, options.time_steps is not None
     with given_or_sample(image, preprocessing.frames) as (source, _):
         repairs: Counter[str] = Counter()
-        x = read(source, preprocessing, model.config.time_steps, steps=options.time_steps, repairs=repairs)[None]
+        x = read(source, preprocessing, T, strict_steps=strict, repairs=repairs)[None]
     screen = Screen(stderr=True)
     with kernels_loading(screen, model.arithmetic.name), working(screen, "recording") as progress:
         write_trace(options.output, model, x, options.stages.split(","), steps, progress)

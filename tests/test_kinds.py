@@ -227,7 +227,7 @@ def test_comments_are_looked_at_once() -> None:
 @pytest.mark.parametrize(("name", "head"), CASES)
 def test_every_room_calls_it_so(name: str, head: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line, and what to do behind the name, but where the room reads such files."""
-    monkeypatch.setattr("sdt_ref.inputs.image.teach", lambda kind: False)
+    monkeypatch.setattr("sdt_ref.inputs.image.load_plug_in", lambda kind: False)
     path = tmp_path / "file"
     path.write_bytes(head)
     found: dict[str, str] = {}

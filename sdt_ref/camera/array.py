@@ -32,17 +32,12 @@ Opens = Callable[[], AbstractContextManager[IO[bytes]]]
 
 @dataclass(frozen=True)
 class Header:
-    """What an array tells of itself; `key` is its name in a zip."""
+    """What an array tells of itself; `name` is for messages."""
 
-    key: str
+    name: str
     shape: tuple[int, ...]
     fortran: bool
     dtype: np.dtype[Any]
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-        return f"array {self.key}" if self.key else "the array"
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ def open_array(
 
     Parameters
     ----------
-    opens : opens it at its beginning, any number of times, and makes of what NumPy raises a RecordingError
+    opens : opens it at its beginning, any number of times, and turns what NumPy raises into a RecordingError
     size : bytes, header and numbers
     sensor : of events, where the file tells it
     """
@@ -101,7 +96,7 @@ def open_array(
 
 @contextmanager
 def reading(source: Source, format: str) -> Iterator[IO[bytes]]:
-    """Open a file, and make of what NumPy and zipfile raise a RecordingError."""
+    """Open a file, and turn what NumPy and zipfile raise into a RecordingError."""
     with source.open() as file:
         try:
             yield file
@@ -109,9 +104,7 @@ def reading(source: Source, format: str) -> Iterator[IO[bytes]]:
             raise RecordingError(f"recording '{source.name}': {error}") from None
         except MemoryError:
             raise
-        except (
-            Exception
-        ) as error:  # BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OverflowError, ...
+        except Exception as error:  # NumPy and zipfile raise BadZipFile, zlib.error, EOFError, ValueError, ...
             if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that one: a place before the beginning
                 raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -119,10 +112,18 @@ def reading(source: Source, format: str) -> Iterator[IO[bytes]]:
 
 
 def read_header(key: str, stream: IO[bytes], size: int) -> Header:
-    """Read the header of an array of some bytes, and leave the stream at its numbers."""
+    """Read the header of an array, and leave the stream at its numbers.
+
+    Parameters
+    ----------
+    key : name of the array in a zip; '' of one that is a file of its own
+    size : bytes, header and numbers
+
+    Raises RecordingError when the array is of objects, or of more or fewer numbers than its header says.
+    """
     version = np.lib.format.read_magic(stream)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-    name = Header(key, (), False, np.dtype(np.int64)).name
+    name = f"array {key}" if key else "the array"
     if read is None:
         raise RecordingError(f"expected {name} in NumPy's format 1.0 or 2.0, found {version[0]}.{version[1]}")
     with warnings.catch_warnings():
@@ -135,7 +136,7 @@ def read_header(key: str, stream: IO[bytes], size: int) -> Header:
         raise RecordingError(
             f"expected {name} of shape {shape} with {dtype.itemsize} bytes each, as its header says, found {left} bytes"
         )
-    return Header(key, shape, fortran, dtype)
+    return Header(name, shape, fortran, dtype)
 
 
 def require_numbers(name: str, dtype: np.dtype[Any]) -> None:
@@ -215,6 +216,7 @@ def _rows(array: _Array, _: Counter[str]) -> Iterator[Columns]:
 
 
 def _frames(array: _Array) -> np.ndarray:
+    """Read frames whole: integers or float64 [T, 2, H, W], counts of events; refuses what cannot be counts."""
     header = array.header
     numbers = math.prod(header.shape)
     with array.strip(header.dtype, numbers) as strip:

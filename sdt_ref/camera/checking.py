@@ -10,6 +10,8 @@ from .recording import CHUNK, CameraEvents, EventFile
 from .source import Source
 
 LARGEST = 1 << 16  # pixels in a row or a column; no format addresses more
+GROWTH = 100  # times the size of a file; camera events shrink about tenfold, and zeros a thousandfold
+HARMLESS = 64 << 20  # bytes; whatever grows to less is read
 CUT = "incomplete record at the end left out"
 
 Decode = Callable[[Counter[str]], Iterator[CameraEvents]]
@@ -77,3 +79,12 @@ def records(source: Source, offset: int, size: int, repairs: Counter[str]) -> It
                 repairs[CUT] += 1
             if whole:
                 yield block[:whole]
+
+
+def require_growth(unpacked: int, size: int) -> None:
+    """Refuse a file of `size` bytes that claims to unpack to far more than events do; both in bytes."""
+    if unpacked > max(GROWTH * size, HARMLESS):
+        raise RecordingError(
+            f"expected events that unpack to at most {GROWTH} times the {size} bytes of the file, "
+            f"found {unpacked} bytes"
+        )

@@ -1,4 +1,4 @@
-"""What people have beside recordings that are read: what to do about it."""
+"""Files that are not read as recordings: what they are, and what to do about them."""
 
 import re
 

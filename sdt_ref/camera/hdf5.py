@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from ..errors import RecordingError
-from .checking import LARGEST
+from .checking import LARGEST, require_growth
 from .columns import ORDER, Columns, open_columns
 from .naming import find_columns
 from .recording import CHUNK, EventFile
@@ -26,8 +26,6 @@ from .source import Source
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NODES, DEPTH = 1000, 4  # that are looked at for events
-MOST = 100  # times the size of the file; camera events shrink about tenfold
-HARMLESS = 64 << 20  # bytes; whatever grows to less is read
 LARGEST_CHUNK = 64 << 20  # bytes of the file's own chunks, each of which is in memory as a whole
 BUILT_IN = {1, 2, 3, 4, 5, 6, 32000}  # filters that HDF5 or h5py bring
 PLUGINS = {307: "bzip2", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32015: "Zstandard", 32026: "Blosc2"}
@@ -169,11 +167,7 @@ def _require_readable(place: Place, size: int) -> None:
     if len(lengths) > 1:
         found = ", ".join(f"{_named(array)} of {array.shape[0]}" for array in place.arrays)
         raise RecordingError(f"expected arrays t, x, y and p of one length, found {found}")
-    unpacked = sum(math.prod(array.shape) * array.dtype.itemsize for array in place.arrays)
-    if unpacked > max(MOST * size, HARMLESS):
-        raise RecordingError(
-            f"expected events that unpack to at most {MOST} times the {size} bytes of the file, found {unpacked} bytes"
-        )
+    require_growth(sum(math.prod(array.shape) * array.dtype.itemsize for array in place.arrays), size)
 
 
 def _require_here(array: Any) -> None:

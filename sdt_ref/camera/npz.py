@@ -17,14 +17,12 @@ from typing import IO
 
 from ..errors import RecordingError
 from .array import Strip, in_step, open_array, read_header, reading, require_numbers
-from .checking import LARGEST
+from .checking import LARGEST, require_growth
 from .columns import Columns, open_columns
 from .naming import find_columns
 from .recording import EventFile, FrameFile
 from .source import Source
 
-MOST = 100  # times the size of the file; camera events shrink about tenfold, and zeros a thousandfold
-HARMLESS = 64 << 20  # bytes; whatever grows to less is read
 FRAMES, EVENTS, SENSOR = "frames", "events", "sensor"
 
 Members = Mapping[str, zipfile.ZipInfo]
@@ -99,11 +97,7 @@ def _require_sound(members: Members, size: int) -> None:
             raise RecordingError(f"expected an npz that is not encrypted, found array {key} encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise RecordingError(f"expected arrays stored or deflated, found {key} compressed in another way")
-    unpacked = sum(info.file_size for info in members.values())
-    if unpacked > max(MOST * size, HARMLESS):
-        raise RecordingError(
-            f"expected events that unpack to at most {MOST} times the {size} bytes of the file, found {unpacked} bytes"
-        )
+    require_growth(sum(info.file_size for info in members.values()), size)
 
 
 def _sensor(strip: Strip) -> tuple[int, int]:

@@ -8,7 +8,6 @@ a silent fault, which is not followed here.
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,35 +38,28 @@ class Polarities:
         return (p == self.on).astype(np.uint8)
 
 
-def find_polarities(columns: Iterable[np.ndarray], name: str) -> Polarities:
-    """Find what a file calls OFF and ON.
-
-    Parameters
-    ----------
-    columns : the polarities of all events of the file, a chunk at a time; any booleans, integers or floats
-    name : of the recording, for messages
-
-    Raises
-    ------
-    RecordingError
-        more than two values, one that is neither 0 nor 1, or none that is a number
-    """
-    found: list[float] = []
-    for p in columns:
-        add_distinct(found, p)
-        if len(found) > 2:
-            break
-    return name_polarities(found, name)
-
-
 def add_distinct(found: list[float], p: np.ndarray) -> None:
-    """Add to the values that were found those of a chunk that are new, a few more than two at most."""
+    """Add to the values that were found those of a chunk that are new, a few more than two at most.
+
+    p : booleans, integers or floats [n]
+    """
     if len(found) <= 2:
         found += np.unique(p[~np.isin(p, found)]).tolist()[: LISTED + 1]
 
 
 def name_polarities(found: list[float], name: str) -> Polarities:
-    """Find OFF and ON, as `find_polarities` does, among the distinct values of a whole file."""
+    """Find what a file calls OFF and ON.
+
+    Parameters
+    ----------
+    found : the distinct polarities of all events of the file, in any order
+    name : of the recording, for messages
+
+    Raises
+    ------
+    RecordingError
+        more than two values, one alone that is neither 0 nor 1, or one that is not finite
+    """
     found = sorted(found)
     named = [f"{value:.15g}" for value in found]
     if not np.isfinite(found).all() or len(found) > 2 or (len(found) == 1 and found[0] not in (0, 1)):

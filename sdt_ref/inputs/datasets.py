@@ -53,11 +53,7 @@ def open_pictures(
     Raises ImageError when the set is missing, empty, unreadable, or has classes that the weights do not know.
     """
     source = Path(path)
-    try:
-        is_folder = source.is_dir()
-    except (OSError, ValueError):
-        is_folder = False
-    if is_folder:
+    if is_folder(source):
         return ImageFolder(source, classes, split, by_order)
     require_seekable(source, "data set", ImageError)
     return LabelledPack(Pack(source, split), classes, by_order)
@@ -125,7 +121,7 @@ def _sample_set(given: str | StandardInput, split: str | None, frames: bool) -> 
     if isinstance(given, StandardInput):
         return [(str(given), given)]
     path = Path(given)
-    if path.is_dir():
+    if is_folder(path):
         folder = _split_folder(path, split)
         files = recordings_below(folder) if frames else files_below(folder, ENDINGS)
         found = [(str(file.relative_to(folder)), file) for file in files]
@@ -169,6 +165,14 @@ class ImageFolder:
         """Yield (name, path, label)."""
         for file, label in self._items:
             yield str(file.relative_to(self.path)), file, label
+
+
+def is_folder(path: Path) -> bool:
+    """Tell a folder; a path that cannot be looked at is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long, a folder that may not be entered, a null byte
+        return False
 
 
 def class_folders(path: Path) -> list[Path]:

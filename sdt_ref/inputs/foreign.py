@@ -69,8 +69,8 @@ def name_foreign(source: Any) -> str:
     return "none" if kind is None else kind.advice(REMEDIES, "give a picture")
 
 
-def teach(kind: Kind) -> bool:
-    """Import a plug-in for Pillow that reads this kind; whether Pillow can read it now."""
+def load_plug_in(kind: Kind) -> bool:
+    """Import a plug-in for Pillow that reads this kind; tell whether Pillow can read it now."""
     with contextlib.suppress(Exception):  # there is none, it is not installed, or broken, which is the same here
         importlib.import_module(PLUG_INS[kind.name])
         return True

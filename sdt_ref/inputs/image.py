@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from ..camera.recording import TAKEN
 from ..errors import ImageError, require_file
 from ..kinds import CAMERA
 from ..weights.config import Preprocessing
-from .foreign import head_of, kind_in, name_foreign, teach
+from .foreign import head_of, kind_in, load_plug_in, name_foreign
 from .grey import eight_bits, is_deep
 
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb; below 1 GB in any mode
@@ -108,7 +109,7 @@ def _opened(source: Any, told: Counter[str]) -> Iterator[Image.Image]:
         opened = Image.open(source)
     except UnidentifiedImageError:
         kind = kind_in(head_of(source))
-        if kind is None or not teach(kind):
+        if kind is None or not load_plug_in(kind):
             raise
         try:
             opened = Image.open(source)
@@ -118,7 +119,7 @@ def _opened(source: Any, told: Counter[str]) -> Iterator[Image.Image]:
         if isinstance(opened, ImageFile.StubImageFile) or opened.format == "MPEG":  # known by name alone
             raise UnidentifiedImageError
         if opened.format == "TIFF" and (kind := kind_in(head_of(source))) is not None and kind.family == CAMERA:
-            told[f"{kind.name} taken by the preview in it"] += 1
+            told[f"{kind.name}{TAKEN}the preview in it"] += 1
         yield opened
 
 

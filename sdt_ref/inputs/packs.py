@@ -59,7 +59,11 @@ class Pack:
             raise ImageError(
                 f"pack '{path}': expected HDF5 with {content}, offset and label, found otherwise ({reason})"
             ) from None
-        offsets, labels = self._offsets, self.labels
+        self._require_sound(n_bytes)
+
+    def _require_sound(self, n_bytes: int) -> None:
+        """Refuse labels and offsets that do not fit each other, or the bytes of the files; -1 bytes: not uint8."""
+        path, content, offsets, labels = self.path, self._content, self._offsets, self.labels
         if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
             raise ImageError(
                 f"pack '{path}': expected one integer label per file, found {labels.dtype} of shape {labels.shape}"

@@ -30,7 +30,7 @@ def read(
     preprocessing: Preprocessing,
     time_steps: int,
     *,
-    steps: int | None = None,
+    strict_steps: bool = False,
     split: str | None = None,
     as_official: bool = False,
     repairs: Counter[str] | None = None,
@@ -41,8 +41,8 @@ def read(
     ----------
     source : of a picture, as in `image.open_picture`; of a recording, as in `camera.opening.open_recorded`, or one
         that is open
-    time_steps : T of the weights: frames to make of a recording's events
-    steps : another T; frames that were counted before must have it
+    time_steps : T: frames to make of a recording's events
+    strict_steps : frames that were counted before must be T, too; else they are taken, as many as they are
     split : of a recording, 'number' or 'time', see `camera.frames.integrate`; None takes the number, and frames as they
         were counted
     as_official : of a picture; see `image.open_picture`
@@ -61,8 +61,8 @@ def read(
     if preprocessing.frames:
         recording = source if isinstance(source, EventFile) else open_recorded(source)
         if isinstance(recording, FrameFile):
-            return prepare_stored(recording, preprocessing, steps, split)
-        x = prepare(recording, preprocessing, steps or time_steps, split or "number")
+            return prepare_stored(recording, preprocessing, time_steps if strict_steps else None, split)
+        x = prepare(recording, preprocessing, time_steps, split or "number")
         if repairs is not None:
             repairs.update(recording.repairs)
         return x

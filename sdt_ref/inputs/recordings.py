@@ -15,7 +15,7 @@ from ..camera.recording import CameraEvents, EventFile
 from ..camera.trials import LABELS, Trial, list_trials, only, table_beside
 from ..errors import ConfigError, RecordingError, require_seekable
 from .classes import Matched, by_number, match
-from .datasets import RECORDINGS, RESOURCE_FORK, TABLES, Labelled, class_folders, recordings_below
+from .datasets import RECORDINGS, RESOURCE_FORK, TABLES, Labelled, class_folders, is_folder, recordings_below
 from .packs import LabelledPack, Pack
 
 TRAINED = 0.9  # of each class of CIFAR10-DVS, the first in order of their names; the official code tests on the rest
@@ -35,11 +35,7 @@ def open_recordings(
     Raises RecordingError or ImageError when the set is missing, empty, unreadable, or of other classes.
     """
     source = Path(path)
-    try:
-        is_folder = source.is_dir()
-    except (OSError, ValueError):
-        is_folder = False
-    if not is_folder:
+    if not is_folder(source):
         require_seekable(source, "data set", RecordingError)
         return LabelledPack(Pack(source, split, "bin"), classes, by_order)
     if any(_files(source, "*" + LABELS)):

@@ -64,7 +64,7 @@ def measure(
     limit: int | None = None,
     progress: Callable[[Accuracy], None] = lambda _: None,
     *,
-    steps: int | None = None,
+    strict_steps: bool = False,
     split: str | None = None,
 ) -> Accuracy:
     """Classify pictures or recordings and count the right ones; unreadable ones are skipped and listed.
@@ -74,10 +74,10 @@ def measure(
     size : as in Preprocessing.at
     limit : classify only so many, evenly spread; None takes all
     progress : called after every batch
-    steps, split : of recordings: T, and how they are cut; see `inputs.reading.read`
+    strict_steps, split : of recordings; see `inputs.reading.read`
     """
     preprocessing, time_steps = model.preprocessing.at(size), model.config.time_steps
-    frames = (steps or time_steps) if preprocessing.frames else 0
+    frames = time_steps if preprocessing.frames else 0
     channels = max(model.architecture.widths[0], model.architecture.in_channels * frames)
     batch = max(1, BATCH_NEURONS // (preprocessing.size**2 * channels))
     counted = Accuracy()
@@ -90,7 +90,7 @@ def measure(
                     source,
                     preprocessing,
                     time_steps,
-                    steps=steps,
+                    strict_steps=strict_steps,
                     split=split,
                     as_official=True,
                     repairs=counted.repairs,

@@ -10,14 +10,13 @@ import numpy as np
 from ..dense import steps
 from ..errors import FormatError
 from ..fixed import quantise as quantising
-from ..fixed.formats import MAX_BITS, MAX_FRACTION, Format, Formats, leak_terms, leak_text
+from ..fixed.formats import MAX_BITS, MAX_FRACTION, REGISTERS, Format, Formats, leak_terms, leak_text
 from ..fixed.quantise import FixedNeuron
 from ..network.model import SpikeDrivenTransformer
 from ..weights.file import Weights
 from ..weights.folding import NeuronParameters
 
 LEAST_MEMBRANE = 3  # bits
-BIAS = 16  # bits
 SAMPLED = 1 << 12  # neurons of a layer, and numbers of a stream, that are kept of each input
 
 
@@ -83,7 +82,7 @@ def calibrate(weights: Weights, inputs: Iterable[np.ndarray], widths: Widths, th
     default: dict[str, dict[str, Any]] = {
         "input": {"bits": widths.input, "fraction": pixels.fraction},
         "weight": {"bits": widths.weight},
-        "bias": {"bits": BIAS},
+        "bias": {"bits": REGISTERS["bias"]["bits"]},
         "accumulator": {"bits": MAX_BITS},
         "membrane": {"bits": widths.membrane, "fraction": _most_common(membranes)},
         "stream": {"bits": widths.stream, "fraction": _most_common(streams)},

@@ -1,6 +1,7 @@
 """Two values of a whole file are OFF and ON, whatever they are called; what names no polarity is refused."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdt_ref.camera.polarity import find_polarities
+from sdt_ref.camera.polarity import Polarities, add_distinct, name_polarities
 from sdt_ref.errors import RecordingError
 
 NAMES: dict[str, tuple[Any, Any]] = {
@@ -20,6 +21,14 @@ NAMES: dict[str, tuple[Any, Any]] = {
     "-0.5 and 0.5": (-0.5, 0.5),
     "-3 and 1000000": (-3, 1_000_000),
 }
+
+
+def find_polarities(columns: Iterable[np.ndarray], name: str) -> Polarities:
+    """Find OFF and ON among the polarities of a file, a chunk at a time."""
+    found: list[float] = []
+    for p in columns:
+        add_distinct(found, p)
+    return name_polarities(found, name)
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 8])

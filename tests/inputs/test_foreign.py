@@ -93,7 +93,7 @@ def test_it_is_named_for_what_it_is(
 ) -> None:
     """By its content, never by its name, in one line."""
     content, message = ADVICE[name]
-    monkeypatch.setattr("sdt_ref.inputs.image.teach", lambda kind: False)
+    monkeypatch.setattr("sdt_ref.inputs.image.load_plug_in", lambda kind: False)
     (tmp_path / "p.jpg").write_bytes(content)
     with pytest.raises(ImageError) as caught:
         open_picture(io.BytesIO(content) if as_stream else tmp_path / "p.jpg")
@@ -155,8 +155,8 @@ def test_the_preview_of_a_camera_s_file_is_taken_and_told(tmp_path: Path) -> Non
     grey = PHOTO[..., 0]
     tags = {254: 1, 330: 8, 271: b"NIKON CORPORATION\0"}
     for content, what in (
-        (tiff(grey, tags={50706: 0x0401}), "a camera's RAW file (DNG) taken by the preview in it"),
-        (tiff(grey, tags=tags), "a camera's RAW file (Nikon) taken by the preview in it"),
+        (tiff(grey, tags={50706: 0x0401}), "a camera's RAW file (DNG) taken as the preview in it"),
+        (tiff(grey, tags=tags), "a camera's RAW file (Nikon) taken as the preview in it"),
     ):
         told: Counter[str] = Counter()
         assert_same(np.asarray(open_picture(io.BytesIO(content), channels=1, told=told)), grey, what)

@@ -21,6 +21,7 @@ from .source import Source
 VERSIONS = {"2": "2.0", "2.0": "2.0", "2.1": "2.1", "3": "3.0", "3.0": "3.0"}  # of '% evt'
 FORMATS = {"EVT2": "2.0", "EVT21": "2.1", "EVT3": "3.0"}  # of '% format'
 ORDERS = ("little", "big", "legacy")
+CERTAIN = 8  # words of time that contradict a header
 
 
 def open_evt(source: Source, header: Header) -> EventFile:
@@ -68,14 +69,14 @@ def _endianness(header: Header, name: str) -> str | None:
 def _kind_at(source: Source, header: Header, endianness: str | None) -> int:
     """Which half of the words of EVT 2.1 holds the kind: as the header says, else as the first words of time do.
 
-    Raises RecordingError where these two do not agree.
+    Raises RecordingError where these two do not agree; a few words of events can look like words of time.
     """
     if endianness == "big":
         return 0
     halves = np.frombuffer(next(records(source, header.size, 8, Counter()), b""), "<u4").reshape(-1, 2)
     times = [np.count_nonzero((halves[:, at] >> 28 == TIME_HIGH) & (halves[:, 1 - at] == 0)) for at in (0, 1)]
     kind_at = {"legacy": 0, "little": 1}.get(endianness or "", int(times[1] >= times[0]))
-    if times[kind_at] < times[1 - kind_at]:
+    if times[kind_at] < times[1 - kind_at] and times[1 - kind_at] >= CERTAIN:
         raise RecordingError(
             f"recording '{source.name}': expected words of EVT 2.1 with endianness {endianness}, as its header says, "
             f"found {times[1 - kind_at]} words of time in the other order"

@@ -25,7 +25,8 @@ from .source import Source
 BLOCK = 1 << 16  # bytes of text in memory at a time; no line is longer
 BOM = b"\xef\xbb\xbf"
 COMMENT = b"#", b"%"
-SPACES = bytes.maketrans(b",;\t\"'_", b"     ?")  # Python would read 1_0 as 10
+SPACES = bytes.maketrans(b",;\t_", b"   ?")  # Python would read 1_0 as 10
+QUOTED = re.compile(rb"(?<![^ ,;\t])(?:\"([^\"' ,;\t]*)\"|'([^\"' ,;\t]*)')(?![^ ,;\t\r\n])")  # a whole cell
 TEXT = re.compile(rb"[\t -~\x80-\xff]*")
 NUMBER = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf)", re.IGNORECASE)
 GEOMETRY = re.compile(rb"% *geometry *: *(\d{1,5}) *, *(\d{1,5})")
@@ -169,6 +170,8 @@ def _numbers(words: Sequence[bytes]) -> np.ndarray:
 
 
 def _words(line: bytes) -> list[bytes]:
+    if b'"' in line or b"'" in line:
+        line = QUOTED.sub(rb"\1\2", line)
     return line.translate(SPACES).split()
 
 

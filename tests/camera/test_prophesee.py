@@ -173,6 +173,15 @@ def test_vectors_go_on_beyond_the_sensor() -> None:
     assert recording.repairs == {"events beyond the 2048x2048 sensor left out": 12}
 
 
+def test_one_word_of_an_event_contradicts_no_header() -> None:
+    """Its valid bits, 0x80000000, would be a word of time in the other order."""
+    word = struct.pack("<Q", 0x8000_0000)
+    assert listed(
+        open_recording(header("2.1", "format EVT21;endianness=little") + struct.pack("<II", 0, high2(0)) + word)
+    )
+    assert not listed(open_recording(header("2.1", "format EVT21;endianness=little") + word))
+
+
 @pytest.mark.parametrize("version", PLAIN)
 @given(data=st.data())
 def test_any_words_are_read_as_one_after_the_other(version: str, data: st.DataObject) -> None:
@@ -306,7 +315,7 @@ BAD = {
     "two versions": (header("3.0", "format EVT21") + bytes(64), "found '2.1' and '3.0'"),
     "words of another version": (raw("3.0", [0x9000] * 9 + [0x8000] * 8), "expected words of EVT 3.0, as its header says, found no known kind in 9 of the first 17"),
     "another order": (header("2.1", "format EVT21;endianness=middle"), "expected endianness little, big, legacy, or none, found 'middle'"),
-    "words of time in another order": (header("2.1", "format EVT21;endianness=little") + struct.pack("<II", high2(0), 0), "endianness little, as its header says, found 1 words of time in the other order"),
+    "words of time in another order": (header("2.1", "format EVT21;endianness=little") + 8 * struct.pack("<II", high2(0), 0), "endianness little, as its header says, found 8 words of time in the other order"),
     "two sensors": (header("3.0", "geometry 640x480", "format EVT3;height=720;width=1280"), "says one sensor, found 1280x720 and 640x480"),
     "no sensible sensor": (header("3.0", "geometry 0x480"), "expected a sensor of 1 to 65536 pixels a side in its header, found '0x480'"),
     "half a sensor": (header("3.0", "format EVT3;width=1280"), "found '1280x'"),

@@ -270,7 +270,7 @@ def test_the_hooks_of_the_official_code_are_equal_and_a_wrong_spike_is_found(
 @pytest.mark.parametrize("name", [name for name in case_names() if name != "cifar10_trained"])
 def test_the_modules_of_the_official_code_are_equal(name: str, arithmetic: str, shared: Path, tmp_path: Path) -> None:
     """What each layer of neurons read and put out, before any pool."""
-    pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[convert]'")
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[train]'")
     case = read_full(shared / "golden", name)
     run, dump = tmp_path / "run.h5", str(tmp_path / "official.npz")
     with h5py.File(shared / "golden" / f"{name}.h5") as file:
@@ -292,7 +292,7 @@ def test_the_modules_of_the_official_code_are_equal(name: str, arithmetic: str, 
 @pytest.mark.parametrize(("arithmetic", "most"), [("float32", 5e-5), ("float64", 1e-12)])
 def test_pytorch_differs_by_less_than_is_tolerated(arithmetic: str, most: float, tmp_path: Path) -> None:
     """The shipped weights on the official code's four photos, dumped as docs/golden-kit.md shows it."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[convert]'")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[train]'")
     from weights.recipe.model import Network as Sizes
     from weights.recipe.model import SpikeDrivenTransformer
 

@@ -100,8 +100,8 @@ def command_line() -> cli.Parser:
         nargs="?",
         metavar="PICTURE|RECORDING",
         help="any picture that Pillow opens, or an event camera's recording: AEDAT, N-MNIST, npz, npy, text, "
-        "Prophesee's RAW and DAT, HDF5; '-' reads the standard input (default: a photo of a cat that ships, or a digit, "
-        "if the weights read recordings)",
+        "Prophesee's RAW and DAT, HDF5; '-' reads the standard input (default: a photo of a cat that ships, or a "
+        "digit, if the weights read recordings)",
     )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print (default: 5)")
     parser.add_argument(

@@ -110,11 +110,11 @@ def _of_text(content: bytes) -> list[Event]:
 def _names(line: bytes) -> list[str]:
     """Between blanks only where nothing else is between them."""
     names = re.split(rb"[,;\t]", line.strip()) if re.search(rb"[,;\t]", line) else line.split()
-    return [name.strip(b" \"'").decode("latin1") for name in names]
+    return [name.strip(b" \"'").decode("utf-8", "replace") for name in names]
 
 
 def _places(names: Any) -> list[int] | None:
-    exact = [name if name in KNOWN else name.strip("_ .-").lower() for name in names]
+    exact = [name if name in KNOWN else re.sub(r"^[\W_]+|[\W_]+$", "", name).lower() for name in names]
     places = [next((k for k, name in enumerate(exact) if name in KNOWN[key].split()), None) for key in KNOWN]
     return None if None in places else places  # type: ignore[return-value]
 

@@ -1,13 +1,25 @@
-"""The errors that a user can cause; each message names what was wrong, expected, found, and what to do."""
+"""The errors that a user can cause; each message names what was wrong, expected, found, and what to do.
+
+What stands in a message may come from anybody's file: a message is one line of printable characters, of bounded length,
+and a value is put into it by `shown`.
+"""
 
 import re
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from itertools import islice
+from typing import Any
 
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as a Path has it, which keeps one slash; a drive is one letter
+LONGEST = 1000  # characters of a message
+LONGEST_VALUE = 80  # and of a value in it
+MOST_BITS, MOST_ITEMS, MOST_LEVELS = 128, 8, 2  # of a number, of a list, and of lists in lists, that are written out
+CONTROLS = re.compile(r"[\t\n\v\f\r]+")
 
 
 class SdtError(ValueError):
     """Base class of every error that a user can cause."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class WeightsError(SdtError):
@@ -50,23 +62,46 @@ class UnknownNameError(SdtError, KeyError):
         return str(self.args[0])
 
 
-def require_file(path: Path, what: str, error: type[SdtError]) -> None:
-    """Raise `error` unless the path is a file that can be looked at."""
-    try:
-        found = "a folder" if path.is_dir() else None if path.exists() else "nothing"
-    except (OSError, ValueError) as reason:  # a name too long, a folder that may not be entered, a null byte
-        words = getattr(reason, "strerror", None) or reason
-        raise error(f"{what} '{path}': expected a file, found a path that cannot be read ({words})") from None
-    if found == "nothing" and URL.match(str(path)):
-        raise error(f"{what} '{str(path).replace(':/', '://', 1)}' is a URL; expected a file: download it first")
-    if found == "nothing":
-        raise error(f"{what} '{path}' does not exist")
-    if found:
-        raise error(f"{what} '{path}': expected a file, found {found}")
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """A text as one line for a terminal: what is not printable is written as in Python, and what is too long is cut."""
+    text = text[: 2 * longest]
+    if not text.isprintable():
+        plain = CONTROLS.sub(" ", text)
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def require_seekable(path: Path, what: str, error: type[SdtError]) -> None:
-    """Raise `error` unless the path is a file whose bytes can be read in any order: no pipe, which may never open."""
-    require_file(path, what, error)
-    if not path.is_file():
-        raise error(f"{what} '{path}': expected a file, found a pipe or a device; save it as a file first")
+def shown(value: Any, longest: int = LONGEST_VALUE) -> str:
+    """What a foreign value is, in one short line: written as in Python if it is short, else cut, or told in words."""
+    return one_line(_written(value, longest, MOST_LEVELS), longest)
+
+
+def _written(value: Any, longest: int, levels: int) -> str:
+    if isinstance(value, (str, bytes)):
+        return repr(value[:longest]) + "..." * (len(value) > longest)
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:  # Python refuses to write numbers of 4300 digits
+        return f"a whole number of {value.bit_length()} bits"
+    if value is None or isinstance(value, (bool, int, float, complex)):
+        return repr(value)
+    if isinstance(value, (Mapping, list, tuple, set, frozenset)):
+        return _written_items(value, longest, levels)
+    if type(value).__module__ == "numpy" and not getattr(value, "shape", True):
+        return _written(value.item(), longest, levels) if value.dtype.kind in "biufcSU" else str(value.dtype)
+    if type(value).__module__ == "numpy" and hasattr(value, "shape"):
+        return f"an array of {value.dtype} of shape {_written(value.shape, longest, 1)}"
+    return f"a value of type {type(value).__name__}"
+
+
+def _written_items(value: Collection[Any], longest: int, levels: int) -> str:
+    begin, end = ("(", ")") if isinstance(value, tuple) else ("[", "]") if isinstance(value, list) else ("{", "}")
+    if not levels:
+        return f"{begin}...{end}" if value else f"{begin}{end}"
+    if isinstance(value, Mapping):
+        parts = [
+            f"{_written(key, longest, levels - 1)}: {_written(item, longest, levels - 1)}"
+            for key, item in islice(value.items(), MOST_ITEMS)
+        ]
+    else:
+        parts = [_written(item, longest, levels - 1) for item in islice(value, MOST_ITEMS)]
+    more = ", ..." if len(value) > MOST_ITEMS else "," if isinstance(value, tuple) and len(value) == 1 else ""
+    return f"{begin}{', '.join(parts)}{more}{end}"

@@ -1,15 +1,84 @@
-"""Writing files so that no half-written one is ever seen."""
+"""Files: what is read is a plain file, and as long as it may be; what is written is whole, or not there.
+
+Every file that a user names is opened here. A pipe may never open and a device never end, so neither is read by its
+path; '-' is the one way to read from a pipe (`inputs.standard_input`).
+"""
 
 import errno
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import SdtError
 
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as a Path has it, which keeps one slash; a drive is one letter
+LONGEST_TEXT = 1 << 20  # bytes of a text: settings, formats, class names
 NAMED = 40  # characters of a name that its unfinished file has, too: a name may be as long as the disk allows
+
+
+def require_file(path: str | os.PathLike[str], what: str, error: type[SdtError]) -> None:
+    """Raise `error` unless the path is a plain file; `what` names it in the message, such as 'weights file'."""
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if URL.match(str(path)):
+            url = str(path).replace(":/", "://", 1)
+            raise error(f"{what} '{url}' is a URL; expected a file: download it first") from None
+        raise error(f"{what} '{path}' does not exist") from None
+    except (OSError, ValueError) as reason:  # a name too long, a folder that may not be entered, a null byte
+        words = getattr(reason, "strerror", None) or reason
+        raise error(f"{what} '{path}': expected a file, found a path that cannot be read ({words})") from None
+    _require_plain(mode, path, what, error)
+
+
+def open_plain(path: str | os.PathLike[str], what: str, error: type[SdtError]) -> BinaryIO:
+    """Open a plain file to read its bytes.
+
+    Raises `error` when the path is none, which is found out without waiting for the other end of a pipe.
+    """
+    require_file(path, what, error)
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as reason:
+        raise error(f"{what} '{path}' cannot be read: {reason.strerror or reason}") from None
+    opened = os.fdopen(handle, "rb")
+    try:  # the path may name another file by now
+        _require_plain(os.fstat(handle).st_mode, Path(path), what, error)
+    except SdtError:
+        opened.close()
+        raise
+    return opened
+
+
+def read_text(path: str | os.PathLike[str], what: str, error: type[SdtError], longest: int = LONGEST_TEXT) -> str:
+    """Read a text in UTF-8 of at most `longest` bytes; a byte order mark is left out.
+
+    Raises `error` when the path is no plain file, and when it holds more, or no text.
+    """
+    with open_plain(path, what, error) as file:
+        try:
+            content = file.read(longest + 1)
+        except OSError as reason:
+            raise error(f"{what} '{path}' cannot be read: {reason.strerror or reason}") from None
+    if len(content) > longest:
+        raise error(f"{what} '{path}': expected a text of at most {longest:,} bytes, found more")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as reason:
+        raise error(f"{what} '{path}': expected text in UTF-8, found byte {reason.start} that is none") from None
+
+
+def _require_plain(mode: int, path: Path, what: str, error: type[SdtError]) -> None:
+    if stat.S_ISDIR(mode):
+        raise error(f"{what} '{path}': expected a file, found a folder")
+    if not stat.S_ISREG(mode):
+        raise error(f"{what} '{path}': expected a file, found a pipe or a device; save it as a file first")
 
 
 def require_writable(

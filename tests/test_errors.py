@@ -4,9 +4,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sdt_ref.errors import SdtError, require_seekable
+from sdt_ref.errors import LONGEST, SdtError, one_line, shown
+from sdt_ref.files import require_file
 from sdt_ref.golden.trace_file import open_trace
 from sdt_ref.inputs.datasets import Samples, open_pictures
 from sdt_ref.inputs.recordings import open_recordings
@@ -35,4 +37,43 @@ def test_a_pipe_is_refused_before_it_is_opened(opened: Callable[[Path], object],
 
 def test_a_file_passes(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    require_seekable(tmp_path / "file", "file", SdtError)
+    require_file(tmp_path / "file", "file", SdtError)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("fast", "'fast'"),
+        ("\x1b[31mred\x07", r"'\x1b[31mred\x07'"),
+        ("n" * 10**6, f"'{'n' * 76}..."),
+        (7, "7"),
+        (True, "True"),
+        (float("nan"), "nan"),
+        (10**5000, "a whole number of 16610 bits"),
+        (np.float32(0.5), "0.5"),
+        (np.zeros((2, 3)), "an array of float64 of shape (2, 3)"),
+        ((1,), "(1,)"),
+        ([1, "a", None], "[1, 'a', None]"),
+        ([], "[]"),
+        ({"a": [1, [2, [3]]]}, "{'a': [1, [...]]}"),
+        (list(range(10**6)), "[0, 1, 2, 3, 4, 5, 6, 7, ...]"),
+        (object(), "a value of type object"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 99 else "value",
+)
+def test_a_foreign_value_is_shown_in_one_short_line(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_lists_that_share_lists_are_shown_at_once() -> None:
+    laughs: list[object] = ["ha"]
+    for _ in range(100):
+        laughs = [laughs] * 9
+    assert shown(laughs) == "[[[...], [...], [...], [...], [...], [...], [...], [...], ...], [[...], [...]..."
+
+
+def test_a_message_is_one_line_of_printable_characters_and_bounded() -> None:
+    assert str(SdtError("file 'a\n\x1b]0;b\x07\u202e' is none")) == r"file 'a \x1b]0;b\x07\u202e' is none"
+    assert len(str(SdtError("x" * 10**7))) == LONGEST
+    once = one_line("\x9b" * 10**5)
+    assert one_line(once) == once

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import RecordingError, require_file
+from ..errors import RecordingError
+from ..files import require_file
 
 
 class Source:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import RecordingError, require_file
+from ..errors import RecordingError
+from ..files import require_file
 from .recording import CameraEvents, EventFile
 from .source import Source
 

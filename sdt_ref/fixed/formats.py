@@ -23,8 +23,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..errors import FormatError, require_file
-from ..files import written_whole
+from ..errors import FormatError
+from ..files import require_file, written_whole
 from ..weights.config import is_int
 
 SCHEMA_VERSION = 1

@@ -27,7 +27,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import TraceError, require_seekable
+from ..errors import TraceError
+from ..files import require_file
 from ..fixed.formats import Formats
 from ..fixed.quantise import FixedParameters, quantise
 from ..fixed.registers import WIDE
@@ -257,7 +258,7 @@ def open_trace(path: str | os.PathLike[str]) -> Iterator[Trace]:
     Raises TraceError when it is missing, not a trace, of another version, not complete or damaged.
     """
     file_path = Path(path)
-    require_seekable(file_path, "trace", TraceError)
+    require_file(file_path, "trace", TraceError)
     try:
         file = h5py.File(file_path, "r")
     except OSError as error:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ImageError, SdtError
+from ..errors import ImageError, SdtError, shown
 from ..weights.presets import published_folders
 
 LISTED = 10  # names of each list that an error shows
@@ -60,7 +60,7 @@ def match(
     if found is None:
         n = len(classes)
         raise error(
-            f"{what} '{_unknown(names, classes)}' is unknown to the weights, which know {n} classes: {_few(classes)}; "
+            f"{what} {shown(_unknown(names, classes))} is unknown to the weights, which know {n} classes: {_few(classes)}; "
             f"found {len(names)}: {_few(names)}; expected names of those classes, or numbers 0 to {n - 1}, or {n} in "
             f"label order with --classes-by-order{against}"
         )
@@ -114,7 +114,11 @@ def _against_order(names: Sequence[str], classes: Sequence[str]) -> str:
     if len(names) != len(classes):
         return f", where {len(names)} were found"
     table = _similar(classes)
-    moved = (place for place, name in enumerate(names) if table.get(_plain(name), place) != place)
+
+    def is_moved(place: int, name: str) -> bool:
+        return name != classes[place] and (name in classes or table.get(_plain(name), place) != place)
+
+    moved = (place for place, name in enumerate(names) if is_moved(place, name))
     return next((f", where '{names[place]}' would be '{classes[place]}'" for place in moved), "")
 
 

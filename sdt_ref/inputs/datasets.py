@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ..camera.opening import is_recording, open_recorded
-from ..errors import ImageError, RecordingError, require_file, require_seekable
+from ..errors import ImageError, RecordingError
+from ..files import require_file
 from .classes import Matched, match
 from .packs import LabelledPack, Pack
 from .standard_input import StandardInput
@@ -55,7 +56,7 @@ def open_pictures(
     source = Path(path)
     if is_folder(source):
         return ImageFolder(source, classes, split, by_order)
-    require_seekable(source, "data set", ImageError)
+    require_file(source, "data set", ImageError)
     return LabelledPack(Pack(source, split), classes, by_order)
 
 
@@ -130,7 +131,7 @@ def _sample_set(given: str | StandardInput, split: str | None, frames: bool) -> 
             raise ImageError(f"folder '{folder}': expected {what} ({', '.join(sorted(endings))}), found none")
         return found
     if path.suffix.lower() in (".h5", ".hdf5") and not (frames and is_recording(path)):
-        require_seekable(path, "data set", ImageError)
+        require_file(path, "data set", ImageError)
         return Pack(path, split, "bin" if frames else "jpeg")
     require_file(path, "recording" if frames else "picture", ImageError)
     return [(str(path), path)]

@@ -8,14 +8,14 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ..camera.recording import TAKEN
-from ..errors import ImageError, require_file
+from ..errors import ImageError
+from ..files import require_file
 from ..kinds import CAMERA
 from ..weights.config import Preprocessing
 from .foreign import head_of, kind_in, load_plug_in, name_foreign
@@ -51,7 +51,7 @@ def open_picture(
         return _of_array(source, channels)
     name = _name(source)
     if isinstance(source, (str, os.PathLike)):
-        _require_regular(Path(source))
+        require_file(source, "picture", ImageError)
     elif not hasattr(source, "read") and not isinstance(source, Image.Image):
         raise ImageError(f"picture: expected a path, PIL image or uint8 array (H, W, 3), found {type(source).__name__}")
     with warnings.catch_warnings():
@@ -90,13 +90,6 @@ def _name(source: Any) -> str:
     """What messages call a source."""
     named = os.fspath(source) if isinstance(source, (str, os.PathLike)) else getattr(source, "name", None)
     return named if isinstance(named, str) else "picture"
-
-
-def _require_regular(path: Path) -> None:
-    """Refuse what is not there, and what may never end."""
-    require_file(path, "picture", ImageError)
-    if not path.is_file():
-        raise ImageError(f"picture '{path}': expected a file, found a pipe or a device; '-' reads the standard input")
 
 
 @contextlib.contextmanager

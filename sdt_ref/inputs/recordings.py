@@ -13,7 +13,8 @@ from typing import Any
 from ..camera.opening import open_recording
 from ..camera.recording import CameraEvents, EventFile
 from ..camera.trials import LABELS, Trial, list_trials, only, table_beside
-from ..errors import ConfigError, RecordingError, require_seekable
+from ..errors import ConfigError, RecordingError
+from ..files import require_file
 from .classes import Matched, by_number, match
 from .datasets import RECORDINGS, RESOURCE_FORK, TABLES, Labelled, class_folders, is_folder, recordings_below
 from .packs import LabelledPack, Pack
@@ -36,7 +37,7 @@ def open_recordings(
     """
     source = Path(path)
     if not is_folder(source):
-        require_seekable(source, "data set", RecordingError)
+        require_file(source, "data set", RecordingError)
         return LabelledPack(Pack(source, split, "bin"), classes, by_order)
     if any(_files(source, "*" + LABELS)):
         return GestureTrials(source, classes, split)

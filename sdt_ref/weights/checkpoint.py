@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, WeightsError, require_seekable
+from ..errors import ConfigError, WeightsError
+from ..files import require_file
 from .architecture import Architecture
 from .container import damage_named, opened
 from .file import Weights
@@ -77,7 +78,7 @@ def convert(
         a setting is missing, unknown or out of range
     """
     source = Path(path)
-    require_seekable(source, "checkpoint", WeightsError)
+    require_file(source, "checkpoint", WeightsError)
     with opened(source) as content:
         chosen = choose(content, key, ema, source)
         stored, ignored_tensors, heads = tensors_of(chosen.state)

@@ -21,8 +21,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import SdtError, WeightsError, require_seekable
-from ..files import written_whole
+from ..errors import SdtError, WeightsError
+from ..files import require_file, written_whole
 from .architecture import Architecture
 from .config import ModelConfig, Preprocessing
 from .tensors import infer, tensor_shapes
@@ -128,7 +128,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Weights:
     if path in (DEFAULT, DEFAULT_OF_RECORDINGS) and not file_path.exists():
         file_path = shipped_path(str(path))
     try:
-        require_seekable(file_path, "weights file", WeightsError)
+        require_file(file_path, "weights file", WeightsError)
     except WeightsError as error:
         raise WeightsError(f"{error}; the weights that ship are {DEFAULT} and {DEFAULT_OF_RECORDINGS}") from None
     try:

@@ -208,9 +208,9 @@ def test_a_trial_needs_a_path(monkeypatch: pytest.MonkeyPatch, capsys: Capture) 
         (
             "cat {cat} | {infer} /dev/stdin",
             2,
-            "expected a file, found a pipe or a device; '-' reads the standard input",
+            "expected a file, found a pipe or a device; save it as a file first",
         ),
-        ("{infer} <(cat {cat})", 2, "expected a file, found a pipe or a device; '-' reads the standard input"),
+        ("{infer} <(cat {cat})", 2, "expected a file, found a pipe or a device; save it as a file first"),
         (
             "{infer} https://example.org/cat.jpg",
             2,

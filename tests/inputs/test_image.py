@@ -217,7 +217,7 @@ def test_a_bad_picture_is_refused_in_one_line(tmp_path: Path, name: str) -> None
             "picture 'https://example.org/a.jpg' is a URL; expected a file: download it first",
         ),
         ("s3://bucket/a.jpg", "'s3://bucket/a.jpg' is a URL"),
-        (os.devnull, "expected a file, found a pipe or a device; '-' reads the standard input"),
+        (os.devnull, "expected a file, found a pipe or a device; save it as a file first"),
         (Image.fromarray(np.full((2, 2), np.nan, np.float32)), "expected finite pixel values"),
         (Image.new("RGB", (0, 3)), "expected pixels, found none"),
     ],

@@ -58,7 +58,7 @@ def test_a_picture_is_read_as_officially_where_that_is_asked(tmp_path: Path) -> 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
 def test_a_pipe_is_refused_before_it_can_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(sdt_ref.ImageError, match="found a pipe or a device; '-' reads the standard input"):
+    with pytest.raises(sdt_ref.ImageError, match="found a pipe or a device; save it as a file first"):
         read(tmp_path / "pipe", Preprocessing(8), 4)
     with pytest.raises(RecordingError, match="found a device or a pipe"):
         read(tmp_path / "pipe", Preprocessing(36, frames=True), 4)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ...errors import TraceError, require_file
+from ...errors import TraceError
+from ...files import require_file
 from ..trace_file import Trace
 from .csv import read_csv
 from .dump import Dump

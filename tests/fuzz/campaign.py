@@ -1,5 +1,6 @@
 """Run many inputs, so many at a time; count what became of them; keep what failed."""
 
+import gc
 import json
 import os
 import select
@@ -95,6 +96,8 @@ def run(
     report, running = Report(), list[_Running]()
     until = None if minutes is None else time.monotonic() + 60 * minutes
     upcoming = inputs(grammars)
+    gc.collect()
+    gc.freeze()  # else a collection in a fork copies every page of its parent
     with tempfile.TemporaryDirectory(prefix="sdt-fuzz-") as scratch:
         try:
             while True:

@@ -50,7 +50,9 @@ def _end(run: Any, folder: Path) -> NoReturn:
     try:
         run()
     except BaseException:
-        (folder / VERDICT).write_text(json.dumps({"outcome": FAILED, "why": f"the fuzzer: {traceback.format_exc()[-600:]}"}))
+        text = traceback.format_exc()
+        (folder / "stderr").write_text(text)
+        (folder / VERDICT).write_text(json.dumps({"outcome": FAILED, "why": f"the fuzzer: {text.strip().splitlines()[-1][:200]}"}))
         code = 3
     os._exit(code)
 

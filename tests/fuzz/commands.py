@@ -42,7 +42,7 @@ def of_weights(name: str, rng: random.Random, folder: Path) -> Line:
         case "report":
             return ["report", picture, "-o", maybe_old(folder, "o.html", rng), *network], ("o.html",)
         case "traced":
-            trace = put(folder, "t.h5", seeds.trace())
+            trace = put(folder, "t.h5", seeds.trace("fixed", seeds.ALL))
             return rng.choice((["sizing", trace, *given], ["vectors", trace, "-o", "o", *given],
                                ["compare", trace, put(folder, "u.npz", seeds.dump_npz()), "--isolated", *given])), ("o",)  # fmt: skip
         case command:

@@ -3,6 +3,7 @@
 import io
 import random
 from collections.abc import Sequence
+from functools import cache
 
 import h5py
 
@@ -42,6 +43,7 @@ def damaged(content: bytes, rng: random.Random, spans: Sequence[Span] = ()) -> b
     return bytes(changed)
 
 
+@cache
 def metadata(content: bytes) -> list[Span]:
     """The spans of an HDF5 file that hold no numbers of a data set of more than 512 bytes."""
     data: list[Span] = []

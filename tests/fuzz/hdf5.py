@@ -26,7 +26,7 @@ def structure(content: bytes, rng: random.Random, path: Path) -> str:
         with h5py.File(path, "r+") as file:
             try:
                 FEATURES[feature](file, rng)
-            except (ValueError, TypeError, RuntimeError, OSError, KeyError):  # not at this place
+            except (ValueError, TypeError, RuntimeError, OSError, LookupError):  # not at this place
                 feature = f"{feature}, not possible"
     return feature
 
@@ -38,10 +38,17 @@ def _nodes(file: h5py.File, kind: type = object) -> list[Node]:
     return found
 
 
+def numbers(node: h5py.Dataset) -> np.ndarray:
+    """The numbers of a data set; ValueError where reading them may crash HDF5, or takes more memory than there is."""
+    if node.is_virtual or node.external or node.nbytes > 1 << 24:
+        raise ValueError("not to be read")
+    return np.asarray(node[()])
+
+
 def _array(file: h5py.File, rng: random.Random) -> tuple[h5py.Group, str, np.ndarray]:
     """Any array, taken out of the file."""
     group, name = rng.choice(_nodes(file, h5py.Dataset))
-    values = np.asarray(group[name][()])
+    values = numbers(group[name])
     _with_attributes(group, name)
     return group, name, values
 
@@ -223,7 +230,7 @@ def _renamed(file: h5py.File, rng: random.Random) -> None:
 def _numbers(file: h5py.File, rng: random.Random) -> None:
     group, name = rng.choice(_nodes(file, h5py.Dataset))
     node = group[name]
-    values = np.asarray(node[()])
+    values = numbers(node)
     if values.dtype.kind not in "fiu" or not values.size:
         return
     most = np.finfo(values.dtype) if values.dtype.kind == "f" else np.iinfo(values.dtype)

@@ -28,6 +28,7 @@ DVS = Network(dim=8, hidden=8, num_heads=1, time_steps=2, num_classes=10, height
               in_channels=2, frames=True, dvs_mode=True)  # fmt: skip
 SIDE = 8  # pixels of the pictures
 SENSOR = 34  # and of the events, in a sensor of any size
+FEW, ALL = ("input", "block.0.attn.q_lif", "head*"), ("*",)  # stages of a trace
 SETTINGS = {"time_steps": 2, "pooling_stat": "0011", "num_heads": 1, "dvs_mode": False, "TET": False, "dataset": "fuzz",
             "img_size": 8, "crop_pct": None, "interpolation": "bicubic", "mean": None, "std": [0.2, 0.3, 0.4]}  # fmt: skip
 FORMATS = """schema_version = 1
@@ -97,10 +98,10 @@ def picture(kind: str = "PNG", mode: str = "RGB") -> bytes:
 
 
 @cache
-def trace(arithmetic: str = "fixed") -> bytes:
-    """A trace of the picture's weights."""
+def trace(arithmetic: str = "fixed", stages: tuple[str, ...] = FEW) -> bytes:
+    """A trace of the picture's weights; of few stages, so that it is read in no time."""
     formats = FORMATS if arithmetic == "fixed" else None
-    return _written(lambda path: write_trace(path, model_of(NET, arithmetic, formats=formats), input_of(NET)))
+    return _written(lambda path: write_trace(path, model_of(NET, arithmetic, formats=formats), input_of(NET), stages))
 
 
 @cache
@@ -139,10 +140,10 @@ def _record(ending: str) -> tuple[str, np.ndarray]:
 
 
 @cache
-def dump_csv(ending: str = "membrane") -> bytes:
+def dump_csv(ending: str = "/v") -> bytes:
     """One record of the trace as .csv: numbers, or a spike per line."""
     name, values = _record(ending)
-    if ending == "spikes":
+    if ending == "/spikes":
         lines = [f"{name},{s},{t},{c}" for s, t, c in np.argwhere(values)]
         return "\n".join(["record,step,token,channel", *lines, ""]).encode()
     lines = [f"{name},{s},{t},{c},{values[s, t, c]}" for s, t, c in np.ndindex(values.shape)]
@@ -152,7 +153,7 @@ def dump_csv(ending: str = "membrane") -> bytes:
 @cache
 def dump_mem() -> bytes:
     """One record of the trace as words."""
-    name, values = _record("membrane")
+    name, values = _record("/v")
     with h5py.File(io.BytesIO(trace())) as file:
         bits = int(file[f"records/{name}"].attrs["bits"])
     words = packed(values.reshape(-1, values.shape[2]), bits)

@@ -11,8 +11,9 @@ from pathlib import Path
 from sdt_ref.network.warm_up import compile_all
 from sdt_ref.terminal.cli import COMMANDS
 
-from . import seeds
+from . import damage, seeds
 from .case import GRAMMARS, grammar
+from .grammars import pictures
 
 ARITHMETIC = ("float32", "float64", "fixed")
 
@@ -26,6 +27,11 @@ def up() -> None:
         grammar(name)
     for command in COMMANDS:
         importlib.import_module(f"sdt_ref.{command}")
+    for content in (seeds.weights(), seeds.weights_of_version_1(), seeds.weights_of_recordings(128, 64), seeds.recording("hdf5"), seeds.pack("bin"),
+                    seeds.pack(), *(each(name) for each in (seeds.trace, seeds.dump_h5) for name in ARITHMETIC)):  # fmt: skip
+        damage.metadata(content)
+    for kind in pictures.kinds():
+        seeds.picture(*kind)
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         os.chdir(folder)
@@ -41,7 +47,7 @@ def sound(folder: Path) -> None:
     """Write the sound files that the command lines below name."""
     for name, content in {
         "w.h5": seeds.weights(), "d.h5": seeds.weights_of_recordings(), "i.png": seeds.picture(),
-        "r.bin": seeds.recording("nmnist"), "t.h5": seeds.trace(), "u.npz": seeds.dump_npz(), "p.h5": seeds.pack(),
+        "r.bin": seeds.recording("nmnist"), "t.h5": seeds.trace("fixed", seeds.ALL), "u.npz": seeds.dump_npz(), "p.h5": seeds.pack(),
         "c.pth": seeds.checkpoint(), "f.toml": seeds.FORMATS.encode(),
     }.items():  # fmt: skip
         (folder / name).write_bytes(content)

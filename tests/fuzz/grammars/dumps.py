@@ -27,7 +27,7 @@ def make(rng: random.Random, folder: Path) -> Case:
             content = seeds.dump_h5(arithmetic)
             commands.put(folder, name, damage.damaged(content, rng, damage.metadata(content)))
         case "csv":
-            commands.put(folder, name, _text(seeds.dump_csv(rng.choice(("membrane", "spikes"))), rng))
+            commands.put(folder, name, _text(seeds.dump_csv(rng.choice(("/v", "/spikes"))), rng))
         case _:
             commands.put(folder, name, _text(seeds.dump_mem(), rng))
     argv = ["compare", commands.put(folder, "t.h5", seeds.trace(arithmetic)), name, *commands.json_or_not(rng)]

@@ -13,17 +13,17 @@ import numpy as np
 from .. import commands, damage, hdf5, plain, seeds, signing
 from ..case import Case
 
-SPANS: dict[str, list[damage.Span]] = {}
 NAME = "t.h5"
 
 
 def make(rng: random.Random, folder: Path) -> Case:
     """One trace, and a command that reads it."""
     arithmetic = rng.choice(("fixed", "fixed", "float32", "float64"))
-    content = seeds.trace(arithmetic)
+    compared = rng.randrange(3) > 0
+    content = seeds.trace(arithmetic, seeds.FEW if compared else seeds.ALL)
     match rng.randrange(6):
         case 0 | 1:
-            spans = SPANS.setdefault(arithmetic, damage.metadata(content)) if rng.randrange(3) else ()
+            spans = damage.metadata(content) if rng.randrange(3) else ()
             commands.put(folder, NAME, damage.damaged(content, rng, spans))
             kind = "bytes"
         case 2 | 3:
@@ -41,7 +41,7 @@ def make(rng: random.Random, folder: Path) -> Case:
                 _other_shape(file, rng)
     if rng.randrange(3) and signing.sign(folder / NAME):
         kind += ", signed"
-    argv, outputs = _line(arithmetic, rng, folder)
+    argv, outputs = _line(arithmetic, compared, rng, folder)
     return Case(kind, argv, plain.equal if argv[0] == "compare" else None, outputs)
 
 
@@ -96,8 +96,8 @@ def _other_shape(file: h5py.File, rng: random.Random) -> None:
                 file.move(f"records/{stage.name.rpartition('/')[2]}", rng.choice(("records/block.9.attn.q_lif", "records/x", "elsewhere")))
 
 
-def _line(arithmetic: str, rng: random.Random, folder: Path) -> commands.Line:
-    if rng.randrange(3):
+def _line(arithmetic: str, compared: bool, rng: random.Random, folder: Path) -> commands.Line:
+    if compared:
         dump = commands.put(folder, "u.npz", seeds.dump_npz(arithmetic)) if rng.randrange(2) else commands.put(folder, "s.h5", seeds.trace(arithmetic))
         order = [NAME, dump] if dump == "u.npz" or rng.randrange(2) else [dump, NAME]
         return ["compare", *order, *commands.json_or_not(rng)], ()

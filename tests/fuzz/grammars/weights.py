@@ -13,7 +13,6 @@ import numpy as np
 from .. import commands, damage, hdf5, seeds
 from ..case import CHANGED, SAME, Case, Done
 
-SPANS: dict[int, list[damage.Span]] = {}
 NAME = "w.h5"
 
 
@@ -22,8 +21,7 @@ def make(rng: random.Random, folder: Path) -> Case:
     first = bool(rng.randrange(2))
     content = seeds.weights_of_version_1() if first else seeds.weights()
     if rng.randrange(5) < 2:
-        spans = SPANS.setdefault(first, damage.metadata(content))
-        commands.put(folder, NAME, damage.damaged(content, rng, spans))
+        commands.put(folder, NAME, damage.damaged(content, rng, damage.metadata(content)))
         kind = "bytes"
     else:
         commands.put(folder, "other.h5", content)

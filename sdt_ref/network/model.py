@@ -51,6 +51,12 @@ class SpikeDrivenTransformer:
     threads : cores to use; None takes all that this process may use. The result does not depend on it, bit for bit.
     formats : of the registers, with 'fixed'; None takes the defaults, which also hold for what a file leaves out
 
+    Attributes
+    ----------
+    config, architecture, preprocessing, classes : of the weights
+    checked : whether the weights are known to be as they were written (see `weights.file.Weights`)
+    threads, arithmetic, formats : as given, or the defaults
+
     Raises
     ------
     ConfigError
@@ -74,6 +80,7 @@ class SpikeDrivenTransformer:
         self.architecture = weights.architecture
         self.preprocessing = weights.preprocessing
         self.classes = weights.classes
+        self.checked = weights.checked
         self.threads = threads or available_cores()
         self.arithmetic = number_systems.arithmetic(arithmetic)
         if formats is not None and self.arithmetic is not FIXED:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from rich.markup import escape
 
-from ..errors import ConfigError, SdtError
+from ..errors import ConfigError, SdtError, shown
 from ..kernels.policy import cache_folder
 from . import interrupt
 from .completion import SHELLS, script
@@ -53,6 +53,7 @@ OPTIONS = {
 }
 CHECK_FAILED = 1
 BAD_INPUT = 2
+notes: list[str] = []  # lines for stderr, behind the answer; a command that fails says why, and no more
 NEAR = 0.65  # of a name that was probably meant: the share of letters in common
 
 
@@ -158,6 +159,11 @@ def load_weights(options: argparse.Namespace, source: Any = None) -> "Weights":
     if name is None and source is not None and is_recording(source):
         name = DEFAULT_OF_RECORDINGS
     weights = load(name)
+    if not weights.checked:
+        notes.append(
+            f"note: weights file {shown(name)} has no checksum, so that damage goes unseen; convert the checkpoint "
+            "again to have one"
+        )
     if options.time_steps is None:
         return weights
     return dataclasses.replace(weights, config=dataclasses.replace(weights.config, time_steps=options.time_steps))
@@ -204,8 +210,11 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
             for stream in (sys.stdout, sys.stderr):  # names and bars that an encoding lacks are spelled out
                 if isinstance(stream, io.TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
+            notes.clear()
             code = command(argv)
             with showing():
+                for note in notes:
+                    print(note, file=sys.stderr)
                 return code
         except BrokenPipeError:  # the reader of our output has left; a command that judges prints in `showing`
             drop_output()

@@ -54,13 +54,16 @@ class File:
     ----------
     arrays : by path, such as 'records/head/sum', in the order of the file
     groups : paths of the groups; '' is the root
+    members : by path of a group, the arrays in it by name
+    others : by path, what else stands there
     """
 
     def __init__(self, file: h5py.File, stream: BinaryIO, size: int) -> None:
         self._file, self._stream, self._size = file, stream, size
         self.arrays: dict[str, Array] = {}
         self.groups = [""]
-        self.others: dict[str, str] = {}  # path -> what else stands there
+        self.members: dict[str, dict[str, Array]] = {"": {}}
+        self.others: dict[str, str] = {}
         links: list[tuple[str, int]] = []
 
         def collect(name: bytes | str, link: Any) -> bool | None:
@@ -79,8 +82,11 @@ class File:
         found = h5py.h5o.open(self._file.id, path.encode())
         if isinstance(found, h5py.h5g.GroupID):
             self.groups.append(path)
+            self.members[path] = {}
         elif isinstance(found, h5py.h5d.DatasetID):
-            self.arrays[path] = Array(found)
+            self.arrays[path] = array = Array(found)
+            group, _, name = path.rpartition("/")
+            self.members[group][name] = array
         else:
             self.others[path] = "a named type"
         if h5py.h5o.get_info(found).rc > 1:
@@ -95,12 +101,6 @@ class File:
             raise Refused(f"array '{path}' is missing")
         return self.arrays[path]
 
-    def below(self, group: str) -> list[str]:
-        """Paths of the arrays and groups that stand in a group."""
-        begin = f"{group}/" if group else ""
-        paths = (path for path in (*self.groups[1:], *self.arrays) if path.startswith(begin))
-        return [path for path in paths if "/" not in path[len(begin) :]]
-
     def require_own(self) -> None:
         """Refuse what a file of ours never has."""
         for path, what in self.others.items():
@@ -108,13 +108,18 @@ class File:
         for path, array in self.arrays.items():
             if array.id.get_type().committed() or array.id.get_type().get_class() not in PLAIN:
                 raise Refused(f"array '{path}': expected plain numbers, found {shown(str(array.dtype))}")
-            self.require_here(path, set(OWN_FILTERS))
+            self.require_here(path, own=True)
         total = sum(map(nbytes, self.arrays.values()))
         if total > max(GROWTH * self._size, HARMLESS):
             raise Refused(f"expected arrays that fit in {self._size} bytes, found {total} bytes claimed")
 
-    def require_here(self, path: str, filters: set[int]) -> None:
-        """Refuse an array that is not in this file, or claims more than is stored, or is behind other filters."""
+    def require_here(self, path: str, own: bool) -> None:
+        """Refuse an array that is not in this file, or claims more than is stored, or is behind a foreign filter.
+
+        Parameters
+        ----------
+        own : whether it is of a format of ours, which has few filters
+        """
         array = self[path]
         settings = array.id.get_create_plist()
         if settings.get_layout() == h5py.h5d.VIRTUAL or settings.get_external_count():
@@ -122,17 +127,20 @@ class File:
         if array.shape is None:
             raise Refused(f"array '{path}': expected numbers, found none")
         for k in range(settings.get_nfilters()):
-            if settings.get_filter(k)[0] not in filters:
-                raise Refused(
-                    f"array '{path}': expected no filters but {', '.join(OWN_FILTERS.values())}, found filter "
-                    f"{settings.get_filter(k)[0]}"
-                )
-        chunk = math.prod(array.chunks) * array.dtype.itemsize if array.chunks else 0
-        if chunk > LARGEST_CHUNK:
-            raise Refused(f"array '{path}': expected chunks of at most {LARGEST_CHUNK} bytes, found {chunk}")
+            number = settings.get_filter(k)[0]
+            if not own:
+                _require_filter(number, path)
+            elif number not in OWN_FILTERS:
+                names = ", ".join(OWN_FILTERS.values())
+                raise Refused(f"array '{path}': expected no filters but {names}, found filter {number}")
+        if chunk_bytes(array) > LARGEST_CHUNK:
+            raise Refused(
+                f"array '{path}': expected chunks of at most {LARGEST_CHUNK} bytes, found {chunk_bytes(array)}; "
+                "save it again with smaller ones"
+            )
         stored, claimed = min(array.id.get_storage_size(), self._size), nbytes(array)
         if claimed > stored and claimed > min(max(GROWTH * stored, HARMLESS), LARGEST):
-            raise Refused(f"array '{path}': expected what {stored} stored bytes can hold, found {claimed} bytes claimed")
+            raise Refused(f"array '{path}': {stored} bytes are stored, which cannot hold the {claimed} that it claims")
 
     def attribute(self, name: str, path: str = "", *, variable: bool = False) -> Any:
         """A text or number, or an array or list of them, and None where there is no such attribute; Refused for others.
@@ -193,7 +201,7 @@ class File:
             done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True, **given)
             return json.loads(done.stdout)
         except (OSError, ValueError, subprocess.SubprocessError):
-            raise Refused(f"attribute '{name}': expected text, found damage; write the file again") from None
+            raise Refused(f"attribute '{name}': expected text, found damage") from None
 
 
 READER = """
@@ -208,13 +216,19 @@ import h5py, numpy
 stream = open(0, "rb")
 with h5py.File(stream if stream.seekable() else io.BytesIO(stream.read()), "r") as file:
     value = numpy.asarray(file[path].attrs[name], object)
-    json.dump(numpy.vectorize(lambda v: v.decode() if isinstance(v, bytes) else str(v), [object])(value).tolist(), sys.stdout)
+    texts = [v.decode() if isinstance(v, bytes) else str(v) for v in value.ravel()]
+    json.dump(texts if value.shape else texts[0], sys.stdout)
 """
 
 
 def nbytes(array: Array) -> int:
     """Bytes that an array claims to hold."""
     return math.prod(array.shape or (0,)) * int(array.id.get_type().get_size())
+
+
+def chunk_bytes(array: Array) -> int:
+    """Bytes of a chunk of an array; 0 where it has none."""
+    return math.prod(array.chunks) * array.dtype.itemsize if array.chunks else 0
 
 
 @contextmanager
@@ -248,7 +262,7 @@ def opened(
     except SdtError as reason:
         raise error(f"{name}: {reason}") from None
     except Refused as reason:
-        raise error(f"{name}: {reason}; {remedy}") from None
+        raise error(f"{name}: {reason}" if ";" in str(reason) else f"{name}: {reason}; {remedy}") from None
     except MemoryError:
         raise
     except Exception as reason:  # h5py raises OSError, RuntimeError, KeyError, TypeError, ValueError, ...
@@ -332,7 +346,7 @@ class _Output(io.RawIOBase):
         return self._at if size is None else size
 
 
-def require_filter(number: int, name: str) -> None:
+def _require_filter(number: int, name: str) -> None:
     """Refuse a filter of a recording that is missing, or that may not keep numbers as they are."""
     if number not in {*OTHER_FILTERS, *PLUGINS, ECF}:
         raise Refused(f"expected array {name} compressed without loss, found filter {number}")

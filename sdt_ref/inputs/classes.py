@@ -60,9 +60,9 @@ def match(
     if found is None:
         n = len(classes)
         raise error(
-            f"{what} {shown(_unknown(names, classes))} is unknown to the weights, which know {n} classes: {_few(classes)}; "
-            f"found {len(names)}: {_few(names)}; expected names of those classes, or numbers 0 to {n - 1}, or {n} in "
-            f"label order with --classes-by-order{against}"
+            f"{what} {shown(_unknown(names, classes))} is unknown to the weights, which know {n} classes: "
+            f"{_few(classes)}; found {len(names)}: {_few(names)}; expected names of those classes, or numbers 0 to "
+            f"{n - 1}, or {n} in label order with --classes-by-order{against}"
         )
     return found
 

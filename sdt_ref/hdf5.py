@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import h5py
 import numpy as np
@@ -39,7 +39,8 @@ ECF = 0x8ECF  # Prophesee's number of its own
 EXTRA = "in the folder of sdt_ref: pip install '.[events]'"
 PATIENCE, MEMORY = 10, 2 << 30  # seconds and bytes of the process that reads texts
 
-Array = h5py.Dataset
+Array: TypeAlias = h5py.Dataset
+Output: TypeAlias = h5py.File  # that is written
 PLAIN = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM}  # classes of types; h5py's bool is an ENUM
 
 
@@ -278,7 +279,7 @@ def _otherwise(stream: BinaryIO, reason: Exception) -> str:
 
 
 @contextmanager
-def created(path: Path, **settings: Any) -> Iterator[h5py.File]:
+def created(path: Path, **settings: Any) -> Iterator[Output]:
     """Make a file and yield it; what cannot be written is raised, at the end, as the OSError that it was.
 
     Parameters

@@ -14,6 +14,7 @@ import importlib.util
 import io
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,7 +108,7 @@ class File:
         for path, what in self.others.items():
             raise Refused(f"'{path}': expected a group or an array, found {what}")
         for path, array in self.arrays.items():
-            if array.id.get_type().committed() or array.id.get_type().get_class() not in PLAIN:
+            if not _is_plain(array.id.get_type()):
                 raise Refused(f"array '{path}': expected plain numbers, found {shown(str(array.dtype))}")
             self.require_here(path, own=True)
         total = sum(map(nbytes, self.arrays.values()))
@@ -156,11 +157,12 @@ class File:
             return None
         attribute = h5py.h5a.open(node, name.encode())
         kind, shape = attribute.get_type(), attribute.shape
-        if kind.get_class() not in PLAIN or shape is None or kind.committed():
+        variable_text = kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
+        if shape is None or not (variable_text or _is_plain(kind)):
             raise Refused(f"attribute '{name}': expected text or numbers, found another type")
         if math.prod(shape) * kind.get_size() > LARGEST_ATTRIBUTE:
             raise Refused(f"attribute '{name}': expected at most {LARGEST_ATTRIBUTE} bytes, found more")
-        if kind.get_class() == h5py.h5t.STRING and kind.is_variable_str():
+        if variable_text:
             if not variable:
                 raise Refused(f"attribute '{name}': expected text of fixed length, found one of variable length")
             return self._read_apart(name, path)
@@ -192,17 +194,26 @@ class File:
     def _read_apart(self, name: str, path: str) -> Any:
         """Read texts of variable length in a process with a limit of time and memory."""
         command = [sys.executable, "-P", "-c", READER, json.dumps([sys.path, path or "/", name, MEMORY])]
-        given: dict[str, Any] = {}
+        with self._as_standard_input() as given:
+            try:
+                done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True, **given)
+                return json.loads(done.stdout)
+            except (OSError, ValueError, subprocess.SubprocessError):
+                raise Refused(f"attribute '{name}': expected text, found damage") from None
+
+    @contextmanager
+    def _as_standard_input(self) -> Iterator[dict[str, Any]]:
         try:
+            number = self._stream.fileno()
+        except OSError:  # bytes in memory
             self._stream.seek(0)
-            given["stdin"] = self._stream.fileno()
-        except (OSError, AttributeError):  # it has no descriptor: bytes in memory
-            given["input"] = self._stream.read()
+            yield {"input": self._stream.read()}
+            return
+        at = os.lseek(number, 0, os.SEEK_CUR)
         try:
-            done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True, **given)
-            return json.loads(done.stdout)
-        except (OSError, ValueError, subprocess.SubprocessError):
-            raise Refused(f"attribute '{name}': expected text, found damage") from None
+            yield {"stdin": number}
+        finally:
+            os.lseek(number, at, os.SEEK_SET)  # the other process has moved it, which our buffer does not know
 
 
 READER = """
@@ -220,6 +231,13 @@ with h5py.File(stream if stream.seekable() else io.BytesIO(stream.read()), "r") 
     texts = [v.decode() if isinstance(v, bytes) else str(v) for v in value.ravel()]
     json.dump(texts if value.shape else texts[0], sys.stdout)
 """
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a type is of numbers or of texts of fixed length, and stands where it is used."""
+    if kind.committed() or kind.get_class() not in PLAIN:
+        return False
+    return kind.get_class() != h5py.h5t.STRING or not kind.is_variable_str()
 
 
 def nbytes(array: Array) -> int:

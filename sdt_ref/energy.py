@@ -17,7 +17,7 @@ from .cost.screen import show, show_official, show_published
 from .cost.summary import Summary, take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError
-from .files import require_writable, written_whole
+from .files import require_writable, write
 from .inputs.datasets import Samples
 from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, require_alike, source_of
 from .network.model import SpikeDrivenTransformer
@@ -141,8 +141,7 @@ def _write(options: argparse.Namespace, report: Summary) -> None:
     """Write the files that were asked for."""
     for path, to_text in ((options.csv, to_csv), (options.table, partial(table.to_table, path=options.table))):
         if path is not None:
-            with written_whole(path, ConfigError) as part:
-                part.write_text(to_text(report), encoding="utf-8")
+            write(path, to_text(report).encode(), ConfigError)
     if options.plot is not None:
         from .drawing.energy import draw
 

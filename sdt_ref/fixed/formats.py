@@ -24,7 +24,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import FormatError
-from ..files import require_file, written_whole
+from ..files import require_file, write
 from ..weights.config import is_int
 
 SCHEMA_VERSION = 1
@@ -237,8 +237,7 @@ def load(path: str | os.PathLike[str]) -> Formats:
 
 def save(path: str | os.PathLike[str], formats: Formats) -> None:
     """Write a formats file; raises FormatError when the folder cannot be written."""
-    with written_whole(path, FormatError) as part:
-        part.write_text(formats.to_toml(), encoding="utf-8")
+    write(path, formats.to_toml().encode(), FormatError)
 
 
 def leak_terms(leak: str) -> tuple[tuple[int, int], ...]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from rich.markup import escape
 
+from .. import interrupt
 from ..errors import ConfigError, SdtError, shown
 from ..kernels.policy import cache_folder
-from . import interrupt
 from .completion import SHELLS, script
 from .screen import Screen, drop_output
 
@@ -206,7 +206,6 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
 
     def main(argv: Sequence[str] | None = None) -> int:
         try:
-            interrupt.raise_from_now()
             for stream in (sys.stdout, sys.stderr):  # names and bars that an encoding lacks are spelled out
                 if isinstance(stream, io.TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
@@ -219,7 +218,7 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
         except BrokenPipeError:  # the reader of our output has left; a command that judges prints in `showing`
             drop_output()
             return 0
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # in a program that calls a command; a command itself ends in `interrupt.end`
             return _fail("interrupted", interrupt.INTERRUPTED)
         except SdtError as error:
             return _fail(f"error: {' '.join(str(error).split())}")

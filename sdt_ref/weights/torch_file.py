@@ -129,8 +129,8 @@ def read_legacy(file: BinaryIO) -> Any:
     def storage(saved: Any) -> Storage:
         dtype, key, count, view = _storage_id(saved)
         item = items[key] = ITEM_SIZES.get(dtype, 1)
-        first, count = sizes(view[1:]) if view else (0, count)  # a part of the storage view[0]
-        part = view[0] if view else key, first * item, count * item
+        first, count = sizes(view[1:]) if view else (0, count)  # a part of the storage
+        part = key, first * item, count * item
         if part not in held:
             held[part] = Held(part[2], lambda: _part(*part))
         return Storage(dtype, count, held[part])

@@ -158,7 +158,7 @@ def test_calls_in_every_spelling(name: str) -> None:
 
 def test_a_name_is_shown_in_one_line() -> None:
     made = read(b"\x80\x04\x8c\x05a\n\x1b[1\x8c\x01X\x93)R.")
-    assert repr(made) == "an object of a??[1.X"
+    assert repr(made) == "an object of a \\x1b[1.X"
 
 
 def test_nothing_is_imported_and_no_class_is_changed() -> None:

@@ -62,6 +62,12 @@ class UnknownNameError(SdtError, KeyError):
         return str(self.args[0])
 
 
+class Foreign:
+    """Stands for a value of a file that is never made; its `repr` is short and says what it is, and `shown` writes it."""
+
+    __slots__ = ()
+
+
 def one_line(text: str, longest: int = LONGEST) -> str:
     """A text as one line for a terminal: what is not printable is written as in Python, and what is too long is cut."""
     text = text[: 2 * longest]
@@ -82,6 +88,8 @@ def _written(value: Any, longest: int, levels: int) -> str:
     if isinstance(value, int) and value.bit_length() > MOST_BITS:  # Python refuses to write numbers of 4300 digits
         return f"a whole number of {value.bit_length()} bits"
     if value is None or isinstance(value, (bool, int, float, complex)):
+        return repr(value)
+    if isinstance(value, Foreign):
         return repr(value)
     if isinstance(value, (Mapping, list, tuple, set, frozenset)):
         return _written_items(value, longest, levels)

@@ -16,7 +16,7 @@ from .cost.published import energies, ratios, without_spikes
 from .cost.screen import show, show_official, show_published
 from .cost.summary import Summary, take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .files import require_writable, written_whole
 from .inputs.datasets import Samples
 from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, require_alike, source_of
@@ -178,7 +178,7 @@ def _own_values(assignments: list[str]) -> dict[str, float]:
         try:
             values[name] = float(value)
         except ValueError:
-            raise ConfigError(f"--pj: expected NAME=PJ such as add=0.05, found '{text}'") from None
+            raise ConfigError(f"--pj: expected NAME=PJ such as add=0.05, found {shown(text)}") from None
     return values
 
 

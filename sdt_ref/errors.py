@@ -89,6 +89,8 @@ def _written(value: Any, longest: int, levels: int) -> str:
         return _written(value.item(), longest, levels) if value.dtype.kind in "biufcSU" else str(value.dtype)
     if type(value).__module__ == "numpy" and hasattr(value, "shape"):
         return f"an array of {value.dtype} of shape {_written(value.shape, longest, 1)}"
+    if type(value).__module__ == "numpy.dtypes":
+        return str(value)
     return f"a value of type {type(value).__name__}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .explaining import Lens, look_into, observe
 from .explaining.document import of_lens, of_walk
 from .explaining.screen import show_lens, show_walk
@@ -78,7 +78,7 @@ def _step(lens: Lens, step: int | None, time_steps: int) -> int:
     """The time step whose additions are shown: the one asked for, or of the first spike, or of the greatest number."""
     if step is not None:
         if not 0 <= step < time_steps:
-            raise ConfigError(f"--step: expected 0 to {time_steps - 1}, found {step}; choose one of them")
+            raise ConfigError(f"--step: expected 0 to {time_steps - 1}, found {shown(step)}; choose one of them")
         return step
     if lens.membrane is not None and lens.membrane.spikes.any():
         return int(lens.membrane.spikes.argmax())

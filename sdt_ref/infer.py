@@ -15,7 +15,7 @@ from .camera.frames import SPLITS, prepare, prepare_stored
 from .camera.opening import open_recorded
 from .camera.recording import EventFile, FrameFile, Survey, survey
 from .camera.trials import Trial, list_trials, only, table_beside
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .inputs.image import open_picture, preprocess
 from .inputs.reading import given_or_sample, source_of
 from .inputs.standard_input import StandardInput
@@ -183,7 +183,7 @@ def _trials(source: Path | StandardInput, wanted: int) -> list[Trial]:
         raise ConfigError(f"--trial: expected the path of a recording, which has a table beside it, found the {source}")
     trials = list_trials(table_beside(source))
     if wanted > len(trials):
-        raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {wanted}")
+        raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {shown(wanted)}")
     return trials
 
 

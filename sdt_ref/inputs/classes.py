@@ -60,8 +60,8 @@ def match(
     if found is None:
         n = len(classes)
         raise error(
-            f"{what} {shown(_unknown(names, classes))} is unknown to the weights, which know {n} classes: {_few(classes)}; "
-            f"found {len(names)}: {_few(names)}; expected names of those classes, or numbers 0 to {n - 1}, or {n} in "
+            f"{what} {shown(_unknown(names, classes))} is unknown to the weights, which know {n} classes: "
+            f"{_few(classes)}; found {len(names)}: {_few(names)}; expected names of those classes, or numbers 0 to {n - 1}, or {n} in "
             f"label order with --classes-by-order{against}"
         )
     return found
@@ -119,7 +119,7 @@ def _against_order(names: Sequence[str], classes: Sequence[str]) -> str:
         return name != classes[place] and (name in classes or table.get(_plain(name), place) != place)
 
     moved = (place for place, name in enumerate(names) if is_moved(place, name))
-    return next((f", where '{names[place]}' would be '{classes[place]}'" for place in moved), "")
+    return next((f", where {shown(names[place])} would be {shown(classes[place])}" for place in moved), "")
 
 
 def _unknown(names: Sequence[str], classes: Sequence[str]) -> str:

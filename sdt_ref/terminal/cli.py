@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from rich.markup import escape
 
-from ..errors import ConfigError, SdtError
+from ..errors import ConfigError, SdtError, shown
 from ..kernels.policy import cache_folder
 from . import interrupt
 from .completion import SHELLS, script
@@ -77,10 +77,10 @@ class Parser(argparse.ArgumentParser):
             if option in self._gone:
                 self.error(self._gone[option])
             if option.startswith("--") and option not in self._option_string_actions:
-                self.error(f"unknown option '{option}'{did_you_mean(option, self._option_string_actions)}")
+                self.error(f"unknown option {shown(option)}{did_you_mean(option, self._option_string_actions)}")
         options, surplus = self.parse_known_args(given, namespace)
         if surplus:
-            self.error(f"unexpected argument '{surplus[0]}'")
+            self.error(f"unexpected argument {shown(surplus[0])}")
         return options
 
     def error(self, message: str) -> NoReturn:
@@ -171,7 +171,9 @@ def numbers(option: str, text: str) -> list[int]:
         if not (first.isdecimal() and (last or first).isdecimal() and len(part) < 12) or int(last or first) < int(
             first
         ):
-            raise ConfigError(f"{option}: expected whole numbers and ascending ranges such as 0,2-3, found '{text}'")
+            raise ConfigError(
+                f"{option}: expected whole numbers and ascending ranges such as 0,2-3, found {shown(text)}"
+            )
         found += range(int(first), min(int(last or first), int(first) + 4096) + 1)
     return found
 
@@ -182,7 +184,7 @@ def chosen(option: str, text: str | None, n: int) -> list[int]:
         return list(range(n))
     found = sorted(set(numbers(option, text)))
     if not found or found[-1] >= n:
-        raise ConfigError(f"{option}: expected numbers from 0 to {n - 1}, found '{text}'")
+        raise ConfigError(f"{option}: expected numbers from 0 to {n - 1}, found {shown(text)}")
     return found
 
 
@@ -192,7 +194,7 @@ def require_range(options: argparse.Namespace, *names: str, least: int = 1, most
         value = getattr(options, name)
         if value is not None and (value < least or (most is not None and value > most)):
             expected = f"{least} or more" if most is None else f"{least} to {most}"
-            raise ConfigError(f"--{name.replace('_', '-')}: expected {expected}, found {value}")
+            raise ConfigError(f"--{name.replace('_', '-')}: expected {expected}, found {shown(value)}")
 
 
 def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
@@ -274,7 +276,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = "option" if first.startswith("-") else "command"
         near = did_you_mean(first, OPTIONS if what == "option" else COMMANDS)
         raise ConfigError(
-            f"unknown {what} '{first}'{near}; known: {', '.join(OPTIONS if what == 'option' else COMMANDS)}"
+            f"unknown {what} {shown(first)}{near}; known: {', '.join(OPTIONS if what == 'option' else COMMANDS)}"
         )
     command = importlib.import_module(f"sdt_ref.{first}")
     return int(command.main(arguments[1:]))

@@ -81,7 +81,7 @@ def command_line() -> cli.Parser:
         help="if neither names nor numbers match: the folders in natural order, '2' before '10', or the classes of a "
         "pack are the labels 0, 1, 2, ...",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="classify N of them, evenly spread")
+    parser.add_argument("--limit", type=cli.whole_number, metavar="N", help="classify N of them, evenly spread")
     parser.add_argument(
         "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
     )

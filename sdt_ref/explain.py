@@ -66,9 +66,15 @@ def command_line() -> cli.Parser:
         help="what to run on; '-' reads the standard input (default: a sample that ships)",
     )
     parser.add_argument("--stage", metavar="NAME", help="look into one stage, such as block.0.attn.q_lif")
-    parser.add_argument("--token", type=int, metavar="N", help="of that stage: token, row by row (default: chosen)")
-    parser.add_argument("--channel", type=int, metavar="N", help="of that stage: channel or class (default: chosen)")
-    parser.add_argument("--step", type=int, metavar="T", help="whose additions to list (default: of the first spike)")
+    parser.add_argument(
+        "--token", type=cli.whole_number, metavar="N", help="of that stage: token, row by row (default: chosen)"
+    )
+    parser.add_argument(
+        "--channel", type=cli.whole_number, metavar="N", help="of that stage: channel or class (default: chosen)"
+    )
+    parser.add_argument(
+        "--step", type=cli.whole_number, metavar="T", help="whose additions to list (default: of the first spike)"
+    )
     parser.add_argument("--all", action="store_true", help="list all additions")
     cli.add_model_options(parser)
     return parser

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import SdtError
+from .errors import SdtError, one_line
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as a Path has it, which keeps one slash; a drive is one letter
 LONGEST_TEXT = 1 << 20  # bytes of a text: settings, formats, class names
+LONGEST_PATH = 400  # characters of a path in a message
 NAMED = 40  # characters of a name that its unfinished file has, too: a name may be as long as the disk allows
 
 
@@ -29,11 +30,11 @@ def require_file(path: str | os.PathLike[str], what: str, error: type[SdtError])
     except (FileNotFoundError, NotADirectoryError):
         if URL.match(str(path)):
             url = str(path).replace(":/", "://", 1)
-            raise error(f"{what} '{url}' is a URL; expected a file: download it first") from None
-        raise error(f"{what} '{path}' does not exist") from None
+            raise error(f"{what} '{_named(url)}' is a URL; expected a file: download it first") from None
+        raise error(f"{what} '{_named(path)}' does not exist") from None
     except (OSError, ValueError) as reason:  # a name too long, a folder that may not be entered, a null byte
         words = getattr(reason, "strerror", None) or reason
-        raise error(f"{what} '{path}': expected a file, found a path that cannot be read ({words})") from None
+        raise error(f"{what} '{_named(path)}': expected a file, found a path that cannot be read ({words})") from None
     _require_plain(mode, path, what, error)
 
 
@@ -46,7 +47,7 @@ def open_plain(path: str | os.PathLike[str], what: str, error: type[SdtError]) -
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as reason:
-        raise error(f"{what} '{path}' cannot be read: {reason.strerror or reason}") from None
+        raise error(f"{what} '{_named(path)}' cannot be read: {reason.strerror or reason}") from None
     opened = os.fdopen(handle, "rb")
     try:  # the path may name another file by now
         _require_plain(os.fstat(handle).st_mode, Path(path), what, error)
@@ -65,20 +66,22 @@ def read_text(path: str | os.PathLike[str], what: str, error: type[SdtError], lo
         try:
             content = file.read(longest + 1)
         except OSError as reason:
-            raise error(f"{what} '{path}' cannot be read: {reason.strerror or reason}") from None
+            raise error(f"{what} '{_named(path)}' cannot be read: {reason.strerror or reason}") from None
     if len(content) > longest:
-        raise error(f"{what} '{path}': expected a text of at most {longest:,} bytes, found more")
+        raise error(f"{what} '{_named(path)}': expected a text of at most {longest:,} bytes, found more")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as reason:
-        raise error(f"{what} '{path}': expected text in UTF-8, found byte {reason.start} that is none") from None
+        raise error(
+            f"{what} '{_named(path)}': expected text in UTF-8, found byte {reason.start} that is none"
+        ) from None
 
 
 def _require_plain(mode: int, path: Path, what: str, error: type[SdtError]) -> None:
     if stat.S_ISDIR(mode):
-        raise error(f"{what} '{path}': expected a file, found a folder")
+        raise error(f"{what} '{_named(path)}': expected a file, found a folder")
     if not stat.S_ISREG(mode):
-        raise error(f"{what} '{path}': expected a file, found a pipe or a device; save it as a file first")
+        raise error(f"{what} '{_named(path)}': expected a file, found a pipe or a device; save it as a file first")
 
 
 def require_writable(
@@ -93,7 +96,7 @@ def require_writable(
     target = _file_name(path, error)
     for source in inputs:
         if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
-            raise error(f"cannot write '{target}': it is an input of this command; name another file")
+            raise error(f"cannot write '{_named(target)}': it is an input of this command; name another file")
     _part_beside(target, error).unlink()
 
 
@@ -104,11 +107,11 @@ def require_new_folder(path: str | os.PathLike[str], error: type[SdtError]) -> N
     target = Path(path)
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise error(f"folder '{target}': expected a new or an empty one; choose another name")
+            raise error(f"folder '{_named(target)}': expected a new or an empty one; choose another name")
         with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=f"{target.name[:NAMED]}.", suffix=".part"):
             pass
     except OSError as reason:
-        raise error(f"cannot write to '{target}': {in_words(reason)}") from None
+        raise error(f"cannot write to '{_named(target)}': {in_words(reason)}") from None
 
 
 @contextmanager
@@ -126,7 +129,7 @@ def written_whole(path: str | os.PathLike[str], error: type[SdtError]) -> Iterat
         part.chmod(0o666 & ~umask)
         part.replace(target.resolve())  # a link stays one
     except OSError as reason:
-        raise error(f"cannot write '{target}': {reason.strerror or reason}") from None
+        raise error(f"cannot write '{_named(target)}': {reason.strerror or reason}") from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -138,12 +141,17 @@ def _file_name(path: str | os.PathLike[str], error: type[SdtError]) -> Path:
     target = Path(path)
     try:
         if target.is_dir():
-            raise error(f"cannot write '{target}': it is a folder; name a file in it")
+            raise error(f"cannot write '{_named(target)}': it is a folder; name a file in it")
         if target.exists() and not target.is_file():
-            raise error(f"cannot write '{target}': it is a device or a pipe; name a file")
+            raise error(f"cannot write '{_named(target)}': it is a device or a pipe; name a file")
     except OSError as reason:  # a name too long, a folder that may not be entered
-        raise error(f"cannot write '{target}': {in_words(reason)}") from None
+        raise error(f"cannot write '{_named(target)}': {in_words(reason)}") from None
     return target
+
+
+def _named(path: str | os.PathLike[str]) -> str:
+    """A path in a message, in which something must follow it."""
+    return one_line(os.fspath(path), LONGEST_PATH)
 
 
 def _part_beside(target: Path, error: type[SdtError]) -> Path:
@@ -151,7 +159,7 @@ def _part_beside(target: Path, error: type[SdtError]) -> Path:
         folder, name = os.path.split(target.resolve())
         handle, name = tempfile.mkstemp(dir=folder, prefix=f"{name[:NAMED]}.", suffix=".part")
     except OSError as reason:
-        raise error(f"cannot write '{target}': {in_words(reason)}") from None
+        raise error(f"cannot write '{_named(target)}': {in_words(reason)}") from None
     os.close(handle)
     return Path(name)
 

@@ -103,12 +103,12 @@ def command_line() -> cli.Parser:
         "Prophesee's RAW and DAT, HDF5; '-' reads the standard input (default: a photo of a cat that ships, or a "
         "digit, if the weights read recordings)",
     )
-    parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print (default: 5)")
+    parser.add_argument("--top", type=cli.whole_number, default=5, metavar="K", help="classes to print (default: 5)")
     parser.add_argument(
         "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
     )
     parser.add_argument(
-        "--trial", type=int, metavar="N", help="row of the table *_labels.csv beside a recording, from 1"
+        "--trial", type=cli.whole_number, metavar="N", help="row of the table *_labels.csv beside a recording, from 1"
     )
     parser.add_argument("--figure", metavar="F.png", help="draw a recording, its frames and the spikes of each stage")
     cli.add_model_options(parser)

@@ -6,7 +6,7 @@ of torchvision 0.14 averages 2x2 pixels; from 0.17 on it weighs 4x4 of them.
 
 import numpy as np
 
-from ..errors import RecordingError, shown
+from ..errors import RecordingError
 from ..weights.config import MOST_STEPS, Preprocessing
 from .recording import EventFile, FrameFile, Survey, survey
 
@@ -116,7 +116,7 @@ def prepare_stored(
         )
     if split is not None:
         raise RecordingError(
-            f"recording '{stored.name}': expected events, to split them by {shown(split)}, found frames that were "
+            f"recording '{stored.name}': expected events, to split them by {split}, found frames that were "
             "counted before; leave out --split-by, or choose the recording that they are of"
         )
     _side(stored, preprocessing)

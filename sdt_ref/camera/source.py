@@ -55,7 +55,9 @@ class Source:
         except (OSError, ValueError):  # a file in memory has no descriptor
             return
         if not stat.S_ISREG(mode):
-            raise RecordingError(f"recording '{self.name}': expected a file, found a device or a pipe")
+            raise RecordingError(
+                f"recording '{self.name}': expected a file, found a pipe or a device; save it as a file first"
+            )
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from rich.markup import escape
 
-from ..errors import ConfigError, SdtError, shown
+from ..errors import ConfigError, SdtError, one_line, shown
 from ..kernels.policy import cache_folder
 from . import interrupt
 from .completion import SHELLS, script
@@ -84,7 +84,15 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: error: {' '.join(message.split())}; see --help\n")
+        self.exit(BAD_INPUT, f"{self.prog}: error: {one_line(message)}; see --help\n")
+
+
+def whole_number(text: str) -> int:
+    """Read an option's whole number; argparse puts its name before the message."""
+    try:
+        return int(text)
+    except ValueError:  # no number, or one of thousands of digits
+        raise argparse.ArgumentTypeError(f"expected a whole number, found {shown(text)}") from None
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
@@ -119,16 +127,18 @@ def add_model_options(to: Parser, *, default: str = "float32") -> None:
     to.add_argument("--arithmetic", metavar="A", help=f"{', '.join(names)}, or {whole}")
     to.set_defaults(default_arithmetic=default)
     to.add_argument("--formats", metavar="F.toml", help="registers of fixed point (default: built in)")
-    to.add_argument("--size", type=int, metavar="N", help="run at N x N pixels instead of the size in the weights")
+    to.add_argument(
+        "--size", type=whole_number, metavar="N", help="run at N x N pixels instead of the size in the weights"
+    )
     add_time_steps(to)
-    to.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")
+    to.add_argument("--threads", type=whole_number, metavar="N", help="cores to use (default: all); changes no result")
 
 
 def add_time_steps(to: Parser) -> None:
     """Add the option that `load_weights` obeys."""
     to.add_argument(
         "--time-steps",
-        type=int,
+        type=whole_number,
         metavar="T",
         help="steps to take, and so the frames to make of a recording (default: as in the weights)",
     )

@@ -16,7 +16,7 @@ from .cost.published import energies, ratios, without_spikes
 from .cost.screen import show, show_official, show_published
 from .cost.summary import Summary, take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .files import require_writable, write
 from .inputs.datasets import Samples
 from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, require_alike, source_of
@@ -89,7 +89,7 @@ def command_line() -> cli.Parser:
     parser.add_argument(
         "--split", metavar="NAME", help="part of the data set, a sub-folder or group (default: validation or test)"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="count N of them, evenly spread")
+    parser.add_argument("--limit", type=cli.whole_number, metavar="N", help="count N of them, evenly spread")
     parser.add_argument(
         "--technology", metavar="NAME", help=f"{', '.join(TECHNOLOGIES)} (default: 45nm-float32; fixed: 45nm-int32)"
     )
@@ -110,7 +110,7 @@ def command_line() -> cli.Parser:
         "--official-statistic", action="store_true", help="print what firing_num.py would, its divisor included"
     )
     parser.add_argument("--published", action="store_true", help="print the paper's figures beside its formula")
-    parser.add_argument("--batch", type=int, default=64, metavar="N", help="its batch size (default: 64)")
+    parser.add_argument("--batch", type=cli.whole_number, default=64, metavar="N", help="its batch size (default: 64)")
     cli.add_model_options(parser)
     return parser
 
@@ -177,7 +177,7 @@ def _own_values(assignments: list[str]) -> dict[str, float]:
         try:
             values[name] = float(value)
         except ValueError:
-            raise ConfigError(f"--pj: expected NAME=PJ such as add=0.05, found '{text}'") from None
+            raise ConfigError(f"--pj: expected NAME=PJ such as add=0.05, found {shown(text)}") from None
     return values
 
 

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from . import interrupt
-from .errors import SdtError
+from .errors import SdtError, one_line
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as a Path has it, which keeps one slash; a drive is one letter
 LONGEST_TEXT = 1 << 20  # bytes of a text: settings, formats, class names
+LONGEST_PATH = 400  # characters of a path in a message
 NAMED = 40  # characters of a name that its unfinished file has, too: a name may be as long as the disk allows
 FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}  # a disk, a limit, a user's share of a disk
 
@@ -33,11 +34,11 @@ def require_file(path: str | os.PathLike[str], what: str, error: type[SdtError])
     except (FileNotFoundError, NotADirectoryError):
         if URL.match(str(path)):
             url = str(path).replace(":/", "://", 1)
-            raise error(f"{what} '{url}' is a URL; expected a file: download it first") from None
-        raise error(f"{what} '{path}' does not exist") from None
+            raise error(f"{what} '{_named(url)}' is a URL; expected a file: download it first") from None
+        raise error(f"{what} '{_named(path)}' does not exist") from None
     except (OSError, ValueError) as reason:  # a name too long, a folder that may not be entered, a null byte
         words = getattr(reason, "strerror", None) or reason
-        raise error(f"{what} '{path}': expected a file, found a path that cannot be read ({words})") from None
+        raise error(f"{what} '{_named(path)}': expected a file, found a path that cannot be read ({words})") from None
     _require_plain(mode, path, what, error)
 
 
@@ -50,7 +51,7 @@ def open_plain(path: str | os.PathLike[str], what: str, error: type[SdtError]) -
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as reason:
-        raise error(f"{what} '{path}' cannot be read: {reason.strerror or reason}") from None
+        raise error(f"{what} '{_named(path)}' cannot be read: {reason.strerror or reason}") from None
     opened = os.fdopen(handle, "rb")
     try:  # the path may name another file by now
         _require_plain(os.fstat(handle).st_mode, Path(path), what, error)
@@ -69,20 +70,22 @@ def read_text(path: str | os.PathLike[str], what: str, error: type[SdtError], lo
         try:
             content = file.read(longest + 1)
         except OSError as reason:
-            raise error(f"{what} '{path}' cannot be read: {reason.strerror or reason}") from None
+            raise error(f"{what} '{_named(path)}' cannot be read: {reason.strerror or reason}") from None
     if len(content) > longest:
-        raise error(f"{what} '{path}': expected a text of at most {longest:,} bytes, found more")
+        raise error(f"{what} '{_named(path)}': expected a text of at most {longest:,} bytes, found more")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as reason:
-        raise error(f"{what} '{path}': expected text in UTF-8, found byte {reason.start} that is none") from None
+        raise error(
+            f"{what} '{_named(path)}': expected text in UTF-8, found byte {reason.start} that is none"
+        ) from None
 
 
 def _require_plain(mode: int, path: Path, what: str, error: type[SdtError]) -> None:
     if stat.S_ISDIR(mode):
-        raise error(f"{what} '{path}': expected a file, found a folder")
+        raise error(f"{what} '{_named(path)}': expected a file, found a folder")
     if not stat.S_ISREG(mode):
-        raise error(f"{what} '{path}': expected a file, found a pipe or a device; save it as a file first")
+        raise error(f"{what} '{_named(path)}': expected a file, found a pipe or a device; save it as a file first")
 
 
 def require_writable(
@@ -97,7 +100,7 @@ def require_writable(
     target = _file_name(path, error)
     for source in inputs:
         if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
-            raise error(f"cannot write '{path}': it is an input of this command; name another file")
+            raise error(f"cannot write '{_named(path)}': it is an input of this command; name another file")
     with _said(path, error), _part_beside(target, _make_file):
         pass
 
@@ -156,7 +159,7 @@ def _said(path: str | os.PathLike[str], error: type[SdtError]) -> Iterator[None]
     try:
         yield
     except OSError as reason:
-        raise error(f"cannot write '{path}': {in_words(reason)}") from None
+        raise error(f"cannot write '{_named(path)}': {in_words(reason)}") from None
 
 
 def _file_name(path: str | os.PathLike[str], error: type[SdtError]) -> Path:
@@ -166,9 +169,9 @@ def _file_name(path: str | os.PathLike[str], error: type[SdtError]) -> Path:
     with _said(path, error):
         mode = _mode(path)
     if mode is not None and stat.S_ISDIR(mode):
-        raise error(f"cannot write '{path}': it is a folder; name a file in it")
+        raise error(f"cannot write '{_named(path)}': it is a folder; name a file in it")
     if mode is not None and not stat.S_ISREG(mode):
-        raise error(f"cannot write '{path}': it is a device or a pipe; name a file")
+        raise error(f"cannot write '{_named(path)}': it is a device or a pipe; name a file")
     return Path(os.path.realpath(path))
 
 
@@ -179,7 +182,7 @@ def _folder_name(path: str | os.PathLike[str], error: type[SdtError]) -> Path:
     with _said(path, error):
         mode = _mode(path)
         if mode is not None and not (stat.S_ISDIR(mode) and not os.listdir(path)):
-            raise error(f"folder '{path}': expected a new or an empty one; choose another name")
+            raise error(f"folder '{_named(path)}': expected a new or an empty one; choose another name")
     return Path(os.path.realpath(path))
 
 
@@ -244,3 +247,8 @@ def in_words(reason: OSError) -> str:
     if reason.errno in FULL:
         return f"{reason.strerror}; make room, or choose a folder on another disk"
     return f"{reason.strerror or reason}; choose a folder that can be written"
+
+
+def _named(path: str | os.PathLike[str]) -> str:
+    """A path in a message, in which something must follow it."""
+    return one_line(os.fspath(path), LONGEST_PATH)

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ImageError, SdtError, shown
+from ..errors import ImageError, SdtError, one_line, shown
 from ..weights.presets import published_folders
 
 LISTED = 10  # names of each list that an error shows
+LONGEST_NAME = 40  # characters of each
 MOST_DIGITS = 18  # of a number in a name
 
 
@@ -119,7 +120,7 @@ def _against_order(names: Sequence[str], classes: Sequence[str]) -> str:
         return name != classes[place] and (name in classes or table.get(_plain(name), place) != place)
 
     moved = (place for place, name in enumerate(names) if is_moved(place, name))
-    return next((f", where '{names[place]}' would be '{classes[place]}'" for place in moved), "")
+    return next((f", where {shown(names[place])} would be {shown(classes[place])}" for place in moved), "")
 
 
 def _unknown(names: Sequence[str], classes: Sequence[str]) -> str:
@@ -157,4 +158,4 @@ def _is_number(name: str) -> bool:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
+    return ", ".join(one_line(name, LONGEST_NAME) for name in names[:LISTED]) + (", ..." if len(names) > LISTED else "")

@@ -374,7 +374,7 @@ def test_a_file_that_goes_away_or_fails(tmp_path: Path) -> None:
     (tmp_path / "r.h5").write_bytes(written(arrays()))
     recording = open_recording(tmp_path / "r.h5")
     (tmp_path / "r.h5").unlink()
-    with pytest.raises(errors.RecordingError, match="cannot be read: No such file"):
+    with pytest.raises(errors.RecordingError, match="does not exist"):
         survey(recording)
     stream = io.BytesIO(written(arrays()))
     recording = open_recording(stream)

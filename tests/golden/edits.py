@@ -31,12 +31,12 @@ TYPES = ["i1", "u1", "i8", "u8", ">i4", ">u8", "f2", "f4", "f8", ">f8", "c8", "S
 
 def signed(file: h5py.File, known: set[str]) -> None:
     """Give a file the hash of its content, where it can be had."""
-    version = int(file.attrs["schema_version"])
+    version = file.attrs.get("schema_version", 2)
 
     def hashed(attributes: tuple[Any, ...], *arrays: np.ndarray) -> bytes:
         whole = hashlib.sha256(repr(attributes).encode())
         for array in arrays:
-            if version == 1:
+            if np.array_equal(version, 1):
                 whole.update(repr(array.shape).encode() + array.astype("<i8").tobytes())
             else:
                 little = array.astype(array.dtype.newbyteorder("<"))
@@ -44,7 +44,7 @@ def signed(file: h5py.File, known: set[str]) -> None:
         return whole.digest()
 
     with contextlib.suppress(Exception):  # what has no such hash keeps its own
-        hashes = {"input": hashed((), file["input"][()])} if version > 1 else {}
+        hashes = {"input": hashed((), file["input"][()])} if not np.array_equal(version, 1) else {}
         for name in known:
             if name not in file["records"]:
                 continue
@@ -195,18 +195,22 @@ def _replaced(name: str, value: Any) -> Edit:
 def _of_records(file: h5py.File) -> Iterator[tuple[str, Edit]]:
     names = [name for name, _ in _nodes(file) if name.startswith("records/")]
     for name in ["input", "header", "records", *names]:
-        yield f"{name} removed", lambda file, name=name: file.__delitem__(name)
-        yield f"{name} moved", lambda file, name=name: file.move(name, f"{name}x")
+        yield f"{name} removed", _called("__delitem__", name)
+        yield f"{name} moved", _called("move", name, f"{name}x")
     for name, other in zip(names, [*names[5:], *names[:5]], strict=True):
         if not (other.startswith(f"{name}/") or name.startswith(f"{other}/")):
             yield f"{name} and {other} swapped", _swapped(name, other)
     for name in names[::4]:
-        yield f"{name} linked", lambda file, name=name: file.__setitem__(f"{name}y", h5py.SoftLink("/nowhere"))
-        yield f"{name} copied", lambda file, name=name: file.copy(name, f"{name}z")
+        yield f"{name} linked", _called("__setitem__", f"{name}y", h5py.SoftLink("/nowhere"))
+        yield f"{name} copied", _called("copy", name, f"{name}z")
     for added in ("nothing", "nothing/v", "head/v", "block.0.attn.q_lif/y", "block.1.attn.q_lif/v"):
-        yield f"records/{added} added", lambda file, added=added: file.__setitem__(f"records/{added}", np.zeros(3))
+        yield f"records/{added} added", _called("__setitem__", f"records/{added}", np.zeros(3))
     yield "records are no group", _replaced("records", np.zeros(3))
     yield "no records", _replaced("records", None)
+
+
+def _called(method: str, *arguments: Any) -> Edit:
+    return lambda file: getattr(file, method)(*arguments)
 
 
 def _swapped(name: str, other: str) -> Edit:

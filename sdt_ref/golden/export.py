@@ -17,7 +17,8 @@ from ..fixed.formats import Formats
 from ..fixed.quantise import FixedLayer, FixedParameters, bits_for
 from .corners import LAYER, NAMES, STAGE, corners
 from .packing import packed
-from .trace_file import Record, Trace, narrowest
+from .records import Record, narrowest
+from .trace_file import Trace
 
 FORMAT, SCHEMA_VERSION = "sdt_ref vectors", 1
 MANIFEST = "manifest.json"

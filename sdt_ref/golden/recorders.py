@@ -16,7 +16,8 @@ from ..result import Result
 from ..weights.folding import Parameters
 from ..weights.wiring import SPIKES, Stage
 from .hashing import array_hash, file_hash
-from .trace_file import SCHEMA_VERSION, Record, narrowest
+from .records import Record, narrowest
+from .trace_file import SCHEMA_VERSION
 
 Network = TypeVar("Network", bound=Parameters)
 

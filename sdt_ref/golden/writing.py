@@ -21,17 +21,9 @@ from ..weights.folding import Parameters
 from ..weights.names import counted_as
 from ..weights.wiring import Stage, wiring
 from .hashing import digest
+from .header import CHARGE, CONVENTION, Header
 from .recorders import NumberRecorder, Recorder, RegisterRecorder
-from .trace_file import FORMAT, SCHEMA_VERSION, Header
-
-CHARGE = {True: "h = v + round((x - v) * leak)", False: "h = v + (x - v) * leak"}  # by whether it is fixed point
-CONVENTION = {
-    "fire": "spike = h >= threshold",
-    "reset": "v = 0 if spike else h",
-    "order": ["charge", "fire", "reset"],
-    "initial_v": 0,
-    "refractory": 0,
-}
+from .trace_file import FORMAT, SCHEMA_VERSION
 
 
 def write_trace(

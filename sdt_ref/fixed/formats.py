@@ -22,8 +22,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..errors import FormatError
-from ..files import write
+from ..errors import FormatError, shown
+from ..files import read_text, write
 from ..weights.config import is_int
 
 SCHEMA_VERSION = 1

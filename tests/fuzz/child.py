@@ -50,7 +50,9 @@ def _end(run: Any, folder: Path) -> NoReturn:
     try:
         run()
     except BaseException:
-        (folder / VERDICT).write_text(json.dumps({"outcome": FAILED, "why": f"the fuzzer: {traceback.format_exc()[-600:]}"}))
+        (folder / VERDICT).write_text(
+            json.dumps({"outcome": FAILED, "why": f"the fuzzer: {traceback.format_exc()[-600:]}"})
+        )
         code = 3
     os._exit(code)
 
@@ -91,7 +93,9 @@ def _run(prepared: Any, folder: Path) -> None:
     left |= {f"temporary/{path.name}": "new" for path in (folder / TEMPORARY).iterdir()}
     out, err = ((folder / name).read_bytes().decode(errors="backslashreplace") for name in ("stdout", "stderr"))
     done = Done(code, out, err, seconds, peak, left)
-    (folder / VERDICT).write_text(json.dumps({"outcome": FAILED, "why": "the oracle ended the process", "seconds": seconds}))
+    (folder / VERDICT).write_text(
+        json.dumps({"outcome": FAILED, "why": "the oracle ended the process", "seconds": seconds})
+    )
     outcome, why = judge(case, done)
     if outcome == ACCEPTED and case.oracle is not None:
         said = case.oracle(files, done)

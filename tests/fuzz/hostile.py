@@ -9,15 +9,67 @@ from pathlib import Path
 from typing import Any
 
 NUMBERS = (
-    *("-1", "0", "1", "2", "3", "7", "8", "16", "-0", "+1", "1e3", "1.5", "nan", "inf", "-inf", "0x10", "1_0", "٣", " 4 "),
+    *(
+        "-1",
+        "0",
+        "1",
+        "2",
+        "3",
+        "7",
+        "8",
+        "16",
+        "-0",
+        "+1",
+        "1e3",
+        "1.5",
+        "nan",
+        "inf",
+        "-inf",
+        "0x10",
+        "1_0",
+        "٣",
+        " 4 ",
+    ),
     *("99999999999999999999", "-99999999999999999999", "2147483648", "4294967296", "9223372036854775808", "1" * 5000),
 )
 TEXTS = (
-    *("", " ", "-", "--", "=", "a=b", ",", "0-", "-1", "0,0", "0-4096", "3-1", "*", "[", "{}", "../..", ".", "/", "\\", "'", '"'),
-    *("\x1b[31mred\x1b[0m", "\x07", "a\nb", "a\rb", "\u202egnp", "\u0000"[:0] + "\x7f", "é", "日本", "\ud800", "🙂" * 40),
+    *(
+        "",
+        " ",
+        "-",
+        "--",
+        "=",
+        "a=b",
+        ",",
+        "0-",
+        "-1",
+        "0,0",
+        "0-4096",
+        "3-1",
+        "*",
+        "[",
+        "{}",
+        "../..",
+        ".",
+        "/",
+        "\\",
+        "'",
+        '"',
+    ),
+    *(
+        "\x1b[31mred\x1b[0m",
+        "\x07",
+        "a\nb",
+        "a\rb",
+        "\u202egnp",
+        "\u0000"[:0] + "\x7f",
+        "é",
+        "日本",
+        "\ud800",
+        "🙂" * 40,
+    ),
     *("x" * 300, "x" * 20_000, "%s%n", "[bold]x[/]", "[/]", ":dog:", "$(id)", "NaN", "None", "true", "http://a.b/c.h5"),
 )
-
 
 
 def number(rng: random.Random) -> str:
@@ -27,7 +79,11 @@ def number(rng: random.Random) -> str:
 
 def text(rng: random.Random) -> str:
     """Any text that a command line can carry."""
-    return rng.choice(TEXTS) if rng.randrange(8) else "".join(chr(rng.randint(1, 0x2FF)) for _ in range(rng.randint(1, 20)))
+    return (
+        rng.choice(TEXTS)
+        if rng.randrange(8)
+        else "".join(chr(rng.randint(1, 0x2FF)) for _ in range(rng.randint(1, 20)))
+    )
 
 
 def path(rng: random.Random, folder: Path, *, devices: bool = True) -> str:
@@ -64,7 +120,6 @@ def path(rng: random.Random, folder: Path, *, devices: bool = True) -> str:
             return rng.choice(("/dev/null", "/dev/zero", "/dev/full", "/dev/stdin", "/dev/urandom", "/proc/self/mem", "/proc/1/environ",
                                "/dev/fd/0", "/proc/self/maps", "/dev/tty"))  # fmt: skip
     return text(rng).replace("/", "_").replace("\\", "_")
-
 
 
 def value(rng: random.Random) -> Any:

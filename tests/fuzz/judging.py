@@ -11,7 +11,9 @@ OUTCOMES = (REFUSED, ACCEPTED, CHANGED, FAILED)
 LONGEST = 1000  # characters of a message
 MAY_FIND = {"compare": (0, 1), "claims": (0, 1), "evaluate": (0, 1)}  # exit codes of a command that did its work
 ONE_LINE = re.compile(r"(sdt-ref( [a-z]+)?: )?error: [^\n]+\n")
-COMPLAINT = re.compile(r"Traceback \(most recent|Exception ignored|\w*Warning: |Fatal Python error|HDF5-DIAG|error #\d\d\d")
+COMPLAINT = re.compile(
+    r"Traceback \(most recent|Exception ignored|\w*Warning: |Fatal Python error|HDF5-DIAG|error #\d\d\d"
+)
 
 
 def judge(case: Case, done: Done) -> tuple[str, str]:

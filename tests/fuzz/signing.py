@@ -11,12 +11,17 @@ from sdt_ref.golden.hashing import array_hash, file_hash
 
 def sign(path: Path) -> bool:
     """Give a trace the hash of its content; whether it could be computed."""
-    with contextlib.suppress(ValueError, TypeError, RuntimeError, OSError, KeyError, AttributeError, MemoryError), h5py.File(path, "r+") as file:
+    with (
+        contextlib.suppress(ValueError, TypeError, RuntimeError, OSError, KeyError, AttributeError, MemoryError),
+        h5py.File(path, "r+") as file,
+    ):
         schema = int(file.attrs["schema_version"])
         hashes = {"input": array_hash((), [file["input"][()]], schema)} if schema > 1 else {}
         for stage, group in file["records"].items():
             for quantity, node in group.items():
-                bits, height, width, channels = (int(node.attrs[name]) for name in ("bits", "height", "width", "channels"))
+                bits, height, width, channels = (
+                    int(node.attrs[name]) for name in ("bits", "height", "width", "channels")
+                )
                 said = bits, np.asarray(node.attrs["fraction"], np.int64).tolist(), height, width, channels
                 arrays = (node["offsets"][()], node["channels"][()]) if quantity == "spikes" else (node[()],)
                 hashes[f"{stage}/{quantity}"] = array_hash(said, arrays, schema)

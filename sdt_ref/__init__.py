@@ -4,7 +4,7 @@
 spikingjelly 0.0.0.0.12 (torch backend) and timm 0.6.12.
 """
 
-from .terminal import interrupt as interrupt  # isort: skip  # Ctrl-C during the imports below is one line
+from . import interrupt as interrupt  # isort: skip  # Ctrl-C during the imports below is one line
 from . import dense
 from .engine.events import SpikeEvents
 from .errors import (

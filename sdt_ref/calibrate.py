@@ -67,15 +67,23 @@ def command_line() -> cli.Parser:
     parser.add_argument("data", nargs="+", metavar="PICTURES_or_FOLDER_or_PACK.h5", help="what to calibrate on")
     parser.add_argument("-o", "--output", required=True, metavar="F.toml", help="formats file to write")
     parser.add_argument("--weights", metavar="W.h5", help="weights file, or the name of weights that ship")
-    parser.add_argument("--size", type=int, metavar="N", help="run at N x N pixels instead of the size in the weights")
+    parser.add_argument(
+        "--size", type=cli.whole_number, metavar="N", help="run at N x N pixels instead of the size in the weights"
+    )
     parser.add_argument(
         "--split", metavar="NAME", help="part of the data set, a sub-folder or group (default: validation or test)"
     )
-    parser.add_argument("--limit", type=int, default=64, metavar="N", help="read N, evenly spread (default: 64)")
+    parser.add_argument(
+        "--limit", type=cli.whole_number, default=64, metavar="N", help="read N, evenly spread (default: 64)"
+    )
     cli.add_time_steps(parser)
     for name, bits in vars(Widths()).items():
-        parser.add_argument(f"--{name}-bits", type=int, default=bits, metavar="N", help=f"width (default: {bits})")
-    parser.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")
+        parser.add_argument(
+            f"--{name}-bits", type=cli.whole_number, default=bits, metavar="N", help=f"width (default: {bits})"
+        )
+    parser.add_argument(
+        "--threads", type=cli.whole_number, metavar="N", help="cores to use (default: all); changes no result"
+    )
     return parser
 
 

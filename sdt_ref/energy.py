@@ -16,8 +16,8 @@ from .cost.published import energies, ratios, without_spikes
 from .cost.screen import show, show_official, show_published
 from .cost.summary import Summary, take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
-from .errors import ConfigError
-from .files import require_writable, written_whole
+from .errors import ConfigError, shown
+from .files import require_writable, write
 from .inputs.datasets import Samples
 from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, require_alike, source_of
 from .network.model import SpikeDrivenTransformer
@@ -89,7 +89,7 @@ def command_line() -> cli.Parser:
     parser.add_argument(
         "--split", metavar="NAME", help="part of the data set, a sub-folder or group (default: validation or test)"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="count N of them, evenly spread")
+    parser.add_argument("--limit", type=cli.whole_number, metavar="N", help="count N of them, evenly spread")
     parser.add_argument(
         "--technology", metavar="NAME", help=f"{', '.join(TECHNOLOGIES)} (default: 45nm-float32; fixed: 45nm-int32)"
     )
@@ -110,7 +110,7 @@ def command_line() -> cli.Parser:
         "--official-statistic", action="store_true", help="print what firing_num.py would, its divisor included"
     )
     parser.add_argument("--published", action="store_true", help="print the paper's figures beside its formula")
-    parser.add_argument("--batch", type=int, default=64, metavar="N", help="its batch size (default: 64)")
+    parser.add_argument("--batch", type=cli.whole_number, default=64, metavar="N", help="its batch size (default: 64)")
     cli.add_model_options(parser)
     return parser
 
@@ -141,8 +141,7 @@ def _write(options: argparse.Namespace, report: Summary) -> None:
     """Write the files that were asked for."""
     for path, to_text in ((options.csv, to_csv), (options.table, partial(table.to_table, path=options.table))):
         if path is not None:
-            with written_whole(path, ConfigError) as part:
-                part.write_text(to_text(report), encoding="utf-8")
+            write(path, to_text(report).encode(), ConfigError)
     if options.plot is not None:
         from .drawing.energy import draw
 
@@ -178,7 +177,7 @@ def _own_values(assignments: list[str]) -> dict[str, float]:
         try:
             values[name] = float(value)
         except ValueError:
-            raise ConfigError(f"--pj: expected NAME=PJ such as add=0.05, found '{text}'") from None
+            raise ConfigError(f"--pj: expected NAME=PJ such as add=0.05, found {shown(text)}") from None
     return values
 
 

@@ -62,13 +62,23 @@ class UnknownNameError(SdtError, KeyError):
         return str(self.args[0])
 
 
+class Foreign:
+    """Stands for a value of a file that is never made; its `repr` is short and says what it is, and `shown` writes it."""
+
+    __slots__ = ()
+
+
 def one_line(text: str, longest: int = LONGEST) -> str:
     """A text as one line for a terminal: what is not printable is written as in Python, and what is too long is cut."""
     text = text[: 2 * longest]
     if not text.isprintable():
-        plain = CONTROLS.sub(" ", text)
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
+        text = spelled(CONTROLS.sub(" ", text))
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def spelled(text: str, keep: str = "") -> str:
+    """A text in which what is not printable is written as in Python, such as \\x1b; `keep` stays as it is."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown(value: Any, longest: int = LONGEST_VALUE) -> str:
@@ -83,12 +93,16 @@ def _written(value: Any, longest: int, levels: int) -> str:
         return f"a whole number of {value.bit_length()} bits"
     if value is None or isinstance(value, (bool, int, float, complex)):
         return repr(value)
+    if isinstance(value, Foreign):
+        return repr(value)
     if isinstance(value, (Mapping, list, tuple, set, frozenset)):
         return _written_items(value, longest, levels)
     if type(value).__module__ == "numpy" and not getattr(value, "shape", True):
         return _written(value.item(), longest, levels) if value.dtype.kind in "biufcSU" else str(value.dtype)
     if type(value).__module__ == "numpy" and hasattr(value, "shape"):
         return f"an array of {value.dtype} of shape {_written(value.shape, longest, 1)}"
+    if type(value).__module__ == "numpy.dtypes":
+        return str(value)
     return f"a value of type {type(value).__name__}"
 
 

@@ -3,12 +3,13 @@
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from .camera.array import read_npy_header
 from .camera.frames import SPLITS
-from .errors import ConfigError
+from .errors import ConfigError, shown
+from .files import open_plain
 from .inputs.classes import Matched
 from .inputs.datasets import open_pictures, spread
 from .inputs.recordings import open_recordings
@@ -80,7 +81,7 @@ def command_line() -> cli.Parser:
         help="if neither names nor numbers match: the folders in natural order, '2' before '10', or the classes of a "
         "pack are the labels 0, 1, 2, ...",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="classify N of them, evenly spread")
+    parser.add_argument("--limit", type=cli.whole_number, metavar="N", help="classify N of them, evenly spread")
     parser.add_argument(
         "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
     )
@@ -90,16 +91,22 @@ def command_line() -> cli.Parser:
 
 
 def _read_labels(path: str, total: int) -> np.ndarray:
-    try:
-        labels = np.load(Path(path), allow_pickle=False)
-    except MemoryError:
-        raise
-    except Exception as error:  # numpy raises OSError, ValueError, EOFError, BadZipFile, TokenError, ...
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"labels '{path}': expected a .npy file of integers ({reason})") from None
-    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or len(labels) < total or labels.dtype.kind not in "iu":
-        raise ConfigError(f"labels '{path}': expected at least {total} integers along one axis")
-    return labels
+    """The first `total` integers of a .npy file, whose header is looked at before its numbers are read."""
+    with open_plain(path, "labels", ConfigError) as file:
+        try:
+            shape, _, dtype = read_npy_header(file)
+        except Exception as error:  # numpy raises OSError, ValueError, EOFError, TokenError, MemoryError, ...
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ConfigError(f"labels '{path}': expected a .npy file of integers ({reason})") from None
+        if len(shape) != 1 or shape[0] < total or dtype.kind not in "iu":
+            raise ConfigError(
+                f"labels '{path}': expected at least {total} integers along one axis, found {shown(dtype)} of shape "
+                f"{shown(shape)}"
+            )
+        content = file.read(total * dtype.itemsize)
+    if len(content) < total * dtype.itemsize:
+        raise ConfigError(f"labels '{path}': expected {total} integers, as its header says, found fewer")
+    return np.frombuffer(content, dtype)
 
 
 def _summary(counted: Accuracy, seconds: float, agreeing: int | None) -> dict[str, object]:

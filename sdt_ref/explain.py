@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .explaining import Lens, look_into, observe
 from .explaining.document import of_lens, of_walk
 from .explaining.screen import show_lens, show_walk
@@ -66,9 +66,15 @@ def command_line() -> cli.Parser:
         help="what to run on; '-' reads the standard input (default: a sample that ships)",
     )
     parser.add_argument("--stage", metavar="NAME", help="look into one stage, such as block.0.attn.q_lif")
-    parser.add_argument("--token", type=int, metavar="N", help="of that stage: token, row by row (default: chosen)")
-    parser.add_argument("--channel", type=int, metavar="N", help="of that stage: channel or class (default: chosen)")
-    parser.add_argument("--step", type=int, metavar="T", help="whose additions to list (default: of the first spike)")
+    parser.add_argument(
+        "--token", type=cli.whole_number, metavar="N", help="of that stage: token, row by row (default: chosen)"
+    )
+    parser.add_argument(
+        "--channel", type=cli.whole_number, metavar="N", help="of that stage: channel or class (default: chosen)"
+    )
+    parser.add_argument(
+        "--step", type=cli.whole_number, metavar="T", help="whose additions to list (default: of the first spike)"
+    )
     parser.add_argument("--all", action="store_true", help="list all additions")
     cli.add_model_options(parser)
     return parser
@@ -78,7 +84,7 @@ def _step(lens: Lens, step: int | None, time_steps: int) -> int:
     """The time step whose additions are shown: the one asked for, or of the first spike, or of the greatest number."""
     if step is not None:
         if not 0 <= step < time_steps:
-            raise ConfigError(f"--step: expected 0 to {time_steps - 1}, found {step}; choose one of them")
+            raise ConfigError(f"--step: expected 0 to {time_steps - 1}, found {shown(step)}; choose one of them")
         return step
     if lens.membrane is not None and lens.membrane.spikes.any():
         return int(lens.membrane.spikes.argmax())

@@ -15,7 +15,7 @@ from .camera.frames import SPLITS, prepare, prepare_stored
 from .camera.opening import open_recorded
 from .camera.recording import EventFile, FrameFile, Survey, survey
 from .camera.trials import Trial, list_trials, only, table_beside
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .inputs.image import open_picture, preprocess
 from .inputs.reading import given_or_sample, source_of
 from .inputs.standard_input import StandardInput
@@ -103,12 +103,12 @@ def command_line() -> cli.Parser:
         "Prophesee's RAW and DAT, HDF5; '-' reads the standard input (default: a photo of a cat that ships, or a "
         "digit, if the weights read recordings)",
     )
-    parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print (default: 5)")
+    parser.add_argument("--top", type=cli.whole_number, default=5, metavar="K", help="classes to print (default: 5)")
     parser.add_argument(
         "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
     )
     parser.add_argument(
-        "--trial", type=int, metavar="N", help="row of the table *_labels.csv beside a recording, from 1"
+        "--trial", type=cli.whole_number, metavar="N", help="row of the table *_labels.csv beside a recording, from 1"
     )
     parser.add_argument("--figure", metavar="F.png", help="draw a recording, its frames and the spikes of each stage")
     cli.add_model_options(parser)
@@ -183,7 +183,7 @@ def _trials(source: Path | StandardInput, wanted: int) -> list[Trial]:
         raise ConfigError(f"--trial: expected the path of a recording, which has a table beside it, found the {source}")
     trials = list_trials(table_beside(source))
     if wanted > len(trials):
-        raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {wanted}")
+        raise ConfigError(f"--trial: expected 1 to {len(trials)}, found {shown(wanted)}")
     return trials
 
 

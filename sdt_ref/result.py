@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
-from .errors import UnknownNameError
+from .errors import UnknownNameError, shown
 
 Value = TypeVar("Value")
 LISTED = 8  # names in a message
@@ -64,12 +64,12 @@ def known_as(name: str, what: str, table: Mapping[str, object], aliases: Mapping
         return aliases[name]
     if not table:
         raise UnknownNameError(
-            f"{what}: expected one of its names, found {name!r}; it is empty: {EMPTY.get(what, '-')}"
+            f"{what}: expected one of its names, found {shown(name)}; it is empty: {EMPTY.get(what, '-')}"
         )
     near = get_close_matches(str(name), [*table, *aliases], n=1)
-    guess = f"did you mean {near[0]!r}? " if near else ""
-    shown = ", ".join(list(table)[:LISTED]) + (f", ... ({len(table)} in all)" if len(table) > LISTED else "")
-    raise UnknownNameError(f"{what}: expected one of its names, found {name!r}; {guess}it has {shown}")
+    guess = f"did you mean '{near[0]}'? " if near else ""
+    known = ", ".join(list(table)[:LISTED]) + (f", ... ({len(table)} in all)" if len(table) > LISTED else "")
+    raise UnknownNameError(f"{what}: expected one of its names, found {shown(name)}; {guess}it has {known}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 from .checking import event_file, records
 from .clock import Clock
 from .header import read_header
@@ -35,7 +35,8 @@ def open_aedat2(source: Source) -> EventFile:
     other = next(filter(None, map(_other_sensor, lines)), None)
     if other is not None:
         raise RecordingError(
-            f"recording '{source.name}': expected AEDAT 2.0 of a DVS128, found the header of another sensor, {other!r}"
+            f"recording '{source.name}': expected AEDAT 2.0 of a DVS128, found the header of another sensor, "
+            f"{shown(other)}"
         )
     for block in records(source, offset, RECORD, Counter()):
         strange = int(np.count_nonzero(np.frombuffer(block, ">u4")[::2] >= PIXEL))
@@ -76,6 +77,6 @@ def _other_sensor(line: str) -> str | None:
     named = CHIP.match(line)
     if named:
         chip = named[1].strip()
-        return None if not chip or chip.lower() in ("null", "none") or KNOWN.search(chip) else chip[:80]
+        return None if not chip or chip.lower() in ("null", "none") or KNOWN.search(chip) else chip
     found = ELSEWHERE.search(line)
-    return found[0][:80] if found and not KNOWN.search(line) else None
+    return found[0] if found and not KNOWN.search(line) else None

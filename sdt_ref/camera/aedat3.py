@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 from .checking import CUT, event_file
 from .header import END, read_header
 from .recording import CHUNK, CameraEvents, EventFile
@@ -46,7 +46,7 @@ def open_aedat3(source: Source) -> EventFile:
         )
     form = next((line.partition(":")[2].strip() for line in lines if line.startswith("#Format:")), "RAW")
     if form != "RAW":
-        raise RecordingError(f"recording '{source.name}': expected AEDAT 3.1 of format RAW, found {form[:40]!r}")
+        raise RecordingError(f"recording '{source.name}': expected AEDAT 3.1 of format RAW, found {shown(form)}")
     cameras = [named[1].upper() for line in lines if (named := re.match(r"#Source \d+: *(\S+)", line))]
     sensors = {size for camera in cameras for name, size in SENSORS.items() if camera.startswith(name)}
     sensor = sensors.pop() if len(sensors) == 1 else None

@@ -11,16 +11,17 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from ..errors import RecordingError
+from ..files import temporary_folder
+from ..interrupt import undone_at_end
 from .checking import CUT, LARGEST, event_file
 from .recording import CameraEvents, EventFile
 from .source import Source
@@ -80,12 +81,13 @@ def _decoder(source: Source) -> Iterator[IO[bytes]]:
         except OSError as error:
             raise RecordingError(f"recording '{source.name}': its decoder does not start: {error.strerror}") from None
         assert process.stdout is not None
-        try:
-            with process.stdout as out:
-                yield out
-        finally:
-            process.kill()
-            process.wait()
+        with undone_at_end(process.kill):
+            try:
+                with process.stdout as out:
+                    yield out
+            finally:
+                process.kill()
+                process.wait()
 
 
 @contextmanager
@@ -94,11 +96,23 @@ def _as_file(source: Source) -> Iterator[Path]:
     if source.path is not None:
         yield source.path.resolve()
         return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "recording.aedat4"
-        with source.open() as stream, path.open("wb") as copy:
-            shutil.copyfileobj(stream, copy)
-        yield path
+    with ExitStack() as opened:
+        yield _copied(source, opened)
+
+
+def _copied(source: Source, opened: ExitStack) -> Path:
+    """Copy a source to a temporary file, which lives until `opened` is closed."""
+    with source.open() as stream:
+        try:
+            path = opened.enter_context(temporary_folder()) / "recording.aedat4"
+            with path.open("wb") as copy:
+                shutil.copyfileobj(stream, copy)
+        except OSError as error:
+            raise RecordingError(
+                f"recording '{source.name}': AEDAT 4 needs a copy of it in the folder for temporary files: "
+                f"{error.strerror or error}; make room, name another folder in TMPDIR, or give the recording as a file"
+            ) from None
+    return path
 
 
 def _line(source: Source, out: IO[bytes]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 from .columns import ORDER, Columns, open_columns
 from .naming import Named, find_columns
 from .recording import CHUNK, EventFile, FrameFile
@@ -90,7 +90,7 @@ def open_array(
             return FrameFile(source.name, header.shape, partial(_frames, array))
         raise RecordingError(
             "expected events (fields t, x, y and p, or N x 4 numbers) or frames (T x 2 x H x W), found an array of "
-            f"shape {header.shape}"
+            f"shape {shown(header.shape)}"
         )
 
 
@@ -121,28 +121,40 @@ def read_header(key: str, stream: IO[bytes], size: int) -> Header:
 
     Raises RecordingError when the array is of objects, or of more or fewer numbers than its header says.
     """
-    version = np.lib.format.read_magic(stream)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-    name = f"array {key}" if key else "the array"
-    if read is None:
-        raise RecordingError(f"expected {name} in NumPy's format 1.0 or 2.0, found {version[0]}.{version[1]}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of headers that Python 2 wrote
-        shape, fortran, dtype = read(stream)
+    name = f"array {shown(key)}" if key else "the array"
+    shape, fortran, dtype = read_npy_header(stream)
     if dtype.hasobject:
         raise RecordingError(f"expected numbers in {name}, found objects of Python, which are never read")
     left = size - stream.tell()
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != left:
         raise RecordingError(
-            f"expected {name} of shape {shape} with {dtype.itemsize} bytes each, as its header says, found {left} bytes"
+            f"expected {name} of shape {shown(shape)} with {dtype.itemsize} bytes each, as its header says, found "
+            f"{left} bytes"
         )
     return Header(name, shape, fortran, dtype)
+
+
+def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read shape, order (True of Fortran's) and type of a .npy, and leave the stream at its numbers.
+
+    Raises RecordingError for another version, ValueError and what else NumPy raises for a header that is none.
+    """
+    version = np.lib.format.read_magic(stream)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read is None:
+        raise RecordingError(f"expected an array in NumPy's format 1.0 or 2.0, found {version[0]}.{version[1]}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+        try:
+            return read(stream)
+        except MemoryError:  # Python's parser, of text that is too deep
+            raise ValueError("its header is nested too deep") from None
 
 
 def require_numbers(name: str, dtype: np.dtype[Any]) -> None:
     """Refuse what are no booleans, integers or floats of at most 8 bytes."""
     if dtype.kind not in "buif" or dtype.itemsize > 8:
-        raise RecordingError(f"expected numbers in {name}, found {dtype}")
+        raise RecordingError(f"expected numbers in {name}, found {shown(dtype)}")
 
 
 def in_step(strips: list[Strip]) -> Iterator[Columns]:
@@ -164,15 +176,15 @@ def _fields(header: Header) -> Named:
     names = header.dtype.names or ()
     named = find_columns(names)
     if named is None:
-        found = ", ".join(repr(name[:40]) for name in names[:8])
+        found = ", ".join(map(shown, names[:8]))
         raise RecordingError(f"expected fields t, x, y and p, found {found}")
     if len(header.shape) != 1 or header.dtype.itemsize > WIDEST:
         raise RecordingError(
-            f"expected one axis of events of at most {WIDEST} bytes, found shape {header.shape} of "
+            f"expected one axis of events of at most {WIDEST} bytes, found shape {shown(header.shape)} of "
             f"{header.dtype.itemsize} bytes"
         )
     for name in named.columns:
-        require_numbers(f"field {name}", header.dtype[name])
+        require_numbers(f"field {shown(name)}", header.dtype[name])
     return named
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 from .checking import records
 from .clock import Clock
 from .columns import Columns, open_columns
@@ -26,7 +26,7 @@ def open_dat(source: Source, header: Header) -> EventFile:
     """Open DAT. Raises RecordingError when its records are no events, or its version is another than 2."""
     other = next((value for value in header.told("version") if value != "2"), None)
     if other is not None:
-        raise RecordingError(f"recording '{source.name}': expected DAT of version 2, found {other[:20]!r}")
+        raise RecordingError(f"recording '{source.name}': expected DAT of version 2, found {shown(other)}")
     if header.kind not in CD:
         found = f"kind {header.kind[0]} of {header.kind[1]} bytes" if len(header.kind) == 2 else "the end of the file"
         raise RecordingError(

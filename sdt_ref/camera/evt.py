@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 from .checking import event_file, records
 from .evt_words import TIME_HIGH, UNKNOWN, Evt2, Evt3
 from .prophesee import Header, find_sensor
@@ -50,7 +50,7 @@ def _version(header: Header, name: str) -> str:
     said |= {FORMATS.get(word, word) for word in (value.split(";")[0].strip() for value in header.told("format"))}
     if len(said) == 1 and (version := min(said)) in VERSIONS:
         return version
-    found = " and ".join(repr(value[:20]) for value in sorted(said)[:4]) or "neither"
+    found = " and ".join(map(shown, sorted(said)[:4])) or "neither"
     raise RecordingError(
         f"recording '{name}': expected a RAW file whose header says '% evt' 2.0, 2.1 or 3.0, or '% format' EVT2, EVT21 "
         f"or EVT3, found {found}"
@@ -61,7 +61,7 @@ def _endianness(header: Header, name: str) -> str | None:
     said = {value.lower() for key, value in header.options if key == "endianness"}
     said |= {value.lower() for value in header.told("endianness")}
     if len(said) > 1 or not said <= set(ORDERS):
-        found = " and ".join(repr(value[:20]) for value in sorted(said)[:4])
+        found = " and ".join(map(shown, sorted(said)[:4]))
         raise RecordingError(f"recording '{name}': expected endianness {', '.join(ORDERS)}, or none, found {found}")
     return said.pop() if said else None
 

@@ -116,8 +116,8 @@ def prepare_stored(
         )
     if split is not None:
         raise RecordingError(
-            f"recording '{stored.name}': expected events, to split them by {split}, found frames that were counted "
-            "before; leave out --split-by, or choose the recording that they are of"
+            f"recording '{stored.name}': expected events, to split them by {split}, found frames that were "
+            "counted before; leave out --split-by, or choose the recording that they are of"
         )
     _side(stored, preprocessing)
     return fit(stored.read(), preprocessing)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 
 NAMES = {
     "t": {"t", "ts", "time", "times", "timestamp", "timestamps", "time_stamp", "time_stamps"},
@@ -46,7 +46,7 @@ def find_columns(names: Iterable[str]) -> Named | None:
         if not fitting:
             return None
         if len(fitting) > 1:
-            raise RecordingError(f"expected one column of {column}, found {' and '.join(map(repr, fitting[:4]))}")
+            raise RecordingError(f"expected one column of {column}, found {' and '.join(map(shown, fitting[:4]))}")
         columns.append(fitting[0])
     t, x, y, p = columns
     return Named((t, x, y, p), _meaning(t)[1])

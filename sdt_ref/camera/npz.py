@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import IO
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 from .array import Strip, in_step, open_array, read_header, reading, require_numbers
 from .checking import LARGEST, require_growth
 from .columns import Columns, open_columns
@@ -70,7 +70,7 @@ def _single(members: Members) -> str:
     """The array that holds everything: frames, events, or the only one."""
     keys = [key for key in (FRAMES, EVENTS) if key in members][:1] or [key for key in members if key != SENSOR]
     if len(keys) != 1:
-        found = ", ".join(repr(name[:40]) for name in list(members)[:8]) or "none"
+        found = ", ".join(map(shown, list(members)[:8])) or "none"
         raise RecordingError(f"expected a zip with arrays t, x, y and p, or one array, found {found}")
     return keys[0]
 
@@ -83,10 +83,10 @@ def _strips(pack: zipfile.ZipFile, members: Members, keys: tuple[str, ...], open
         header = read_header(key, stream, members[key].file_size)
         require_numbers(header.name, header.dtype)
         if len(header.shape) != 1:
-            raise RecordingError(f"expected {header.name} of one axis, found shape {header.shape}")
+            raise RecordingError(f"expected {header.name} of one axis, found shape {shown(header.shape)}")
         strips.append(Strip(header.name, header.dtype, header.shape[0], stream))
     if len({strip.length for strip in strips}) > 1:
-        found = ", ".join(f"{key} of {strip.length}" for key, strip in zip(keys, strips, strict=True))
+        found = ", ".join(f"{shown(key)} of {strip.length}" for key, strip in zip(keys, strips, strict=True))
         raise RecordingError(f"expected arrays t, x, y and p of one length, found {found}")
     return strips
 
@@ -94,9 +94,9 @@ def _strips(pack: zipfile.ZipFile, members: Members, keys: tuple[str, ...], open
 def _require_sound(members: Members, size: int) -> None:
     for key, info in members.items():
         if info.flag_bits & 1:
-            raise RecordingError(f"expected an npz that is not encrypted, found array {key} encrypted")
+            raise RecordingError(f"expected an npz that is not encrypted, found array {shown(key)} encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise RecordingError(f"expected arrays stored or deflated, found {key} compressed in another way")
+            raise RecordingError(f"expected arrays stored or deflated, found {shown(key)} compressed in another way")
     require_growth(sum(info.file_size for info in members.values()), size)
 
 

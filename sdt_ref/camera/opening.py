@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 from .aedat2 import open_aedat2
 from .aedat3 import open_aedat3
 from .aedat4 import open_aedat4
@@ -77,7 +77,7 @@ def open_recorded(source: Any, name: str | None = None) -> EventFile | FrameFile
         if version[1] not in READERS:
             known = ", ".join(number.decode() for number in READERS)
             raise RecordingError(
-                f"recording '{recording.name}': expected AEDAT of version {known}, found {version[1].decode()}"
+                f"recording '{recording.name}': expected AEDAT of version {known}, found {shown(version[1].decode())}"
             )
         return READERS[version[1]](recording)
     layout = find_layout(head)

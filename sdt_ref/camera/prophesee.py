@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 from .checking import LARGEST
 
 LIMIT = 1 << 18  # bytes of text; a camera writes about 300
@@ -84,7 +84,7 @@ def find_sensor(header: Header, name: str) -> tuple[int, int] | None:
         raise RecordingError(f"recording '{name}': expected a text header of at most {LIMIT} bytes, found no end of it")
     said = set(_sizes(header))
     if len(said) > 1:
-        listed = " and ".join(f"{width}x{height}" for width, height in sorted(said))
+        listed = " and ".join(shown(f"{width}x{height}") for width, height in sorted(said)[:4])
         raise RecordingError(f"recording '{name}': expected a header that says one sensor, found {listed}")
     if not said:
         return None
@@ -92,7 +92,7 @@ def find_sensor(header: Header, name: str) -> tuple[int, int] | None:
     if not all(re.fullmatch(r"[0-9]{1,5}", side) and 0 < int(side) <= LARGEST for side in sides):
         raise RecordingError(
             f"recording '{name}': expected a sensor of 1 to {LARGEST} pixels a side in its header, found "
-            f"{'x'.join(sides)[:40]!r}"
+            f"{shown('x'.join(sides))}"
         )
     width, height = map(int, sides)
     return width, height

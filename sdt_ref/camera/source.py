@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import RecordingError
-from ..files import require_file
+from ..files import open_plain
 
 
 class Source:
@@ -29,10 +29,8 @@ class Source:
         if isinstance(source, (str, os.PathLike)):
             self.path = Path(source)
             self.name = name or str(self.path)
-            require_file(self.path, "recording", RecordingError)
-            self._require_regular(self.path.stat)
-            self.size = self.path.stat().st_size
-            with self.open():  # a file that may not be read is refused now
+            with open_plain(self.path, "recording", RecordingError) as opened:
+                self.size = os.fstat(opened.fileno()).st_size
                 return
         if isinstance(source, (bytes, bytearray, memoryview)):
             self._file, self.name = io.BytesIO(source), name or "bytes"
@@ -44,20 +42,22 @@ class Source:
                 f"recording: expected a path, bytes or a binary file that can seek, found {type(source).__name__}"
             )
         if hasattr(source, "fileno"):
-            self._require_regular(lambda: os.fstat(source.fileno()))
+            self._require_regular(source)
         try:
             self.size = self._file.seek(0, os.SEEK_END)
         except (OSError, ValueError) as error:  # a stream without positions, a file that was closed
             raise RecordingError(f"recording '{self.name}' cannot be read: {error}") from None
 
-    def _require_regular(self, status: Any) -> None:
+    def _require_regular(self, opened: Any) -> None:
         """Refuse what may never end."""
         try:
-            mode = status().st_mode
+            mode = os.fstat(opened.fileno()).st_mode
         except (OSError, ValueError):  # a file in memory has no descriptor
             return
         if not stat.S_ISREG(mode):
-            raise RecordingError(f"recording '{self.name}': expected a file, found a device or a pipe")
+            raise RecordingError(
+                f"recording '{self.name}': expected a file, found a pipe or a device; save it as a file first"
+            )
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -66,7 +66,11 @@ class Source:
         An OSError of whatever is done with it becomes a RecordingError.
         """
         try:
-            with self.path.open("rb") if self.path else io.BufferedReader(_Window(self._file, self.size)) as opened:
+            with (
+                open_plain(self.path, "recording", RecordingError)
+                if self.path
+                else io.BufferedReader(_Window(self._file, self.size)) as opened
+            ):
                 yield opened
         except OSError as error:
             raise RecordingError(f"recording '{self.name}' cannot be read: {error.strerror or error}") from None

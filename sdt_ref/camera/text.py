@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 from .checking import CUT, LARGEST
 from .columns import ORDER, Columns, open_columns
 from .naming import find_columns
@@ -95,7 +95,7 @@ def open_text(source: Source, layout: Layout) -> EventFile:
     except RecordingError as error:
         raise RecordingError(f"recording '{source.name}': {error}") from None
     if layout.names and named is None:
-        found = ", ".join(repr(name[:40]) for name in layout.names[:8])
+        found = ", ".join(map(shown, layout.names[:8]))
         raise RecordingError(f"recording '{source.name}': expected columns named t, x, y and p, found {found}")
     if not layout.names and layout.width != len(ORDER):
         raise RecordingError(
@@ -139,8 +139,8 @@ def _wrong(source: Source, lines: list[bytes], before: int, width: int, places: 
     number, row = next(
         (number, row) for number, row in rows if row and row[0][:1] not in COMMENT and not _fits(row, width, places)
     )
-    found = b" ".join(row)[:40].decode("ascii", "backslashreplace")
-    return RecordingError(f"recording '{source.name}', line {number}: expected {width} numbers, found {found!r}")
+    found = b" ".join(row).decode("ascii", "backslashreplace")
+    return RecordingError(f"recording '{source.name}', line {number}: expected {width} numbers, found {shown(found)}")
 
 
 def _blocks(source: Source) -> Iterator[tuple[list[bytes], bool]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import RecordingError
+from ..errors import RecordingError, shown
 from ..files import require_file
 from .recording import CameraEvents, EventFile
 from .source import Source
@@ -69,7 +69,7 @@ def list_trials(source: Any, name: str | None = None) -> list[Trial]:
             cells = [cell.strip() for cell in row]
             if number == 0 and cells != COLUMNS:
                 raise RecordingError(
-                    f"trials '{table.name}': expected the columns {','.join(COLUMNS)}, found {','.join(cells)[:80]!r}"
+                    f"trials '{table.name}': expected the columns {','.join(COLUMNS)}, found {shown(','.join(cells))}"
                 )
             if number and cells:
                 trial = _trial(cells, before, f"trials '{table.name}', line {number + 1}")
@@ -84,7 +84,7 @@ def list_trials(source: Any, name: str | None = None) -> list[Trial]:
 
 def _trial(cells: list[str], before: Counter[int], where: str) -> Trial:
     if len(cells) != len(COLUMNS) or not all(cell.isascii() and cell.isdigit() and len(cell) < 19 for cell in cells):
-        raise RecordingError(f"{where}: expected three whole numbers, found {','.join(cells)[:80]!r}")
+        raise RecordingError(f"{where}: expected three whole numbers, found {shown(','.join(cells))}")
     kind, start, end = map(int, cells)
     if kind < 1 or end < start:
         raise RecordingError(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from .account import FIELDS, SYNAPSES, Account, Cell
 
 HOROWITZ = "Horowitz, Computing's energy problem, ISSCC 2014 (45 nm, 0.9 V)"
@@ -51,9 +51,9 @@ class Technology:
         known = [each.name for each in dataclasses.fields(self) if each.type in (float, "float")]
         for name, value in values.items():
             if name not in known:
-                raise ConfigError(f"energy of '{name}': expected one of {', '.join(known)}")
+                raise ConfigError(f"energy of {shown(name)}: expected one of {', '.join(known)}")
             if not 0 <= value <= MOST:
-                raise ConfigError(f"energy of '{name}': expected picojoules, 0 to {MOST:g}, found {value}")
+                raise ConfigError(f"energy of {shown(name)}: expected picojoules, 0 to {MOST:g}, found {shown(value)}")
         if not values:
             return self
         changed = ", ".join(f"{name} {value:g} pJ" for name, value in values.items())
@@ -84,7 +84,7 @@ ON_BITS = ("pool", "attention")  # kinds whose comparisons are ANDs and ORs of s
 def technology(name: str) -> Technology:
     """Look a technology up; raises ConfigError that lists the known ones."""
     if name not in TECHNOLOGIES:
-        raise ConfigError(f"technology: expected one of {', '.join(TECHNOLOGIES)}, found {name!r}")
+        raise ConfigError(f"technology: expected one of {', '.join(TECHNOLOGIES)}, found {shown(name)}")
     return TECHNOLOGIES[name]
 
 

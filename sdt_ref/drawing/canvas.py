@@ -1,5 +1,6 @@
 """What all pictures share: colours, and a file that appears whole or not at all."""
 
+import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, SdtError
-from ..files import require_writable, written_whole
+from ..files import require_writable, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,6 +57,8 @@ def own_style() -> Iterator[None]:
 
 def save(figure: "Figure", path: str | os.PathLike[str], error: type[SdtError] = ConfigError) -> None:
     """Write a figure in the form that the path's ending names; it appears when it is complete."""
-    with written_whole(path, error) as part, warnings.catch_warnings():
+    drawn = io.BytesIO()
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name; a box stands for such a letter
-        figure.savefig(part, format=Path(path).suffix.lower().removeprefix("."), dpi=DPI)
+        figure.savefig(drawn, format=Path(path).suffix.lower().removeprefix("."), dpi=DPI)
+    write(path, drawn.getvalue(), error)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..errors import EventsError
+from ..errors import EventsError, shown
 from ..weights.tensors import MAX_CHANNELS
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class SpikeEvents:
         if 0 in dense.shape or dense.ndim not in ((5,) if heads else (3, 5)):
             raise EventsError(
                 "dense spikes: expected axes T,B,C,H,W or T,B,C (with heads T,B,h,N,d), none empty, "
-                f"found shape {dense.shape}"
+                f"found shape {shown(dense.shape)}"
             )
         if not np.isin(dense, (0, 1)).all():
             raise EventsError("dense spikes: expected only 0 and 1, found other values")
@@ -255,26 +255,28 @@ def _whole_number(name: str, value: object) -> int:
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise EventsError(f"{name}: expected whole numbers, found {value!r}") from None
+        raise EventsError(f"{name}: expected whole numbers, found {shown(value)}") from None
 
 
 def _check_heads(heads: int, n_channels: int) -> None:
     if heads < 1 or n_channels % heads:
-        raise EventsError(f"heads: expected a divisor of {n_channels} channels, found {heads}")
+        raise EventsError(f"heads: expected a divisor of {n_channels} channels, found {shown(heads)}")
 
 
 def _validate(events: SpikeEvents) -> None:
     """Raise EventsError unless the list is canonical."""
     grid, offsets, channels = events.grid, np.asarray(events.offsets), np.asarray(events.channels)
     if len(grid) not in (2, 4) or min(grid) < 1:
-        raise EventsError(f"grid: expected (T, B, H, W) or (T, B), all positive, found {grid}")
+        raise EventsError(f"grid: expected (T, B, H, W) or (T, B), all positive, found {shown(grid)}")
     if not 1 <= events.n_channels <= MAX_CHANNELS:
-        raise EventsError(f"n_channels: expected 1 to {MAX_CHANNELS}, found {events.n_channels}")
+        raise EventsError(f"n_channels: expected 1 to {MAX_CHANNELS}, found {shown(events.n_channels)}")
     if events.heads is not None:
         _check_heads(events.heads, events.n_channels)
     for name, array in (("offsets", offsets), ("channels", channels)):
         if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
-            raise EventsError(f"{name}: expected one axis of integers, found {array.dtype} of shape {array.shape}")
+            raise EventsError(
+                f"{name}: expected one axis of integers, found {shown(array.dtype)} of shape {shown(array.shape)}"
+            )
     offsets, channels = offsets.astype(np.int64), channels.astype(np.int64)
     rows = math.prod(grid)
     if len(offsets) != rows + 1 or offsets[0] != 0 or offsets[-1] != len(channels) or (np.diff(offsets) < 0).any():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from .events import SpikeEvents
 
 
@@ -36,7 +36,7 @@ class Monitor:
             return record
         if isinstance(record, bool) or (isinstance(record, str) and record == "currents"):
             return Monitor(spikes=bool(record), numbers=record == "currents")
-        raise ConfigError(f"record: expected True, False or 'currents', found {record!r}")
+        raise ConfigError(f"record: expected True, False or 'currents', found {shown(record)}")
 
     def add_spikes(self, hook: str, events: SpikeEvents) -> None:
         """Take the events of an official hook."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..weights.wiring import HEAD, INPUT, NEURON, SPIKES, STREAM, Stage
 from .additions import Adder, Sum
 from .membrane import Membrane, membrane
@@ -61,10 +61,10 @@ def look_into(run: Observation, name: str, token: int | None = None, channel: in
             continue
         if option == "token" and (stage.over_tokens or stage.kind == HEAD):
             raise ConfigError(
-                f"--token: expected none, as stage '{stage.name}' has no tokens, found {value}; leave it out"
+                f"--token: expected none, as stage '{stage.name}' has no tokens, found {shown(value)}; leave it out"
             )
         raise ConfigError(
-            f"--{option}: expected 0 to {end - 1} in stage '{stage.name}', found {value}; choose one of them"
+            f"--{option}: expected 0 to {end - 1} in stage '{stage.name}', found {shown(value)}; choose one of them"
         )
     token, channel, chosen = _choose(run, stage, size, token, channel)
     sums: tuple[Sum, ...] = ()

@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.events import SpikeEvents
 from ..engine.run import Run
 from ..engine.set_operations import pool, pool_tokens
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, InputError, shown
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
@@ -61,7 +61,7 @@ class Observation:
         listed = [one for one in self.stages if not one.startswith("block.") or one.startswith("block.0.")]
         names = ", ".join(listed).replace("block.0.", "block.J.")
         last = self.model.architecture.depth - 1
-        raise ConfigError(f"unknown stage '{name}'; {guess}known, with J from 0 to {last}: {names}")
+        raise ConfigError(f"unknown stage {shown(name)}; {guess}known, with J from 0 to {last}: {names}")
 
     def size(self, stage: Stage) -> tuple[int, int, int]:
         """Height and width in tokens, and channels, of what leaves a stage; height and width are 1 without tokens."""

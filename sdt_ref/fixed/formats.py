@@ -18,13 +18,12 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from ..errors import FormatError
-from ..files import require_file, written_whole
+from ..errors import FormatError, shown
+from ..files import read_text, write
 from ..weights.config import is_int
 
 SCHEMA_VERSION = 1
@@ -161,7 +160,7 @@ class Formats:
     def __post_init__(self) -> None:
         _check_registers("default", self.default)
         for stage, registers in self.stages.items():
-            _check_registers(f"stage '{stage}'", registers)
+            _check_registers(f"stage {shown(stage)}", registers)
 
     def register(self, stage: str, register: str) -> dict[str, Any]:
         """All keys of a register of a stage, a module of the official code."""
@@ -181,13 +180,13 @@ class Formats:
         for stage, registers in self.stages.items():
             if stage not in registers_of:
                 raise FormatError(
-                    f"formats: this network has no stage '{stage}'; stages are modules of the official code, such as "
-                    f"'{next(iter(registers_of))}'"
+                    f"formats: this network has no stage {shown(stage)}; stages are modules of the official code, such "
+                    f"as '{next(iter(registers_of))}'"
                 )
             for register in registers:
                 if register not in registers_of[stage]:
                     raise FormatError(
-                        f"formats: stage '{stage}' has no register '{register}'; it has "
+                        f"formats: stage '{stage}' has no register {shown(register)}; it has "
                         f"{', '.join(registers_of[stage])}"
                     )
 
@@ -209,36 +208,36 @@ class Formats:
             raise FormatError(f"formats: expected TOML, found {error}") from None
         version = table.pop("schema_version", None)
         if not is_int(version) or version != SCHEMA_VERSION:
-            raise FormatError(f"formats: expected schema_version = {SCHEMA_VERSION}, found {version!r}")
+            raise FormatError(f"formats: expected schema_version = {SCHEMA_VERSION}, found {shown(version)}")
         default, stages = table.pop("default", {}), table.pop("stage", {})
         for name, value in (("[default]", default), ("[stage]", stages)):
             if not isinstance(value, dict):
-                raise FormatError(f"formats: {name}: expected a table, found {value!r}")
+                raise FormatError(f"formats: {name}: expected a table, found {shown(value)}")
         if "input" in default:
             raise FormatError("formats: 'input' stands at the top of the file, not under [default]")
         if "input" in table:
             default = {"input": table.pop("input"), **default}
         if table:
-            raise FormatError(f"formats: unknown name '{next(iter(table))}'; known: input, [default], [stage.\"...\"]")
+            raise FormatError(
+                f'formats: unknown name {shown(next(iter(table)))}; known: input, [default], [stage."..."]'
+            )
         return cls(default, stages)
 
 
 def load(path: str | os.PathLike[str]) -> Formats:
     """Read a formats file; raises FormatError in one line."""
-    file = Path(path)
-    require_file(file, "formats file", FormatError)
+    if not isinstance(path, (str, os.PathLike)):
+        raise FormatError(f"formats file: expected a path, found {shown(path)}")
+    text = read_text(path, "formats file", FormatError)
     try:
-        return Formats.from_toml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"formats file '{file}': expected TOML in UTF-8 ({error})") from None
+        return Formats.from_toml(text)
     except FormatError as error:
-        raise FormatError(f"formats file '{file}': {error}") from None
+        raise FormatError(f"formats file '{path}': {error}") from None
 
 
 def save(path: str | os.PathLike[str], formats: Formats) -> None:
     """Write a formats file; raises FormatError when the folder cannot be written."""
-    with written_whole(path, FormatError) as part:
-        part.write_text(formats.to_toml(), encoding="utf-8")
+    write(path, formats.to_toml().encode(), FormatError)
 
 
 def leak_terms(leak: str) -> tuple[tuple[int, int], ...]:
@@ -246,11 +245,11 @@ def leak_terms(leak: str) -> tuple[tuple[int, int], ...]:
     text = leak.replace(" ", "")
     term = rf"2\^(?:0|-[1-{LEAK_BITS}])"
     if text != "0" and not re.fullmatch(rf"[+-]?{term}(?:[+-]{term})*", text):
-        raise FormatError(f"leak: expected {_KEYS['leak'][0]}, found {leak!r}")
+        raise FormatError(f"leak: expected {_KEYS['leak'][0]}, found {shown(leak)}")
     pairs = tuple((-1 if sign == "-" else 1, int(shift)) for sign, shift in re.findall(r"([+-]?)2\^-?(\d)", text))
     total = sum(sign * 2.0**-shift for sign, shift in pairs)
     if not 0 <= total <= 1:
-        raise FormatError(f"leak: expected a sum from 0 to 1, found {leak!r}, which is {total}")
+        raise FormatError(f"leak: expected a sum from 0 to 1, found {shown(leak)}, which is {total}")
     return pairs
 
 
@@ -274,21 +273,25 @@ def _inline(keys: RegisterFormat) -> str:
 
 def _check_registers(where: str, registers: Any) -> None:
     if not isinstance(registers, Mapping):
-        raise FormatError(f"formats: {where}: expected a table of registers, found {registers!r}")
+        raise FormatError(f"formats: {where}: expected a table of registers, found {shown(registers)}")
     for name, keys in registers.items():
         if name not in REGISTERS:
-            raise FormatError(f"formats: {where}: unknown register '{name}'; known: {', '.join(REGISTERS)}")
+            raise FormatError(f"formats: {where}: unknown register {shown(name)}; known: {', '.join(REGISTERS)}")
         if not isinstance(keys, Mapping):
-            raise FormatError(f"formats: {where}: '{name}': expected a table such as {{ bits = 8 }}, found {keys!r}")
+            raise FormatError(
+                f"formats: {where}: '{name}': expected a table such as {{ bits = 8 }}, found {shown(keys)}"
+            )
         for key, value in keys.items():
             if key not in REGISTERS[name]:
-                raise FormatError(f"formats: {where}: '{name}' has no key '{key}'; it has {', '.join(REGISTERS[name])}")
+                raise FormatError(
+                    f"formats: {where}: '{name}' has no key {shown(key)}; it has {', '.join(REGISTERS[name])}"
+                )
             expected, is_right = _KEYS[key]
             if key == "bits" and name in _MOST_BITS and is_right(value):
                 expected, is_right = f"2 to {_MOST_BITS[name]}", value <= _MOST_BITS[name]
             else:
                 is_right = is_right(value)
             if not is_right:
-                raise FormatError(f"formats: {where}: '{name}.{key}': expected {expected}, found {value!r}")
+                raise FormatError(f"formats: {where}: '{name}.{key}': expected {expected}, found {shown(value)}")
             if key == "leak":
                 leak_terms(value)

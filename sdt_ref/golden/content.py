@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..errors import TraceError
 from ..fixed.registers import WIDE
 from ..weights.arithmetic import FIXED, Arithmetic
+from .records import Record
 
 
 def dense(offsets: np.ndarray, channels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
@@ -16,13 +18,18 @@ def dense(offsets: np.ndarray, channels: np.ndarray, shape: tuple[int, int, int]
 
 
 def are_events(arrays: Sequence[np.ndarray], shape: tuple[int, int, int]) -> bool:
-    """Whether offsets and channels are events of [steps, tokens, channels]."""
+    """Whether offsets and channels are events of [steps, tokens, channels], in canonical order."""
     offsets, channels = arrays
     if not {offsets.dtype.kind, channels.dtype.kind} <= set("iu") or offsets.shape != (shape[0] * shape[1] + 1,):
         return False
-    if offsets[0] != 0 or (np.diff(offsets.astype(WIDE)) < 0).any() or channels.shape != (offsets[-1],):
+    at = offsets.astype(WIDE)
+    if at[0] != 0 or (np.diff(at) < 0).any() or channels.shape != (at[-1],):
         return False
-    return bool(((channels >= 0) & (channels < shape[2])).all())
+    if not ((channels >= 0) & (channels < shape[2])).all():
+        return False
+    rising = np.diff(channels.astype(np.int32)) > 0
+    rising[at[(at > 0) & (at < len(channels))] - 1] = True  # from one row to the next they may fall
+    return bool(rising.all())
 
 
 def are_numbers(array: np.ndarray, shape: tuple[int, int, int], arithmetic: Arithmetic) -> bool:
@@ -30,3 +37,14 @@ def are_numbers(array: np.ndarray, shape: tuple[int, int, int], arithmetic: Arit
     whole = array.dtype.kind in "iu"
     right = whole if arithmetic is FIXED else array.dtype.newbyteorder("=") == arithmetic.dtype
     return right and array.shape == shape
+
+
+def require_within(record: Record, values: np.ndarray) -> None:
+    """Raise TraceError unless whole numbers fit the register that they were in."""
+    (low, high), found = record.limits, [int(values.min()), int(values.max())]
+    wrong = [number for number in found if not low <= number <= high]
+    if wrong:
+        raise TraceError(
+            f"record '{record.name}': expected {low} to {high}, which {record.bits} bits hold, found {wrong[0]}; "
+            "record the run again"
+        )

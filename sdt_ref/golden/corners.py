@@ -15,7 +15,8 @@ from ..dense.fixed import FixedOracle, Numbers
 from ..fixed.formats import SATURATE, Format
 from ..fixed.quantise import FixedLayer, FixedNeuron, FixedParameters, bits_for
 from ..weights.config import ModelConfig
-from .trace_file import Record, Trace
+from .records import Record
+from .trace_file import Trace
 
 NAMES = (
     "silent", "all_spikes", "longest", "accumulator_high", "accumulator_low", "at_threshold", "membrane_high",

@@ -10,7 +10,8 @@ from ..errors import TraceError
 from ..weights.wiring import NEURON, SPIKES, Stage
 from .dumps import Dump, canonical
 from .packing import digits
-from .trace_file import Record, Trace
+from .records import Record
+from .trace_file import Trace
 
 SET, ORDER = EVENT_MODES = ("set", "order")
 TOLERANCE = {  # by arithmetic; the power of ten above the greatest distance of a current in PyTorch from ours:

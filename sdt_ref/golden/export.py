@@ -2,10 +2,9 @@
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import TraceError
-from ..files import NAMED, in_words
+from ..files import folder_written_whole
 from ..fixed.formats import Formats
 from ..fixed.quantise import FixedLayer, FixedParameters, bits_for
 from .corners import LAYER, NAMES, STAGE, corners
 from .packing import packed
-from .trace_file import Record, Trace, narrowest
+from .records import Record, narrowest
+from .trace_file import Trace
 
 FORMAT, SCHEMA_VERSION = "sdt_ref vectors", 1
 MANIFEST = "manifest.json"
@@ -52,24 +52,8 @@ def export(
 
     Raises TraceError when the folder is not empty or cannot be written; nothing half-written stays.
     """
-    target = Path(folder)
-    try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise TraceError(f"folder '{target}': expected a new or an empty one; choose another name")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{target.name[:NAMED]}.", suffix=".part"))
-    except OSError as error:
-        raise TraceError(f"cannot write to '{target}': {in_words(error)}") from None
-    try:
+    with folder_written_whole(folder, TraceError) as part:
         manifest = _written(trace, parameters, _Folder(part), progress)
-        part.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        part.replace(target)
-    except OSError as error:
-        raise TraceError(f"cannot write to '{target}': {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return manifest
 
 
@@ -176,21 +160,18 @@ class _Folder:
         """Write numbers [..., channels] as .npy and .mem; returns the paths."""
         words = "\n".join(packed(values.reshape(-1, values.shape[-1]), bits))
         array = values.astype(np.uint8 if bits == 1 else narrowest(bits))
-        npy = self._target(f"{name}.npy")
+        npy = io.BytesIO()
         np.save(npy, array)
-        self.hashes[f"{name}.npy"] = hashlib.sha256(npy.read_bytes()).hexdigest()
-        return {"npy": f"{name}.npy", "mem": self.write_text(f"{name}.mem", words + "\n")}
+        files = {"npy": self._write(f"{name}.npy", npy.getvalue())}
+        return {**files, "mem": self.write_text(f"{name}.mem", words + "\n")}
 
     def write_text(self, name: str, text: str) -> str:
         """Write a text file; returns its path in the folder."""
         return self._write(name, text.encode())
 
     def _write(self, name: str, content: bytes) -> str:
-        self._target(name).write_bytes(content)
-        self.hashes[name] = hashlib.sha256(content).hexdigest()
-        return name
-
-    def _target(self, name: str) -> Path:
         path = self._path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        path.write_bytes(content)
+        self.hashes[name] = hashlib.sha256(content).hexdigest()
+        return name

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-import h5py
 import numpy as np
 
 from ..dense import steps
@@ -12,11 +11,13 @@ from ..engine.events import CHANNEL, OFFSET, SpikeEvents
 from ..engine.monitor import Monitor
 from ..fixed.quantise import FixedNeuron, FixedParameters, bits_for
 from ..fixed.registers import WIDE, wider_by
+from ..hdf5 import Output
 from ..result import Result
 from ..weights.folding import Parameters
 from ..weights.wiring import SPIKES, Stage
 from .hashing import array_hash, file_hash
-from .trace_file import SCHEMA_VERSION, Record, narrowest
+from .records import Record, narrowest
+from .trace_file import SCHEMA_VERSION
 
 Network = TypeVar("Network", bound=Parameters)
 
@@ -36,7 +37,7 @@ class Recorder(Monitor, Generic[Network]):
     def __init__(
         self,
         parameters: Network,
-        file: h5py.File,
+        file: Output,
         wired: Mapping[str, Stage],
         wanted: set[str],
         steps: list[int],
@@ -250,6 +251,6 @@ def _compressed(array: np.ndarray) -> dict[str, Any]:
     return {"compression": "gzip", "compression_opts": 1, "shuffle": True} if array.size else {}
 
 
-def _label(node: h5py.Dataset | h5py.Group, record: Record) -> None:
+def _label(node: Any, record: Record) -> None:
     node.attrs["bits"], node.attrs["fraction"] = record.bits, record.fraction
     node.attrs["height"], node.attrs["width"], node.attrs["channels"] = record.height, record.width, record.channels

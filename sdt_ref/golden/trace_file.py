@@ -16,18 +16,16 @@ attributes. Schema 1, which is read as well, had no input, and whole numbers alo
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
-from ..errors import TraceError
+from ..engine.events import CHANNEL, OFFSET
+from ..errors import TraceError, shown
 from ..files import require_file
 from ..fixed.formats import Formats
 from ..fixed.quantise import FixedParameters, quantise
@@ -38,86 +36,13 @@ from ..weights.arithmetic import arithmetic as named_arithmetic
 from ..weights.config import ModelConfig, is_int
 from ..weights.file import load
 from ..weights.wiring import HEAD, Stage, wiring
-from .content import are_events, are_numbers, dense
+from . import validation
+from .content import are_events, are_numbers, dense, require_within
 from .hashing import WHOLE_NUMBERS_ALONE, array_hash, digest, file_hash
+from .header import Header, parsed
+from .records import Layout, Record, grids
 
 FORMAT, SCHEMA_VERSION = "sdt_ref trace", 2
-
-
-@dataclass(frozen=True)
-class Header:
-    """What was run.
-
-    Attributes
-    ----------
-    architecture, config : sizes and settings of the network
-    formats : text of the formats file, complete; '' without registers
-    parameters : sha256 of the parameters, see `hashing.digest`
-    input : sha256 of the numbers in the input register, int64 in little-endian order; of real numbers, in their type
-    time_steps : T of the run
-    steps : time steps recorded
-    neuron : the convention of all neurons, and of each stage its leak, rounding and threshold
-    overflows : by register, numbers that did not fit in each of the T steps
-    operations : by weight layer, additions and events of each of the T steps
-    arithmetic : 'fixed', 'float32' or 'float64'
-    """
-
-    architecture: dict[str, Any]
-    config: dict[str, Any]
-    formats: str
-    parameters: str
-    input: str
-    time_steps: int
-    steps: list[int]
-    neuron: dict[str, Any]
-    overflows: dict[str, list[int]]
-    operations: dict[str, dict[str, list[int]]]
-    arithmetic: str = FIXED.name  # schema 1 does not name it
-
-
-@dataclass(frozen=True)
-class Record:
-    """One recorded quantity of one stage.
-
-    Attributes
-    ----------
-    bits : width of the register in two's complement, or of a real number; 1 for spikes
-    fraction : of the numbers, int64[1] or int64[channels]; int64[0] of real numbers
-    height, width : of the tokens; (1, 1) where there is but one
-    """
-
-    stage: str
-    quantity: str
-    bits: int
-    fraction: np.ndarray
-    height: int
-    width: int
-    channels: int
-
-    @property
-    def name(self) -> str:
-        """Path under records/."""
-        return f"{self.stage}/{self.quantity}"
-
-    @property
-    def tokens(self) -> int:
-        """Number of tokens."""
-        return self.height * self.width
-
-    @property
-    def real(self) -> bool:
-        """Whether its numbers are floating-point ones."""
-        return not len(self.fraction)
-
-    @property
-    def attributes(self) -> tuple[Any, ...]:
-        """What stands beside the numbers, as it is hashed."""
-        return self.bits, self.fraction.tolist(), self.height, self.width, self.channels
-
-
-def narrowest(bits: int) -> np.dtype:
-    """The narrowest integer type that holds registers of so many bits."""
-    return np.dtype(next(f"<i{n}" for n in (1, 2, 4, 8) if bits <= 8 * n))
 
 
 class Trace:
@@ -139,16 +64,24 @@ class Trace:
         self.architecture = Architecture(**header.architecture)
         self.config = ModelConfig.from_mapping(header.config)
         self.arithmetic: Arithmetic = named_arithmetic(header.arithmetic)
-        self._formats = Formats.from_toml(header.formats) if self.arithmetic is FIXED else None
         self.stages = wiring(self.architecture, self.config)
-        found = file["records"]
-        self.records = {
-            f"{stage.name}/{quantity}": _labelled(found[stage.name][quantity], stage.name, quantity)
-            for stage in self.stages.values()
-            if stage.name in found
-            for quantity in self.quantities(stage)
-            if quantity in found[stage.name]
-        }
+        validation.check_tables(header, self.stages, self.config)
+        self._formats = validation.formats_of(header, self.architecture)
+        names = validation.nodes(file, {stage.name: self.quantities(stage) for stage in self.stages.values()})
+        sizes = self._sizes(names)
+        validation.check_neurons(header, self.stages, self._formats, sizes)
+        self.records = {name: validation.labelled(file["records"][name], *name.rsplit("/", 1)) for name in names}
+        neurons = header.neuron["stages"]
+        one = grids(self.stages, (1, 1)) if sizes is None else sizes
+        self._layout = Layout(self.stages, self.arithmetic, self._formats, neurons, one)
+
+    def _sizes(self, names: list[str]) -> dict[str, tuple[int, int]] | None:
+        """Height and width of each stage's tokens; None where neither an input nor a record says them."""
+        if self.schema > WHOLE_NUMBERS_ALONE:
+            size: tuple[int, int] | None = validation.size_of_input(self._file, self.header, self.config)
+        else:
+            size = validation.size_by_records(self._file, names, self.stages, self.config)
+        return None if size is None else grids(self.stages, size)
 
     def quantities(self, stage: Stage) -> tuple[str, ...]:
         """What is recorded of a stage in this arithmetic, in the order in which it comes about."""
@@ -193,6 +126,10 @@ class Trace:
                 f"trace of other weights: expected parameters with sha256 {self.header.parameters[:12]}..., found "
                 f"{found[:12]}... {where}"
             )
+        if dataclasses.asdict(read.architecture) != self.header.architecture:
+            raise TraceError(
+                f"trace of another network: expected {self.architecture}, found {read.architecture} {where}"
+            )
         for setting, value in dataclasses.asdict(read.config).items():
             if setting != "time_steps" and value != self.header.config[setting]:
                 raise TraceError(
@@ -210,32 +147,65 @@ class Trace:
 
     def events(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Offsets and channels of a record of spikes."""
-        group = self._file["records"][name]
-        return group["offsets"][()], group["channels"][()]
+        offsets, channels = self._arrays(self.records[name])
+        return offsets.astype(OFFSET, copy=False), channels.astype(CHANNEL, copy=False)
 
     def check(self) -> None:
-        """Raise TraceError unless the hash is that of the content, and the content is what its attributes say."""
-        hashes, wrong = {}, ""
-        for name, record in self.records.items():
-            arrays = self.events(name) if record.quantity == "spikes" else (self._file["records"][name][()],)
-            hashes[name] = array_hash(record.attributes, arrays, self.schema)
-            if not wrong and not self._fits(record, arrays):
-                wrong = f"of '{name}', {self._shape(record)}, found {arrays[0].dtype} {arrays[0].shape}"
-        if self.schema > WHOLE_NUMBERS_ALONE:
-            hashes["input"] = array_hash((), [self._file["input"][()]], self.schema)
-        text = bytes(self._file["header"][()]).decode()
-        if file_hash(text, hashes) != self.sha256:
-            raise TraceError("the content does not have the hash that it was written with; record the run again")
-        if wrong:
-            numbers = "whole numbers" if self.arithmetic is FIXED else self.arithmetic.name
-            raise TraceError(f"expected {numbers} or events in the shape {wrong}; record the run again")
+        """Raise TraceError unless the hash is that of the content, and the content is what the header says.
 
-    def _fits(self, record: Record, arrays: Sequence[np.ndarray]) -> bool:
-        if record.quantity == "spikes":
-            return not record.real and are_events(arrays, self._shape(record))
-        return record.real == (self.arithmetic is not FIXED) and are_numbers(
-            arrays[0], self._shape(record), self.arithmetic
-        )
+        Every record is read once; one that claims more numbers than it may have is refused before.
+        """
+        hashes, wrong = {}, None
+        for name, record in self.records.items():
+            expected = self._layout.record(self.stages[record.stage], record.quantity, record.fraction)
+            self._require_no_more(record, expected)
+            arrays = self._arrays(record)
+            hashes[name] = array_hash(record.attributes, arrays, self.schema)
+            try:
+                validation.check_labels(record, expected)
+                self._check_content(expected, arrays)
+            except TraceError as error:
+                wrong = wrong or error
+        if self.schema > WHOLE_NUMBERS_ALONE:
+            read = self._file["input"][()]
+            hashes["input"] = array_hash((), [read], self.schema)
+            right = read.dtype.newbyteorder("=") == self.arithmetic.dtype
+            if not (right and np.isfinite(read).all()):
+                expected = f"finite numbers in {self.arithmetic.dtype}"
+                wrong = wrong or TraceError(f"input: expected {expected}, found {read.dtype}; record the run again")
+        if file_hash(validation.text_of(self._file), hashes) != self.sha256:
+            raise TraceError("the content does not have the hash that it was written with; record the run again")
+        if wrong is not None:
+            raise wrong
+
+    def _require_no_more(self, record: Record, expected: Record) -> None:
+        """Raise TraceError where a record claims more numbers than one of its name may have."""
+        rows = len(self.header.steps) * expected.tokens
+        node, all_of_them = self._file["records"][record.name], rows * expected.channels
+        most = {"offsets": rows + 1, "channels": all_of_them} if record.quantity == "spikes" else {"": all_of_them}
+        for part, limit in most.items():
+            dataset = node[part] if part else node
+            if dataset.shape is None or dataset.size > limit:
+                raise TraceError(
+                    f"record '{record.name}': expected {f'{part} of ' if part else ''}at most {limit:,} numbers, "
+                    f"found {'none' if dataset.shape is None else f'{dataset.size:,}'}; record the run again"
+                )
+
+    def _arrays(self, record: Record) -> tuple[np.ndarray, ...]:
+        node = self._file["records"][record.name]
+        return tuple(node[part][()] for part in validation.parts(record.quantity)) or (node[()],)
+
+    def _check_content(self, record: Record, arrays: Sequence[np.ndarray]) -> None:
+        """Raise TraceError unless arrays have the type and shape of a record, and its numbers fit its register."""
+        spikes, shape = record.quantity == "spikes", self._shape(record)
+        if not (are_events(arrays, shape) if spikes else are_numbers(arrays[0], shape, self.arithmetic)):
+            numbers = "whole numbers" if self.arithmetic is FIXED else self.arithmetic.name
+            raise TraceError(
+                f"expected {numbers} or events in the shape of '{record.name}', {shape}, found {arrays[0].dtype} "
+                f"{shown(arrays[0].shape)}; record the run again"
+            )
+        if not (spikes or record.real):
+            require_within(record, arrays[0])
 
     def _shape(self, record: Record) -> tuple[int, int, int]:
         return len(self.header.steps), record.tokens, record.channels
@@ -243,12 +213,7 @@ class Trace:
     @property
     def sha256(self) -> str:
         """Of header, input and records."""
-        return bytes(self._file.attrs["sha256"]).decode()
-
-
-def _labelled(node: h5py.Dataset | h5py.Group, stage: str, quantity: str) -> Record:
-    bits, height, width, channels = (int(node.attrs[name]) for name in ("bits", "height", "width", "channels"))
-    return Record(stage, quantity, bits, np.asarray(node.attrs["fraction"], WIDE), height, width, channels)
+        return validation.text_attribute(self._file, "sha256") or ""
 
 
 @contextmanager
@@ -271,23 +236,26 @@ def open_trace(path: str | os.PathLike[str]) -> Iterator[Trace]:
             trace.check()
         except TraceError as error:
             raise TraceError(f"trace '{file_path}': {error}") from None
-        except (KeyError, OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except MemoryError:
+            raise
+        except Exception as error:  # what h5py raises, and the settings' own errors
+            reason = str(error) or type(error).__name__
             raise TraceError(f"trace '{file_path}': damaged ({reason}); record the run again") from None
         yield trace
 
 
 def _opened(file: h5py.File) -> Trace:
-    if bytes(file.attrs.get("format", b"")) != FORMAT.encode():
+    if validation.text_attribute(file, "format") != FORMAT:
         raise TraceError("not a trace: attribute 'format' is missing; write it with sdt_ref.trace")
     version = file.attrs.get("schema_version")
     if not is_int(version) or not WHOLE_NUMBERS_ALONE <= version <= SCHEMA_VERSION:
         raise TraceError(
-            f"schema version: expected {WHOLE_NUMBERS_ALONE} or {SCHEMA_VERSION}, found {version}; record the run again"
+            f"schema version: expected {WHOLE_NUMBERS_ALONE} or {SCHEMA_VERSION}, found {shown(version)}; record the "
+            "run again"
         )
-    if "sha256" not in file.attrs:
+    if validation.text_attribute(file, "sha256") is None:
         raise TraceError("not complete: the run that wrote it was interrupted; record it again")
-    header = Header(**json.loads(bytes(file["header"][()]).decode()))
+    header = parsed(validation.text_of(file))
     if version == WHOLE_NUMBERS_ALONE and header.arithmetic != FIXED.name:
         raise TraceError(f"schema 1 is of whole numbers, found {header.arithmetic}; record the run again")
     return Trace(file, header, int(version))

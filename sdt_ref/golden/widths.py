@@ -8,7 +8,8 @@ import numpy as np
 from ..errors import TraceError
 from ..fixed.quantise import FixedLayer, FixedParameters, bits_for, sum_range
 from ..weights.wiring import NEURON
-from .trace_file import Record, Trace
+from .records import Record
+from .trace_file import Trace
 
 REGISTER = {"pixel": "input", "sum": "sum", "x": "membrane", "h": "membrane", "v": "membrane", "u": "stream"}
 

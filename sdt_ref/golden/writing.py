@@ -8,12 +8,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import h5py
 import numpy as np
 
 from ..errors import ConfigError, InputError, TraceError
 from ..files import written_whole
 from ..fixed.quantise import FixedParameters
+from ..hdf5 import created
 from ..network.model import SpikeDrivenTransformer
 from ..result import OperationCount, Result
 from ..weights.arithmetic import FIXED
@@ -21,17 +21,9 @@ from ..weights.folding import Parameters
 from ..weights.names import counted_as
 from ..weights.wiring import Stage, wiring
 from .hashing import digest
+from .header import CHARGE, CONVENTION, Header
 from .recorders import NumberRecorder, Recorder, RegisterRecorder
-from .trace_file import FORMAT, SCHEMA_VERSION, Header
-
-CHARGE = {True: "h = v + round((x - v) * leak)", False: "h = v + (x - v) * leak"}  # by whether it is fixed point
-CONVENTION = {
-    "fire": "spike = h >= threshold",
-    "reset": "v = 0 if spike else h",
-    "order": ["charge", "fire", "reset"],
-    "initial_v": 0,
-    "refractory": 0,
-}
+from .trace_file import FORMAT, SCHEMA_VERSION
 
 
 def write_trace(
@@ -67,7 +59,7 @@ def write_trace(
     wanted = _matching(wired, stages)
     n_steps = model.config.time_steps if np.ndim(x) == 4 else np.shape(x)[1]
     chosen = _steps_of_run(steps, n_steps)
-    with written_whole(path, TraceError) as part, h5py.File(part, "w", track_order=True) as file:
+    with written_whole(path, TraceError) as part, created(part, track_order=True) as file:
         file.attrs["format"], file.attrs["schema_version"] = np.bytes_(FORMAT.encode()), SCHEMA_VERSION
         parameters = model.read_back()
         recorder = _recorder(parameters, file, wired, wanted, chosen, progress)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, shown
 from ..weights.architecture import Architecture
 from ..weights.config import ModelConfig
 
@@ -34,15 +34,15 @@ def as_frames(x: Any, architecture: Architecture, config: ModelConfig, dtype: np
     except Exception as error:  # ragged lists, tensors that require grad or live on a GPU: whatever the source raises
         raise InputError(f"input: expected an array of real numbers, found {type(x).__name__} ({error})") from None
     if array.dtype.kind not in "fiub":
-        raise InputError(f"input: expected real numbers, found type {array.dtype}")
+        raise InputError(f"input: expected real numbers, found type {shown(array.dtype)}")
     if array.ndim not in (4, 5):
-        raise InputError(f"input: expected axes (B, C, H, W) or (B, T, C, H, W), found shape {array.shape}")
+        raise InputError(f"input: expected axes (B, C, H, W) or (B, T, C, H, W), found shape {shown(array.shape)}")
     if 0 in array.shape:
-        raise InputError(f"input: expected no empty axis, found shape {array.shape}")
+        raise InputError(f"input: expected no empty axis, found shape {shown(array.shape)}")
     channels, height, width = array.shape[-3:]
     if channels != architecture.in_channels:
         raise InputError(
-            f"input: expected {architecture.in_channels} channels, found {channels} in shape {array.shape}; "
+            f"input: expected {architecture.in_channels} channels, found {channels} in shape {shown(array.shape)}; "
             "the order is (B, C, H, W) or (B, T, C, H, W)"
         )
     divisor = config.size_divisor

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ImageError, SdtError, shown
+from ..errors import ImageError, SdtError, one_line, shown
 from ..weights.presets import published_folders
 
 LISTED = 10  # names of each list that an error shows
+LONGEST_NAME = 40  # characters of each
 MOST_DIGITS = 18  # of a number in a name
 
 
@@ -60,9 +61,9 @@ def match(
     if found is None:
         n = len(classes)
         raise error(
-            f"{what} {shown(_unknown(names, classes))} is unknown to the weights, which know {n} classes: {_few(classes)}; "
-            f"found {len(names)}: {_few(names)}; expected names of those classes, or numbers 0 to {n - 1}, or {n} in "
-            f"label order with --classes-by-order{against}"
+            f"{what} {shown(_unknown(names, classes))} is unknown to the weights, which know {n} classes: "
+            f"{_few(classes)}; found {len(names)}: {_few(names)}; expected names of those classes, or numbers 0 to "
+            f"{n - 1}, or {n} in label order with --classes-by-order{against}"
         )
     return found
 
@@ -119,7 +120,7 @@ def _against_order(names: Sequence[str], classes: Sequence[str]) -> str:
         return name != classes[place] and (name in classes or table.get(_plain(name), place) != place)
 
     moved = (place for place, name in enumerate(names) if is_moved(place, name))
-    return next((f", where '{names[place]}' would be '{classes[place]}'" for place in moved), "")
+    return next((f", where {shown(names[place])} would be {shown(classes[place])}" for place in moved), "")
 
 
 def _unknown(names: Sequence[str], classes: Sequence[str]) -> str:
@@ -157,4 +158,4 @@ def _is_number(name: str) -> bool:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
+    return ", ".join(one_line(name, LONGEST_NAME) for name in names[:LISTED]) + (", ..." if len(names) > LISTED else "")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ..camera.opening import is_recording, open_recorded
-from ..errors import ImageError, RecordingError
+from ..errors import ImageError, RecordingError, shown
 from ..files import require_file
 from .classes import Matched, match
 from .packs import LabelledPack, Pack
@@ -220,7 +220,7 @@ def _is_clutter(folder: str) -> bool:
 def _split_folder(path: Path, split: str | None) -> Path:
     if split is not None:
         if not (path / split).is_dir():
-            raise ImageError(f"folder '{path}': expected a sub-folder '{split}', found none; choose with --split")
+            raise ImageError(f"folder '{path}': expected a sub-folder {shown(split)}, found none; choose with --split")
         return path / split
     return next((path / name for name in SPLIT_FOLDERS if (path / name).is_dir()), path)
 

@@ -3,8 +3,6 @@
 import contextlib
 import importlib
 import io
-import os
-from pathlib import Path
 from typing import Any
 
 from PIL import features
@@ -44,11 +42,8 @@ NUMBERS = {1: "whole", 2: "whole", 3: "floating-point"}  # of SAMPLE_FORMAT
 
 
 def head_of(source: Any) -> bytes:
-    """The first bytes of a path or of a binary file that can seek; none where they cannot be read."""
+    """The first bytes of a binary file that can seek; none where they cannot be read."""
     try:
-        if isinstance(source, (str, os.PathLike)):
-            with Path(source).open("rb") as file:
-                return file.read(HEAD)
         source.seek(0)
         return bytes(source.read(HEAD))
     except (OSError, ValueError, TypeError, AttributeError):

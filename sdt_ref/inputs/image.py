@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ..camera.recording import TAKEN
-from ..errors import ImageError
-from ..files import require_file
+from ..errors import ImageError, shown
+from ..files import open_plain
 from ..kinds import CAMERA
 from ..weights.config import Preprocessing
 from .foreign import head_of, kind_in, load_plug_in, name_foreign
@@ -51,14 +51,20 @@ def open_picture(
         return _of_array(source, channels)
     name = _name(source)
     if isinstance(source, (str, os.PathLike)):
-        require_file(source, "picture", ImageError)
-    elif not hasattr(source, "read") and not isinstance(source, Image.Image):
+        with open_plain(source, "picture", ImageError) as file:
+            return _read(file, name, as_official, MODES[channels], told)
+    if not isinstance(source, Image.Image) and not (hasattr(source, "read") and hasattr(source, "seek")):
         raise ImageError(f"picture: expected a path, PIL image or uint8 array (H, W, 3), found {type(source).__name__}")
+    return _read(source, name, as_official, MODES[channels], told)
+
+
+def _read(source: Any, name: str, as_official: bool, mode: str, told: Counter[str]) -> Image.Image:
+    """Read a binary file or a PIL image; whatever Pillow raises becomes an ImageError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of harmless metadata; the bomb limit is checked below
         try:
             with _opened(source, told) as picture:
-                return _converted(picture, name, as_official, MODES[channels], told)
+                return _converted(picture, name, as_official, mode, told)
         except (ImageError, MemoryError):
             raise
         except UnidentifiedImageError:
@@ -81,7 +87,8 @@ def _of_array(pixels: np.ndarray, channels: int) -> Image.Image:
     planes = 1 if pixels.ndim == 2 and channels == 1 else pixels.shape[2] if pixels.ndim == 3 else 0
     if pixels.dtype != np.uint8 or planes not in (3, channels) or 0 in pixels.shape:
         raise ImageError(
-            f"picture array: expected uint8 of shape {shapes[channels]}, found {pixels.dtype} of shape {pixels.shape}"
+            f"picture array: expected uint8 of shape {shapes[channels]}, found {shown(pixels.dtype)} of shape "
+            f"{shown(pixels.shape)}"
         )
     return Image.fromarray(pixels.reshape(pixels.shape[:2]) if planes == 1 else pixels).convert(MODES[channels])
 

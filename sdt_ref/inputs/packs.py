@@ -2,13 +2,15 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from ..errors import ImageError
+from ..files import open_plain
+from ..hdf5 import File, opened
 from .classes import Matched, by_label, match
 
 CONTENTS = {"jpeg": "pictures", "bin": "recordings"}  # of packs, by the name of the files' array
@@ -34,32 +36,35 @@ class Pack:
 
     def __init__(self, path: Path, split: str | None, content: str = "jpeg") -> None:
         self.path, self._content = path, content
-        try:
-            with h5py.File(path, "r") as file:
-                self.split = _pack_split(file, split)
-                group = file[self.split]
-                for other, kind in CONTENTS.items():
-                    if content not in group and other in group:
-                        raise ImageError(
-                            f"expected HDF5 with {content}, offset and label, found {other}: {kind}, which need other "
-                            "--weights"
-                        )
-                self._offsets = np.asarray(group["offset"][()])
-                self.labels = np.asarray(group["label"][()])
-                files = group[content]
-                n_bytes = files.shape[0] if files.dtype == np.uint8 else -1
-                names = np.atleast_1d(file.attrs.get("classes", ()))
-                self.names = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names)
-        except ImageError as error:
-            raise ImageError(f"pack '{path}': {error}") from None
-        except MemoryError:
-            raise
-        except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, TypeError, ValueError, ...
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ImageError(
-                f"pack '{path}': expected HDF5 with {content}, offset and label, found otherwise ({reason})"
-            ) from None
+        with self._opened() as file:
+            self.split = _pack_split(file, split)
+            for other, kind in CONTENTS.items():
+                if f"{self.split}/{content}" not in file and f"{self.split}/{other}" in file:
+                    raise ImageError(
+                        f"expected HDF5 with {content}, offset and label, found {other}: {kind}, which need other "
+                        "--weights"
+                    )
+            missing = [name for name in (content, "offset", "label") if f"{self.split}/{name}" not in file]
+            if missing:
+                raise ImageError(
+                    f"expected HDF5 with {content}, offset and label, found group '{self.split}' without {missing[0]}"
+                )
+            self._offsets = np.asarray(file[f"{self.split}/offset"][()])
+            self.labels = np.asarray(file[f"{self.split}/label"][()])
+            files = file[f"{self.split}/{content}"]
+            n_bytes = files.shape[0] if files.dtype == np.uint8 and files.ndim == 1 else -1
+            names = file.attribute("classes", variable=True)
+        self.names = tuple(map(str, np.atleast_1d(() if names is None else names)))
         self._require_sound(n_bytes)
+
+    @contextmanager
+    def _opened(self) -> Iterator[File]:
+        expected = f"HDF5 with {self._content}, offset and label"
+        with (
+            open_plain(self.path, "pack", ImageError) as stream,
+            opened(stream, f"pack '{self.path}'", ImageError, expected, "write the pack again") as file,
+        ):
+            yield file
 
     def _require_sound(self, n_bytes: int) -> None:
         """Refuse labels and offsets that do not fit each other, or the bytes of the files; -1 bytes: not uint8."""
@@ -89,13 +94,13 @@ class Pack:
 
     def __iter__(self) -> Iterator[tuple[str, Any, int]]:
         """Yield (name, binary file, label as in the file)."""
-        with h5py.File(self.path, "r") as file:
-            files = file[self.split][self._content]
+        with self._opened() as file:
+            files = file[f"{self.split}/{self._content}"]
             for i, label in enumerate(self.labels):
                 try:
                     encoded = files[self._offsets[i] : self._offsets[i + 1]]
                 except OSError as error:
-                    raise ImageError(f"pack '{self.path}': file {i} cannot be read ({error})") from None
+                    raise ImageError(f"file {i} cannot be read ({error})") from None
                 yield f"{self.split}/{i}", io.BytesIO(encoded.tobytes()), int(label)
 
 
@@ -125,13 +130,14 @@ class LabelledPack:
             yield name, file, self._label[number]
 
 
-def _pack_split(file: Any, split: str | None) -> str:
-    groups = [name for name, node in file.items() if isinstance(node, h5py.Group)]
+def _pack_split(file: File, split: str | None) -> str:
+    groups = [path for path in file.groups if path and "/" not in path]
     if split is None:
         usual = [name for name in SPLIT_GROUPS if name in groups] or groups
         if not usual:
             raise ImageError("expected a group per split, found none")
         return usual[0]
     if split not in groups:
-        raise ImageError(f"expected split '{split}', found {', '.join(groups) or 'none'}; choose with --split")
+        found = ", ".join(groups[:8]) or "none"
+        raise ImageError(f"expected split '{split}', found {found}; choose with --split")
     return split

@@ -13,8 +13,8 @@ from typing import Any
 from ..camera.opening import open_recording
 from ..camera.recording import CameraEvents, EventFile
 from ..camera.trials import LABELS, Trial, list_trials, only, table_beside
-from ..errors import ConfigError, RecordingError
-from ..files import require_file
+from ..errors import ConfigError, RecordingError, shown
+from ..files import read_text, require_file
 from .classes import Matched, by_number, match
 from .datasets import RECORDINGS, RESOURCE_FORK, TABLES, Labelled, class_folders, is_folder, recordings_below
 from .packs import LabelledPack, Pack
@@ -55,7 +55,7 @@ class RecordingFolder:
         parts = {entry.name.lower(): entry for entry in path.iterdir() if entry.is_dir()}  # N-MNIST's are Train, Test
         self.path = parts.get((split or "test").lower(), path)
         if split not in (None, "train", "test") and self.path == path:
-            raise ConfigError(f"folder '{path}': expected a sub-folder '{split}', found none; choose with --split")
+            raise ConfigError(f"folder '{path}': expected a sub-folder {shown(split)}, found none; choose with --split")
         folders = class_folders(self.path)
         if not folders:
             raise RecordingError(f"folder '{self.path}': expected one folder per class, found none")
@@ -91,11 +91,11 @@ class GestureTrials:
 
     def __init__(self, path: Path, classes: tuple[str, ...], split: str | None) -> None:
         part = path / f"trials_to_{split or 'test'}.txt"
-        if part.is_file():
-            names = [line.strip() for line in part.read_text(encoding="utf-8", errors="replace").splitlines()]
+        if part.exists():
+            names = [line.strip() for line in read_text(part, "list of trials", RecordingError).splitlines()]
             recordings = [path / name for name in names if name]
         elif split is not None:
-            raise ConfigError(f"folder '{path}': expected '{part.name}', found none; leave out --split")
+            raise ConfigError(f"folder '{path}': expected {shown(part.name)}, found none; leave out --split")
         else:
             recordings = _files(path, "*.aedat")
         trials = [(file, trial) for file in recordings for trial in _known_trials(table_beside(file), classes)]

@@ -23,7 +23,7 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from ..errors import SdtError
-from ..files import written_whole
+from ..files import write
 
 config: Any = numba.core.config  # the NUMBA_* settings
 DIGEST = hashlib.sha256().digest_size
@@ -120,8 +120,7 @@ class KernelCache(NullCache):
         if file.is_dir():
             shutil.rmtree(file, ignore_errors=True)
         try:
-            with written_whole(file, SdtError) as part:
-                part.write_bytes(_digest(file, code) + code)
+            write(file, _digest(file, code) + code, SdtError)
         except SdtError as error:
             unkept.append(error)
 

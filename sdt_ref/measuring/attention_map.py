@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engine.events import SpikeEvents
-from ..errors import EventsError
+from ..errors import EventsError, shown
 from ..result import Spikes
 
 HOOK = "MS_SSA_Conv"
@@ -71,7 +71,7 @@ def _map(j: int, spikes: Mapping[str, Spikes], sample: int) -> AttentionMap:
     )
     T, B, H, W = q.grid
     if not 0 <= sample < B:
-        raise EventsError(f"attention maps: expected a sample from 0 to {B - 1}, found {sample}")
+        raise EventsError(f"attention maps: expected a sample from 0 to {B - 1}, found {shown(sample)}")
     lets_pass = np.zeros((T, q.n_channels), np.bool_)
     passing = np.zeros((T, H, W), np.int64)
     for t in range(T):

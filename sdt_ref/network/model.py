@@ -19,7 +19,7 @@ from ..engine.run import Run
 from ..engine.synapse import PanelledLayer
 from ..engine.tiles import MAX_THREADS, available_cores
 from ..engine.token_parallel import token_parallel
-from ..errors import ConfigError, FormatError, InputError, WeightsError
+from ..errors import ConfigError, FormatError, InputError, WeightsError, shown
 from ..fixed import formats as formats_file
 from ..fixed.defaults import complete
 from ..fixed.formats import Formats
@@ -51,6 +51,12 @@ class SpikeDrivenTransformer:
     threads : cores to use; None takes all that this process may use. The result does not depend on it, bit for bit.
     formats : of the registers, with 'fixed'; None takes the defaults, which also hold for what a file leaves out
 
+    Attributes
+    ----------
+    config, architecture, preprocessing, classes : of the weights
+    checked : whether the weights are known to be as they were written (see `weights.file.Weights`)
+    threads, arithmetic, formats : as given, or the defaults
+
     Raises
     ------
     ConfigError
@@ -69,15 +75,16 @@ class SpikeDrivenTransformer:
         formats: Formats | None = None,
     ) -> None:
         if threads is not None and not (is_int(threads) and 1 <= threads <= MAX_THREADS):
-            raise ConfigError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
+            raise ConfigError(f"threads: expected 1 to {MAX_THREADS}, found {shown(threads)}")
         self.config = weights.config
         self.architecture = weights.architecture
         self.preprocessing = weights.preprocessing
         self.classes = weights.classes
+        self.checked = weights.checked
         self.threads = threads or available_cores()
         self.arithmetic = number_systems.arithmetic(arithmetic)
         if formats is not None and self.arithmetic is not FIXED:
-            raise ConfigError(f"formats: expected arithmetic 'fixed' with them, found {self.arithmetic.name!r}")
+            raise ConfigError(f"formats: expected arithmetic 'fixed' with them, found '{self.arithmetic.name}'")
         self.formats = complete(formats, weights.preprocessing)
         if self.arithmetic is FIXED:
             parameters: Parameters = quantise(weights, self.formats)
@@ -203,7 +210,7 @@ class SpikeDrivenTransformer:
             it cannot be read, or is not what the weights read
         """
         if not is_int(top) or top < 1:
-            raise InputError(f"top: expected 1 or more, found {top!r}")
+            raise InputError(f"top: expected 1 or more, found {shown(top)}")
         x = read(picture, self.preprocessing, self.config.time_steps, repairs=repairs)
         return self.rank(self(x[None]).logits[0])[:top]
 

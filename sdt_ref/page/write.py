@@ -3,11 +3,11 @@
 import base64
 import hashlib
 import os
-from importlib.resources import files
+from importlib import resources
 from typing import Any
 
+from .. import files
 from ..errors import ConfigError
-from ..files import written_whole
 
 MAX_BYTES = 5_000_000
 
@@ -52,10 +52,9 @@ def write(path: str | os.PathLike[str], page: str) -> int:
             f"report: expected less than {MAX_BYTES / 1e6:g} MB, found {len(whole) / 1e6:.1f} MB; "
             "choose fewer with --steps"
         )
-    with written_whole(path, ConfigError) as part:
-        part.write_bytes(whole)
+    files.write(path, whole, ConfigError)
     return len(whole)
 
 
 def _asset(name: str) -> str:
-    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
+    return (resources.files(__package__) / "assets" / name).read_text(encoding="utf-8")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from rich.markup import escape
 
-from ..errors import ConfigError, SdtError
+from .. import interrupt
+from ..errors import ConfigError, SdtError, one_line, shown
 from ..kernels.policy import cache_folder
-from . import interrupt
 from .completion import SHELLS, script
 from .screen import Screen, drop_output
 
@@ -53,6 +53,7 @@ OPTIONS = {
 }
 CHECK_FAILED = 1
 BAD_INPUT = 2
+notes: list[str] = []  # lines for stderr, behind the answer; a command that fails says why, and no more
 NEAR = 0.65  # of a name that was probably meant: the share of letters in common
 
 
@@ -77,14 +78,22 @@ class Parser(argparse.ArgumentParser):
             if option in self._gone:
                 self.error(self._gone[option])
             if option.startswith("--") and option not in self._option_string_actions:
-                self.error(f"unknown option '{option}'{did_you_mean(option, self._option_string_actions)}")
+                self.error(f"unknown option {shown(option)}{did_you_mean(option, self._option_string_actions)}")
         options, surplus = self.parse_known_args(given, namespace)
         if surplus:
-            self.error(f"unexpected argument '{surplus[0]}'")
+            self.error(f"unexpected argument {shown(surplus[0])}")
         return options
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: error: {' '.join(message.split())}; see --help\n")
+        self.exit(BAD_INPUT, f"{self.prog}: error: {one_line(message)}; see --help\n")
+
+
+def whole_number(text: str) -> int:
+    """Read an option's whole number; argparse puts its name before the message."""
+    try:
+        return int(text)
+    except ValueError:  # no number, or one of thousands of digits
+        raise argparse.ArgumentTypeError(f"expected a whole number, found {shown(text)}") from None
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
@@ -119,16 +128,18 @@ def add_model_options(to: Parser, *, default: str = "float32") -> None:
     to.add_argument("--arithmetic", metavar="A", help=f"{', '.join(names)}, or {whole}")
     to.set_defaults(default_arithmetic=default)
     to.add_argument("--formats", metavar="F.toml", help="registers of fixed point (default: built in)")
-    to.add_argument("--size", type=int, metavar="N", help="run at N x N pixels instead of the size in the weights")
+    to.add_argument(
+        "--size", type=whole_number, metavar="N", help="run at N x N pixels instead of the size in the weights"
+    )
     add_time_steps(to)
-    to.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all); changes no result")
+    to.add_argument("--threads", type=whole_number, metavar="N", help="cores to use (default: all); changes no result")
 
 
 def add_time_steps(to: Parser) -> None:
     """Add the option that `load_weights` obeys."""
     to.add_argument(
         "--time-steps",
-        type=int,
+        type=whole_number,
         metavar="T",
         help="steps to take, and so the frames to make of a recording (default: as in the weights)",
     )
@@ -158,6 +169,11 @@ def load_weights(options: argparse.Namespace, source: Any = None) -> "Weights":
     if name is None and source is not None and is_recording(source):
         name = DEFAULT_OF_RECORDINGS
     weights = load(name)
+    if not weights.checked:
+        notes.append(
+            f"note: weights file {shown(name)} has no checksum, so that damage goes unseen; convert the checkpoint "
+            "again to have one"
+        )
     if options.time_steps is None:
         return weights
     return dataclasses.replace(weights, config=dataclasses.replace(weights.config, time_steps=options.time_steps))
@@ -171,7 +187,9 @@ def numbers(option: str, text: str) -> list[int]:
         if not (first.isdecimal() and (last or first).isdecimal() and len(part) < 12) or int(last or first) < int(
             first
         ):
-            raise ConfigError(f"{option}: expected whole numbers and ascending ranges such as 0,2-3, found '{text}'")
+            raise ConfigError(
+                f"{option}: expected whole numbers and ascending ranges such as 0,2-3, found {shown(text)}"
+            )
         found += range(int(first), min(int(last or first), int(first) + 4096) + 1)
     return found
 
@@ -182,7 +200,7 @@ def chosen(option: str, text: str | None, n: int) -> list[int]:
         return list(range(n))
     found = sorted(set(numbers(option, text)))
     if not found or found[-1] >= n:
-        raise ConfigError(f"{option}: expected numbers from 0 to {n - 1}, found '{text}'")
+        raise ConfigError(f"{option}: expected numbers from 0 to {n - 1}, found {shown(text)}")
     return found
 
 
@@ -192,7 +210,7 @@ def require_range(options: argparse.Namespace, *names: str, least: int = 1, most
         value = getattr(options, name)
         if value is not None and (value < least or (most is not None and value > most)):
             expected = f"{least} or more" if most is None else f"{least} to {most}"
-            raise ConfigError(f"--{name.replace('_', '-')}: expected {expected}, found {value}")
+            raise ConfigError(f"--{name.replace('_', '-')}: expected {expected}, found {shown(value)}")
 
 
 def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
@@ -200,17 +218,19 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
 
     def main(argv: Sequence[str] | None = None) -> int:
         try:
-            interrupt.raise_from_now()
             for stream in (sys.stdout, sys.stderr):  # names and bars that an encoding lacks are spelled out
                 if isinstance(stream, io.TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
+            notes.clear()
             code = command(argv)
             with showing():
+                for note in notes:
+                    print(note, file=sys.stderr)
                 return code
         except BrokenPipeError:  # the reader of our output has left; a command that judges prints in `showing`
             drop_output()
             return 0
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # in a program that calls a command; a command itself ends in `interrupt.end`
             return _fail("interrupted", interrupt.INTERRUPTED)
         except SdtError as error:
             return _fail(f"error: {' '.join(str(error).split())}")
@@ -274,7 +294,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = "option" if first.startswith("-") else "command"
         near = did_you_mean(first, OPTIONS if what == "option" else COMMANDS)
         raise ConfigError(
-            f"unknown {what} '{first}'{near}; known: {', '.join(OPTIONS if what == 'option' else COMMANDS)}"
+            f"unknown {what} {shown(first)}{near}; known: {', '.join(OPTIONS if what == 'option' else COMMANDS)}"
         )
     command = importlib.import_module(f"sdt_ref.{first}")
     return int(command.main(arguments[1:]))

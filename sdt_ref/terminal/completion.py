@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 
 SHELLS = ("bash", "zsh")
 FILES = (".", "FOLDER", "DIR", "PICTURE", "IMAGE", "DUMP", "CKPT")  # what names of arguments that are paths hold
@@ -18,7 +18,7 @@ def script(shell: str, top: argparse.ArgumentParser, commands: Mapping[str, argp
     commands : those parsers by name
     """
     if shell not in SHELLS:
-        raise ConfigError(f"--print-completion: expected {' or '.join(SHELLS)}, found '{shell}'")
+        raise ConfigError(f"--print-completion: expected {' or '.join(SHELLS)}, found {shown(shell)}")
     try:
         import shtab
     except ImportError:

@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from ..camera.recording import TAKEN
+from ..errors import spelled
 from .words import plain
 
 NARROWEST = 40  # columns; in a window below that, lines are longer than the window
@@ -44,6 +46,12 @@ class Screen(Console):
         if self.is_window and len(objects) == 1 and isinstance(objects[0], str):
             objects = (_wrapped(objects[0], self.width),)
         super().print(*objects, **how)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as Rich does; no control character of a name from outside comes to the terminal, even so."""
+        for part in super().render(renderable, options):
+            is_sound = part.control or part.text.isprintable() or part.text == "\n"
+            yield part if is_sound else Segment(spelled(part.text, keep="\n"), part.style)
 
     def print_table(self, table: Table, indent: int = 0) -> None:
         """Print a table made by `table`: as it is, or squeezed, or row by row; numbers are whole in all three."""

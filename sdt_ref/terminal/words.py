@@ -2,6 +2,8 @@
 
 from rich.markup import escape
 
+from ..errors import one_line
+
 
 def many(n: int, one: str) -> str:
     """Count things in words: '1 event', '1,234 events'."""
@@ -9,5 +11,5 @@ def many(n: int, one: str) -> str:
 
 
 def plain(text: object) -> str:
-    """Show a name from outside as it stands: no markup, no control characters."""
-    return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)))
+    """Show a name from outside as it stands: no markup, no control characters, no more of it than of a message."""
+    return escape(one_line(str(text)))

@@ -6,21 +6,24 @@ settings, a YAML file, the checkpoint's own `args`, a preset. Nothing is guessed
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, WeightsError
-from ..files import require_file
+from ..errors import ConfigError
+from ..files import read_text
 from .architecture import Architecture
-from .container import damage_named, opened
+from .container import opened
 from .file import Weights
 from .inert import plain, words
 from .presets import class_names
 from .settings import Lookup, dataset_of, read_settings
-from .state import Chosen, Rounding, as_float32, choose, tensors_of
+from .state import Chosen, Rounding, as_float32, choose, require_held, tensors_of
 from .tensors import infer
+
+LONGEST_FACT = 1000  # characters of a text that is passed on from the checkpoint
 
 
 @dataclass(frozen=True)
@@ -78,23 +81,25 @@ def convert(
         a setting is missing, unknown or out of range
     """
     source = Path(path)
-    require_file(source, "checkpoint", WeightsError)
-    with opened(source) as content:
+    with opened(source) as (content, file):
         chosen = choose(content, key, ema, source)
         stored, ignored_tensors, heads = tensors_of(chosen.state)
         # before a number is read: a small file can claim huge tensors
         architecture = infer({name: tensor.shape for name, tensor in stored.items()})
+        require_held(stored, os.fstat(file.fileno()).st_size)
         tensors, rounding = as_float32(stored, round_float64)
         lookup = Lookup(settings or {}, config, content.get("args"), preset_name, architecture)
         about = {name: plain(content.get(name)) for name in ("arch", "epoch", "metric")}
         as_text = {name: words(content[name]) for name in ("__metadata__",) if name in content} | lookup.as_text
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     model_config, preprocessing = read_settings(lookup, architecture, heads)
     if heads is not None:
         lookup.sources["num_heads"] = "tensors"
     dataset = dataset_of(lookup)
     provenance = {
         "source": source.name,
-        "sha256": _digest(source),
+        "sha256": digest,
         "state_dict": chosen.key,
         **{name: about[name] for name in ("arch", "epoch") if _is_plain(about[name])},
         **_metric(chosen, about["metric"]),
@@ -106,7 +111,9 @@ def convert(
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, str):
+        return len(value) <= LONGEST_FACT
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _metric(chosen: Chosen, metric: Any) -> dict[str, Any]:
@@ -118,17 +125,9 @@ def _metric(chosen: Chosen, metric: Any) -> dict[str, Any]:
     return {"metric_of": {chosen.metric_of or "not told": metric}}
 
 
-def _digest(path: Path) -> str:
-    with damage_named(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _classes(path: str | Path | None, dataset: str, architecture: Architecture) -> tuple[str, ...]:
     if path is not None:
-        try:
-            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"class names '{path}' cannot be read: {error}") from None
+        lines = read_text(path, "class names", ConfigError).splitlines()
         return tuple(line.strip() for line in lines if line.strip())
     known = class_names(dataset)
     if known is not None and len(known) == architecture.num_classes:

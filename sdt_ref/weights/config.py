@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 
 MOST_STEPS = 4096  # T at most; the published networks have 4 to 16
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "hamming", "box")
@@ -24,7 +24,7 @@ TIMM_INTERPOLATION = "bicubic"
 def check(condition: bool, name: str, expected: str, found: object) -> None:
     """Raise ConfigError unless `condition` holds."""
     if not condition:
-        raise ConfigError(f"setting '{name}': expected {expected}, found {found!r}")
+        raise ConfigError(f"setting '{name}': expected {expected}, found {shown(found)}")
 
 
 def is_int(value: object) -> bool:
@@ -44,7 +44,7 @@ class _Settings:
         fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
         unknown = sorted(set(values) - set(fields))
         if unknown:
-            raise ConfigError(f"unknown setting '{unknown[0]}'; known: {', '.join(fields)}")
+            raise ConfigError(f"unknown setting {shown(unknown[0])}; known: {', '.join(fields)}")
         missing = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in values]
         if missing:
             raise ConfigError(f"setting '{missing[0]}' is missing")

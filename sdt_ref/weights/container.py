@@ -7,14 +7,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ..errors import SdtError, WeightsError
+from ..errors import SdtError, WeightsError, one_line
+from ..files import open_plain
 from .made import CallRefused, Made
 from .recognise import PICKLE, ZIP, pickle_entry, recognise
 from .safetensors_file import read_safetensors
 from .stored import as_tensor
-from .torch_file import NotPyTorchError, is_module, read_legacy, read_zip
+from .torch_file import NotPyTorchError, is_module, opened_zip, read_legacy, read_zip
 
 # what damaged bytes raise in zipfile, pickletools, json and in the readers here
 DAMAGE = (
@@ -25,19 +26,20 @@ ALONE = "Save its state_dict alone, and convert that"
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[dict[Any, Any]]:
-    """Yield the dictionary that a checkpoint holds; its tensors can be read inside of the `with`.
+def opened(path: Path) -> Iterator[tuple[dict[Any, Any], BinaryIO]]:
+    """Yield the dictionary that a checkpoint holds, and its file; tensors can be read inside of the `with`.
+
+    Beside their numbers, what a file of any size and content takes here is at most about a gigabyte.
 
     Raises WeightsError for a file that is none, is damaged, or calls what makes no value.
     """
-    with damage_named(path):
-        kind = recognise(path)
-        with path.open("rb") as file:
-            if kind == ZIP:
-                with zipfile.ZipFile(file) as archive:
-                    yield _dictionary(path, read_zip(archive, pickle_entry(path, archive)))
-            else:
-                yield _dictionary(path, read_legacy(file) if kind == PICKLE else read_safetensors(file))
+    with open_plain(path, "checkpoint", WeightsError) as file, damage_named(path):
+        kind = recognise(path, file)
+        if kind == ZIP:
+            with opened_zip(file) as archive:
+                yield _dictionary(path, read_zip(archive, pickle_entry(path, archive))), file
+        else:
+            yield _dictionary(path, read_legacy(file) if kind == PICKLE else read_safetensors(file)), file
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def damage_named(path: Path) -> Iterator[None]:
             f"checkpoint '{path}': expected a file of torch.save, found a pickle that PyTorch did not write"
         ) from None
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(str(error), 200) or type(error).__name__
         raise WeightsError(
             f"checkpoint '{path}': expected a PyTorch file, found one that cannot be read ({reason}); it may be cut "
             "short, download it again"

@@ -3,13 +3,17 @@
 /weights/patch_embed/proj_conv/weight    float32, official shape (dots of the official name are slashes)
 attributes of the root, texts in UTF-8 of fixed length (variable-length texts crash HDF5 when a file is corrupt):
     format           "sdt_ref weights"
-    schema_version   1
+    schema_version   2
     config           JSON of ModelConfig
     preprocessing    JSON of Preprocessing
     classes          JSON list of class names, in label order
     provenance       JSON object: source file, its sha256, and whatever is known of its making
+    sha256           of these four texts, and of the tensors' names, types, shapes and bytes: see `digest`
+
+Schema 1, which is read as well, had no sha256: whether such a file is damaged cannot be told.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -18,17 +22,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from ..errors import SdtError, WeightsError
-from ..files import require_file, written_whole
+from ..errors import WeightsError, shown
+from ..files import open_plain, written_whole
+from ..hdf5 import File, created, opened
 from .architecture import Architecture
 from .config import ModelConfig, Preprocessing
 from .tensors import infer, tensor_shapes
 
 FORMAT = "sdt_ref weights"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+UNCHECKED = 1  # the schema without a sha256
+TEXTS = ("config", "preprocessing", "classes", "provenance")
+EXPECTED, REMEDY = "HDF5 written by sdt_ref.convert", "convert the checkpoint"
 DEFAULT = "sdt-2-256-cifar10"
 DEFAULT_OF_RECORDINGS = "sdt-2-64-nmnist"
 
@@ -43,6 +50,7 @@ class Weights:
     config, preprocessing : settings
     classes : class names in label order
     provenance : where the weights come from
+    checked : whether they are known to be as they were written; not so from a file of schema 1, which has no sha256
 
     Raises WeightsError when tensors are missing, misshapen, unknown or not finite, or do not fit the settings.
     """
@@ -52,6 +60,7 @@ class Weights:
     preprocessing: Preprocessing
     classes: tuple[str, ...]
     provenance: Mapping[str, Any]
+    checked: bool = True
 
     def __post_init__(self) -> None:
         for name, tensor in self.tensors.items():
@@ -97,20 +106,34 @@ def save(path: str | os.PathLike[str], weights: Weights) -> None:
 
     Raises WeightsError when the folder cannot be written.
     """
-    with written_whole(path, WeightsError) as part, h5py.File(part, "w", libver="v108") as file:
+    values = (weights.config.to_json(), weights.preprocessing.to_json())
+    texts = dict(zip(TEXTS, (*values, json.dumps(weights.classes), json.dumps(dict(weights.provenance))), strict=True))
+    with written_whole(path, WeightsError) as part, created(part, libver="v108") as file:
         # layouts older than v108 limit a text to 64 KB
         file.attrs["schema_version"] = SCHEMA_VERSION
-        for attribute, text in (
-            ("format", FORMAT),
-            ("config", weights.config.to_json()),
-            ("preprocessing", weights.preprocessing.to_json()),
-            ("classes", json.dumps(weights.classes)),
-            ("provenance", json.dumps(dict(weights.provenance))),
-        ):
-            file.attrs[attribute] = np.bytes_(text.encode())
+        for name, text in {"format": FORMAT, **texts, "sha256": digest(texts, weights.tensors)}.items():
+            file.attrs[name] = np.bytes_(text.encode())
         group = file.create_group("weights")
         for tensor_name, tensor in weights.tensors.items():
             group.create_dataset(tensor_name.replace(".", "/"), data=tensor)
+
+
+def digest(texts: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str:
+    """The sha256 of all that a file holds, in hexadecimal digits.
+
+    Of the texts in the order of `TEXTS`, then of the tensors in the order of their names: each is preceded by a line
+    with its name, its type, its shape and its number of bytes, such as 'head.bias <f4 (10,) 40'. Texts are of type utf8
+    and of no shape; tensors' numbers are in little-endian and row-major order.
+    """
+    whole = hashlib.sha256()
+    for name in TEXTS:
+        text = texts[name].encode()
+        whole.update(f"{name} utf8 () {len(text)}\n".encode() + text)
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name], "<f4")
+        whole.update(f"{name} {tensor.dtype.str} {tensors[name].shape} {tensor.nbytes}\n".encode())
+        whole.update(tensor.data)
+    return whole.hexdigest()
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Weights:
@@ -119,8 +142,8 @@ def load(path: str | os.PathLike[str] | None = None) -> Weights:
     Raises
     ------
     WeightsError
-        in one line: the file is missing, truncated, not HDF5, of another schema or of a newer version; a tensor is
-        missing, misshapen, of another type, unknown or not finite
+        in one line: the file is missing, truncated, not HDF5, of another schema or of a newer version, or not as it was
+        written; a tensor is missing, misshapen, of another type, unknown or not finite
     """
     if path is not None and not isinstance(path, (str, os.PathLike)):
         raise WeightsError(f"weights file: expected a path, found {type(path).__name__}")
@@ -128,79 +151,61 @@ def load(path: str | os.PathLike[str] | None = None) -> Weights:
     if path in (DEFAULT, DEFAULT_OF_RECORDINGS) and not file_path.exists():
         file_path = shipped_path(str(path))
     try:
-        require_file(file_path, "weights file", WeightsError)
+        stream = open_plain(file_path, "weights file", WeightsError)
     except WeightsError as error:
         raise WeightsError(f"{error}; the weights that ship are {DEFAULT} and {DEFAULT_OF_RECORDINGS}") from None
-    try:
-        with h5py.File(file_path, "r") as file:
-            return _read(file)
-    except SdtError as error:
-        raise WeightsError(f"weights file '{file_path}': {error}") from None
-    except MemoryError:
-        raise
-    except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, TypeError, ValueError, ...
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(
-            f"weights file '{file_path}': expected HDF5 written by sdt_ref.convert, found a file that cannot be read "
-            f"({reason}); it may be truncated, or a .pth.tar: run python -m sdt_ref.convert on that"
-        ) from None
+    with stream, opened(stream, f"weights file '{file_path}'", WeightsError, EXPECTED, REMEDY) as file:
+        return _read(file)
 
 
-def _read(file: Any) -> Weights:
-    found = _text(file, "format")
+def _read(file: File) -> Weights:
+    found = file.text("format")
     if found != FORMAT:
         raise WeightsError(
-            f"attribute 'format': expected '{FORMAT}', found '{found}'; write the file with sdt_ref.convert"
+            f"attribute 'format': expected '{FORMAT}', found {shown(found)}; write the file with sdt_ref.convert"
         )
-    if "schema_version" not in file.attrs or file.attrs.get_id("schema_version").dtype.kind != "i":
-        raise WeightsError(f"attribute 'schema_version': expected {SCHEMA_VERSION}, found no whole number")
-    version = int(file.attrs["schema_version"])
-    if version < 1:
-        raise WeightsError(f"attribute 'schema_version': expected {SCHEMA_VERSION}, found {version}")
+    version = file.whole("schema_version")
     if version > SCHEMA_VERSION:
         raise WeightsError(
             f"schema version {version} is newer than {SCHEMA_VERSION}, which this sdt_ref reads; upgrade sdt_ref"
         )
-    config = ModelConfig.from_mapping(_json(file, "config", dict))
-    preprocessing = Preprocessing.from_mapping(_json(file, "preprocessing", dict))
-    classes = tuple(str(name) for name in _json(file, "classes", list))
-    provenance = _json(file, "provenance", dict)
-    if not isinstance(file.get("weights"), h5py.Group):
-        raise WeightsError("group 'weights' is missing")
-    datasets: dict[str, h5py.Dataset] = {}
+    if version < UNCHECKED:
+        raise WeightsError(f"attribute 'schema_version': expected {UNCHECKED} or {SCHEMA_VERSION}, found {version}")
+    texts = {name: file.text(name) for name in TEXTS}
+    config = ModelConfig.from_mapping(_json(texts, "config", dict))
+    preprocessing = Preprocessing.from_mapping(_json(texts, "preprocessing", dict))
+    classes = tuple(str(name) for name in _json(texts, "classes", list))
+    provenance = _json(texts, "provenance", dict)
+    weights = Weights(_tensors(file), config, preprocessing, classes, provenance, version > UNCHECKED)
+    if weights.checked and file.text("sha256") != digest(texts, weights.tensors):
+        raise WeightsError("expected what was written, found a file that was changed since; copy or convert it again")
+    return weights
 
-    def collect(name: str, node: object) -> None:
+
+def _tensors(file: File) -> dict[str, np.ndarray]:
+    """Read all tensors, whose names, shapes and types are checked before the first byte is read."""
+    paths: dict[str, str] = {}
+    for path in file.arrays:
+        group, _, name = path.partition("/")
         official = name.replace("/", ".")
-        if isinstance(node, h5py.Dataset):
-            if official in datasets:
-                raise WeightsError(f"tensor '{official}' stands twice, with dots and with slashes in its name")
-            datasets[official] = node
-
-    file["weights"].visititems(collect)
-    # all shapes are checked before the first byte is read
-    architecture = infer({name: node.shape or () for name, node in datasets.items()})
-    for name, node in datasets.items():
-        if node.dtype != np.float32:
-            raise WeightsError(f"dataset 'weights/{name.replace('.', '/')}': expected float32, found {node.dtype}")
-    tensors = {name: np.asarray(datasets[name][()], np.float32) for name in tensor_shapes(architecture)}
-    return Weights(tensors, config, preprocessing, classes, provenance)
-
-
-def _text(file: Any, name: str) -> str:
-    if name not in file.attrs:
-        raise WeightsError(f"attribute '{name}' is missing: expected text; write the file with sdt_ref.convert")
-    kind = file.attrs.get_id(name).dtype
-    if kind.kind != "S":
-        raise WeightsError(
-            f"attribute '{name}': expected text of fixed length, found {kind}; convert the checkpoint again"
-        )
-    return bytes(file.attrs[name]).decode()
+        if group != "weights" or not name:
+            continue
+        if official in paths:
+            raise WeightsError(f"tensor '{official}' stands twice, with dots and with slashes in its name")
+        paths[official] = path
+    if not paths:
+        raise WeightsError("group 'weights' is missing")
+    architecture = infer({name: file[path].shape for name, path in paths.items()})
+    for path in paths.values():
+        if file[path].dtype != np.float32:
+            raise WeightsError(f"dataset '{path}': expected float32, found {file[path].dtype}")
+    return {name: np.asarray(file[paths[name]][()], np.float32) for name in tensor_shapes(architecture)}
 
 
-def _json(file: Any, name: str, kind: type) -> Any:
+def _json(texts: Mapping[str, str], name: str, kind: type) -> Any:
     try:
-        value = json.loads(_text(file, name))
-    except json.JSONDecodeError as error:
+        value = json.loads(texts[name])
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"attribute '{name}': expected JSON, found {error}") from None
     if not isinstance(value, kind):
         raise WeightsError(f"attribute '{name}': expected a JSON {kind.__name__}, found {type(value).__name__}")

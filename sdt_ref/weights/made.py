@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import Foreign, one_line, shown
+
+LONGEST_NAME = 1000  # characters of a name that is read; those of PyTorch have fewer than 100
+
 # a class begins with a capital; these are the other names that Python, NumPy and PyTorch pickle values with
 CONSTRUCTORS = {
     "builtins": "bytearray bytes complex dict float frozenset getattr int list object range set slice str tuple type",
@@ -32,8 +36,8 @@ CONSTRUCTORS = {
 NEVER = ("nt", "os", "posix", "subprocess", "sys")  # modules of which no call is a value
 
 
-@dataclass(frozen=True)
-class Name:
+@dataclass(frozen=True, slots=True, repr=False)
+class Name(Foreign):
     """A class, function or constant that a pickle names; it is never imported."""
 
     module: str
@@ -41,12 +45,13 @@ class Name:
 
     def __str__(self) -> str:
         """In one line, and none of a terminal's control characters."""
-        text = f"{self.module}.{self.name}"[:200]
-        return "".join(character if character.isprintable() else "?" for character in text)
+        return one_line(f"{self.module}.{self.name}", 200)
+
+    __repr__ = __str__
 
 
-@dataclass(eq=False)
-class Made:
+@dataclass(eq=False, slots=True)
+class Made(Foreign):
     """What unpickling would have made.
 
     Attributes
@@ -67,9 +72,9 @@ class Made:
         return f"an object of {self.of}"
 
 
-@dataclass(eq=False)
-class Key:
-    """A key of a dictionary that is no number or text."""
+@dataclass(eq=False, slots=True)
+class Key(Foreign):
+    """A key of a dictionary that is no text and no small number."""
 
     value: Any
 
@@ -83,6 +88,11 @@ class CallRefused(ValueError):
     def __init__(self, name: str) -> None:
         super().__init__(f"a call of {name}")
         self.name = name
+
+
+def name_of(key: Any) -> str:
+    """A key of a dictionary as a text of bounded length; one that is no text is told in words."""
+    return key[:LONGEST_NAME] if isinstance(key, str) else shown(key)
 
 
 def may_make_a_value(of: Name) -> bool:

@@ -3,6 +3,9 @@
 A pickle is a program for a stack machine. This machine has the stack and the memo, but no way to import a name or to
 call anything: where the program says "call", it notes a `Made`, the name with its arguments. So no code of a
 checkpoint can run, whatever stands in it. Source of the opcodes: pickletools of Python, protocols 0 to 5.
+
+Time and memory grow with the length of the pickle alone, at most MOST_STEPS: a step is an opcode, or an item that one
+copies. What a pickle names twice is shared and not copied, so whoever walks through its lists must bound the walk.
 """
 
 import pickletools
@@ -10,9 +13,11 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Protocol, cast
 
-from .made import CallRefused, Key, Made, Name, may_make_a_value
+from .made import LONGEST_NAME, CallRefused, Key, Made, Name, may_make_a_value
 
-MOST_OPCODES = 5_000_000  # a checkpoint of the largest published model has about 100,000
+MOST_STEPS = 2_000_000  # a checkpoint of the largest published model has about 100,000
+LARGEST_KEY = 2**60  # numbers from there on can be chosen so that their hashes are the same, and a dictionary slow
+MOST_MEMO = 2**32  # as the widest opcode counts
 
 MAPPINGS = ("collections.OrderedDict", "collections.defaultdict", "collections.Counter")
 
@@ -24,40 +29,35 @@ class File(Protocol):
     def readline(self) -> bytes: ...
 
 
-def read_pickle(file: File, persistent: Callable[[Any], Any]) -> Any:
+def read_pickle(file: File, persistent: Callable[[Any], Any], most: int = MOST_STEPS) -> Any:
     """Read one pickle, and stop behind it.
 
     Parameters
     ----------
     persistent : what stands for an object that lies outside of the pickle, from its id
+    most : steps
 
     Raises CallRefused; ValueError, IndexError, KeyError, TypeError or AttributeError for a damaged pickle.
     """
-    machine = _Machine(persistent)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], file))):
-        if count == MOST_OPCODES:
-            raise ValueError(f"a pickle of more than {MOST_OPCODES:,} steps")
+    machine = _Machine(persistent, most)
+    for opcode, argument, _ in pickletools.genops(cast(IO[bytes], file)):
+        machine.count(1)
         machine.step(opcode.name, argument)
     return machine.stack.pop()
 
 
 def _key(value: Any) -> Any:
-    """A key whose hash is cheap and runs no code."""
-    flat = value if isinstance(value, tuple) else (value,)
-    return value if all(isinstance(v, (str, bytes, int, float, Name, Made, type(None))) for v in flat) else Key(value)
+    """A key whose hash is cheap, runs no code, and is not that of many others."""
+    if isinstance(value, int):
+        return value if abs(value) < LARGEST_KEY else Key(value)
+    return value if isinstance(value, (str, bytes, float, Name, Made, type(None))) else Key(value)
 
 
 def _pairs(items: list[Any]) -> Iterator[tuple[Any, Any]]:
     return ((_key(items[i]), items[i + 1]) for i in range(0, len(items), 2))
 
 
-def _mapping(arguments: tuple[Any, ...]) -> dict[Any, Any]:
-    """An OrderedDict, defaultdict or Counter as a dictionary; its order stays."""
-    content = arguments[-1] if arguments else None
-    if isinstance(content, dict):
-        return dict(content)
-    return {_key(key): value for key, value in content} if isinstance(content, list) else {}
-
+SET, FROZENSET = Name("builtins", "set"), Name("builtins", "frozenset")
 
 # opcodes whose argument is the value
 VALUES = frozenset(
@@ -72,7 +72,7 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "EMPTY_TUPLE": tuple,
     "EMPTY_LIST": list,
     "EMPTY_DICT": dict,
-    "EMPTY_SET": lambda: Made(Name("builtins", "set"), ()),
+    "EMPTY_SET": lambda: Made(SET, ()),
 }
 MARKER = object()
 
@@ -80,10 +80,17 @@ MARKER = object()
 class _Machine:
     """The stack and the memo of a pickle; each method is the opcode of its name."""
 
-    def __init__(self, persistent: Callable[[Any], Any]) -> None:
+    def __init__(self, persistent: Callable[[Any], Any], most: int) -> None:
         self.persistent = persistent
+        self.left = self.most = most
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+
+    def count(self, steps: int) -> None:
+        """Count steps; ValueError where they are too many."""
+        self.left -= steps
+        if self.left < 0:
+            raise ValueError(f"a pickle of more than {self.most:,} steps")
 
     def step(self, opcode: str, argument: Any) -> None:
         if opcode in VALUES:
@@ -93,6 +100,8 @@ class _Machine:
         elif opcode in ("PROTO", "FRAME", "STOP"):
             pass
         elif opcode in ("PUT", "BINPUT", "LONG_BINPUT"):
+            if not 0 <= argument < MOST_MEMO:
+                raise ValueError(f"a place in the memo below 0, or from {MOST_MEMO:,} on")
             self.memo[argument] = self.stack[-1]
         elif opcode in ("GET", "BINGET", "LONG_BINGET"):
             self.stack.append(self.memo[argument])
@@ -144,7 +153,7 @@ class _Machine:
         self.stack.append(dict(_pairs(self._above_the_mark())))
 
     def _frozenset(self) -> None:
-        self.stack.append(Made(Name("builtins", "frozenset"), (self._above_the_mark(),)))
+        self.stack.append(Made(FROZENSET, (self._above_the_mark(),)))
 
     def _append(self) -> None:
         self._extend([self.stack.pop()])
@@ -173,6 +182,11 @@ class _Machine:
 
     def _global(self, argument: str) -> None:
         module, _, name = argument.partition(" ")
+        self._name(module, name)
+
+    def _name(self, module: str, name: str) -> None:
+        if len(module) + len(name) > LONGEST_NAME:
+            raise ValueError(f"a name of {len(module) + len(name):,} characters")
         # protocol 2, which PyTorch writes, has the names of Python 2
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         self.stack.append(Name(module, name))
@@ -181,7 +195,7 @@ class _Machine:
         name, module = self.stack.pop(), self.stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
             raise TypeError("a name that is no text")
-        self._global(f"{module} {name}")
+        self._name(module, name)
 
     def _reduce(self) -> None:
         arguments, called = self.stack.pop(), self.stack.pop()
@@ -202,6 +216,7 @@ class _Machine:
 
     def _newobj_ex(self) -> None:
         keywords, arguments, made = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        self.count(len(arguments) + len(keywords))
         self._make(made, (*arguments, *keywords.items()))
 
     def _call(self, called: Any, arguments: tuple[Any, ...]) -> None:
@@ -210,7 +225,8 @@ class _Machine:
         if not may_make_a_value(called):
             raise CallRefused(str(called))
         if str(called) == "builtins.getattr" and [type(v) for v in arguments] == [Name, str]:
-            self._global(f"{arguments[0].module} {arguments[0].name}.{arguments[1]}")  # what stands in a class
+            inside = arguments[1][: LONGEST_NAME + 1]
+            self._name(arguments[0].module, f"{arguments[0].name}.{inside}")  # what stands in a class
         else:
             self._make(called, arguments)
 
@@ -218,7 +234,15 @@ class _Machine:
         """Without a call of a function: NEWOBJ makes an object of a class."""
         if not (isinstance(of, Name) and isinstance(arguments, tuple)):
             raise TypeError(f"an object of a {type(of).__name__}")
-        self.stack.append(_mapping(arguments) if str(of) in MAPPINGS else Made(of, arguments))
+        self.stack.append(self._mapping(arguments) if str(of) in MAPPINGS else Made(of, arguments))
+
+    def _mapping(self, arguments: tuple[Any, ...]) -> dict[Any, Any]:
+        """An OrderedDict, defaultdict or Counter as a dictionary; its order stays."""
+        content = arguments[-1] if arguments else None
+        if not isinstance(content, (dict, list)):
+            return {}
+        self.count(len(content))
+        return dict(content) if isinstance(content, dict) else {_key(key): value for key, value in content}
 
     def _build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]

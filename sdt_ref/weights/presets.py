@@ -10,7 +10,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from .architecture import Architecture
 
 _IMAGENET_NORM = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -82,8 +82,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 
 def preset(name: str) -> Preset:
     """Look a preset up; raises ConfigError that lists the known ones."""
-    if name not in PRESETS:
-        raise ConfigError(f"unknown preset '{name}'; known: {', '.join(PRESETS)}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ConfigError(f"unknown preset {shown(name)}; known: {', '.join(PRESETS)}")
     return PRESETS[name]
 
 

@@ -1,16 +1,17 @@
 """What a file is, by its content: a checkpoint that can be read, or the right name of something else."""
 
+import os
 import re
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
-import h5py
-
-from ..errors import WeightsError
+from ..errors import WeightsError, one_line, shown
 from ..kinds import ARCHIVE, ARRAYS, HDF5, INSTEAD, kind_of, utf8
 
 ZIP, PICKLE, SAFETENSORS = "zip", "pickle", "safetensors"
-HEAD = 4096  # bytes that are looked at
+HEAD = 65_536  # bytes that are looked at; the attributes of an HDF5 file mostly stand there
+BEGINNING = 4096  # of them, where all else says what it is
 
 REMEDIES = {
     ARCHIVE: "unpack it, and convert what is in it",
@@ -34,12 +35,11 @@ ENTRIES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
-def recognise(path: Path) -> str:
-    """ZIP, PICKLE or SAFETENSORS; WeightsError that says what anything else is."""
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-        file.seek(max(0, path.stat().st_size - 8))
-        tail = file.read()
+def recognise(path: Path, file: BinaryIO) -> str:
+    """ZIP, PICKLE or SAFETENSORS; WeightsError that says what anything else is. The path is that of the open file."""
+    head = file.read(HEAD)
+    file.seek(max(0, os.fstat(file.fileno()).st_size - 8))
+    tail = file.read(8)
     if head.startswith(b"PK\x03\x04"):
         return ZIP
     if head[6:9] == b"\0\0{":  # the length of a header in JSON, then its beginning
@@ -52,31 +52,27 @@ def recognise(path: Path) -> str:
 def _name(path: Path, head: bytes, tail: bytes) -> str:
     if not head:
         return "an empty file; download it again"
-    if (kind := kind_of(head)) is not None:
-        return _hdf5(path) if kind.name == HDF5 else kind.advice(REMEDIES, "give a checkpoint")
+    if (kind := kind_of(head[:BEGINNING])) is not None:
+        return _hdf5(path, head) if kind.name == HDF5 else kind.advice(REMEDIES, "give a checkpoint")
     if head[4:8] == b"TFL3" or tail == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":
         return "a file of TensorFlow; expected a checkpoint of PyTorch"
     if re.match(rb"\x08[\x01-\x1f][\x12\x3a\x42]", head):
         return "a model of ONNX or TensorFlow (protobuf); convert the .pth.tar that it came from"
-    return _text(head)
+    return _text(head[:BEGINNING])
 
 
-def _hdf5(path: Path) -> str:
-    try:
-        with h5py.File(path, "r") as file:
-            if "sdt_ref" in str(file.attrs.get("format", "")):
-                return f"a weights file, which is converted already; pass it by --weights {path}"
-            keras = "keras_version" in file.attrs or "model_weights" in file or "layer_names" in file.attrs
-            return "a Keras model (HDF5); expected a checkpoint of PyTorch" if keras else HDF5
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError):
-        return "a damaged HDF5 file"
+def _hdf5(path: Path, head: bytes) -> str:
+    if b"sdt_ref weights" in head:
+        return f"a weights file, which is converted already; pass it by --weights {path}"
+    keras = any(name in head for name in (b"keras_version", b"model_weights", b"layer_names"))
+    return "a Keras model (HDF5); expected a checkpoint of PyTorch" if keras else HDF5
 
 
 def _text(head: bytes) -> str:
     text = utf8(head).decode(errors="ignore").strip()
     if not text or not all(character.isprintable() or character in "\t\n\r\f" for character in text):
         return "a file of no known kind"
-    return f"text, which begins '{' '.join(text[:200].split())[:40]}'"
+    return f"text, which begins {shown(' '.join(text[:200].split()), 40)}"
 
 
 def pickle_entry(path: Path, archive: zipfile.ZipFile) -> str:
@@ -89,8 +85,8 @@ def pickle_entry(path: Path, archive: zipfile.ZipFile) -> str:
     if found:
         return found[0]
     files = [name for name in names if not name.endswith("/")]
-    shown = ", ".join(" ".join(name.split())[:40] for name in files[:3]) + (", ..." if len(files) > 3 else "")
+    some = ", ".join(one_line(name, 40) for name in files[:3]) + (", ..." if len(files) > 3 else "")
     raise WeightsError(
-        f"checkpoint '{path}': expected a file of torch.save, found a zip archive of {len(files)} files ({shown}); "
+        f"checkpoint '{path}': expected a file of torch.save, found a zip archive of {len(files)} files ({some}); "
         "unpack it, and convert the checkpoint in it"
     )

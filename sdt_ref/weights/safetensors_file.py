@@ -9,10 +9,11 @@ import math
 import os
 from typing import Any, BinaryIO
 
-from .stored import ITEM_SIZES, Storage, Tensor, contiguous
+from ..errors import shown
+from .made import name_of
+from .stored import ITEM_SIZES, Held, Storage, Tensor, contiguous, sizes
 
-MOST_HEADER = 100_000_000  # bytes, as in the library
-MOST_AXES = 64  # of a tensor, as in PyTorch
+MOST_HEADER = 16 * 2**20  # bytes; each tensor takes about a hundred
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
           "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}  # fmt: skip
 
@@ -27,14 +28,14 @@ def read_safetensors(file: BinaryIO) -> dict[str, Any]:
     length = int.from_bytes(file.read(8), "little")
     if length > min(MOST_HEADER, size - 8):
         raise ValueError(f"a header of {length:,} bytes in a file of {size:,}")
-    header = json.loads(file.read(length))
+    header = json.loads(file.read(length), object_pairs_hook=_once)
     content = {"__metadata__": header.pop("__metadata__")} if "__metadata__" in header else {}
     start, end = 8 + length, 0
     tensors = {}
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        first, last = entry["data_offsets"]
+        first, last = sizes(entry["data_offsets"])
         if first != end or last < first:
-            raise ValueError(f"the numbers of '{name}' overlap others or leave a gap")
+            raise ValueError(f"the numbers of {shown(name)} overlap others or leave a gap")
         end = last
         tensors[name] = _tensor(file, start + first, last - first, entry)
     if start + end != size:
@@ -43,14 +44,22 @@ def read_safetensors(file: BinaryIO) -> dict[str, Any]:
 
 
 def _tensor(file: BinaryIO, start: int, length: int, entry: dict[str, Any]) -> Tensor:
-    dtype, shape = DTYPES.get(entry["dtype"], str(entry["dtype"])), tuple(entry["shape"])
-    if len(shape) > MOST_AXES or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise ValueError("a shape that is no list of sizes")
+    dtype, shape = DTYPES.get(entry["dtype"], name_of(entry["dtype"])), sizes(entry["shape"])
+    if any(n < 0 for n in shape):
+        raise ValueError("a size below 0")
     if dtype in ITEM_SIZES and math.prod(shape) * ITEM_SIZES[dtype] != length:
-        raise ValueError(f"{length:,} bytes for shape {shape}")
+        raise ValueError(f"{length:,} bytes for shape {shown(shape)}")
 
-    def read(first: int, count: int) -> bytes:
-        file.seek(start + first)
-        return file.read(count)
+    def read() -> bytes:
+        file.seek(start)
+        return file.read(length)
 
-    return Tensor(dtype, shape, contiguous(shape), 0, Storage(dtype, math.prod(shape), read))
+    return Tensor(dtype, shape, contiguous(shape), 0, Storage(dtype, math.prod(shape), Held(length, read)))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dictionary of the header; ValueError where a name stands twice, and one of two tensors would be lost."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a name that stands twice")
+    return content

@@ -6,20 +6,26 @@ The first source that names a setting wins: explicit settings, a YAML file of th
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, WeightsError
+from ..errors import ConfigError, WeightsError, one_line, shown
+from ..files import read_text
 from .architecture import Architecture
-from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing, check
+from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing, check, is_int
 from .inert import plain, words
-from .made import Made, Name
+from .made import Made, Name, name_of
 from .presets import DATASETS, base_dataset, preset
 
 EXTRA = "in the folder of sdt_ref: pip install '.[convert]'"
 DVS_DATASETS = ("cifar10-dvs",)  # the only one whose attention has the extra pools
 FRAME_DATASETS = tuple(name for name, values in DATASETS.items() if "frames" in values)
 PICTURE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+MOST_YAML = 1 << 16  # bytes of a YAML file; the official ones have 3,000
+MOST_PAIRS = 1000  # settings of a mapping in it, with what it merges
+MOST_TOLD = 200  # objects in args that are shown as text
+LONGEST_DATASET = 100  # characters of its name
 OF_PICTURES = ("mean", "std", "crop_pct")  # settings that frames have no use for
 
 # other spellings of a setting -> the official argument's name
@@ -61,7 +67,7 @@ class Lookup:
             if name in TOLD_BY_TENSORS:
                 raise ConfigError(f"setting '{name}' follows from the tensors and cannot be set; leave it out")
             if name not in SETTINGS:
-                raise ConfigError(f"unknown setting '{name}'; known: {', '.join(SETTINGS)}")
+                raise ConfigError(f"unknown setting {shown(name)}; known: {', '.join(SETTINGS)}")
         self.layers: list[tuple[str, Mapping[str, Any]]] = [("--set", explicit)]
         if config is not None:
             self.layers.append(("--config", _read_yaml(Path(config))))
@@ -90,17 +96,16 @@ class Lookup:
         content = _held(args) if isinstance(args, Made) else args
         if not isinstance(content, dict):
             raise WeightsError(f"checkpoint 'args': expected a Namespace or a dictionary, found {type(args).__name__}")
-        if not content and args != {}:
+        if not content and isinstance(args, Made):
             self.as_text["args"] = words(args)  # of a class that keeps them elsewhere
-        self.as_text |= {str(k): words(v) for k, v in content.items() if isinstance(v, (Made, Name))}
-        return {str(k): plain(v) for k, v in content.items()}
+        objects = ((k, v) for k, v in content.items() if isinstance(v, (Made, Name)))
+        self.as_text |= {name_of(k): words(v) for k, v in islice(objects, MOST_TOLD)}
+        return {name_of(k): plain(v) if k in SETTINGS else None for k, v in content.items()}
 
     def ignored(self) -> list[str]:
         """Names in the YAML file and in args that nothing here reads."""
         known = {*SETTINGS, *TOLD_BY_TENSORS}
-        unknown = {
-            str(k) for source, values in self.layers[1:] if source != "--preset" for k in values if k not in known
-        }
+        unknown = {k for source, values in self.layers[1:] if source != "--preset" for k in values if k not in known}
         # and what was set in vain, such as a sensor for a network that reads pictures; num_heads tensors may tell
         unused = set(self.explicit) - set(self.sources) - {"num_heads"}
         return sorted(unknown | unused)
@@ -108,7 +113,7 @@ class Lookup:
 
 def _held(args: Made) -> dict[Any, Any]:
     """Attributes, slots and items of an object; if no setting is among them, the dictionary in it that has some."""
-    parts = args.state if isinstance(args.state, tuple) else (args.state,)
+    parts = args.state[:2] if isinstance(args.state, tuple) else (args.state,)  # attributes, slots
     content: dict[Any, Any] = {}
     for part in (*parts, args.items):
         content |= part if isinstance(part, dict) else {}
@@ -125,15 +130,31 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         import yaml
     except ImportError:
         raise ConfigError(f"--config needs PyYAML, which is not installed: {EXTRA}") from None
+
+    class Loader(yaml.SafeLoader):
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            """Merge `<<`, by which a few lines can grow to any number of settings."""
+            super().flatten_mapping(node)
+            if len(node.value) > MOST_PAIRS:
+                raise ValueError(f"more than {MOST_PAIRS} settings in one mapping")
+
+    text = read_text(path, "config", ConfigError, MOST_YAML)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config '{path}' cannot be read: {error}") from None
-    except (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError) as error:  # PyYAML raises them all
-        raise ConfigError(f"config '{path}': expected YAML, found {' '.join(str(error).split())}") from None
+        values = yaml.load(text, Loader)
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        reason = one_line(str(error), 200) or type(error).__name__  # PyYAML raises them all
+        raise ConfigError(f"config '{path}': expected YAML, found {reason}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"config '{path}': expected names and values, found {type(values).__name__}")
-    return {ALIASES.get(str(k), str(k)): v for k, v in values.items()}
+    return {ALIASES.get(name_of(k), name_of(k)): v for k, v in values.items()}
 
 
 def _preset_settings(name: str, architecture: Architecture) -> dict[str, Any]:
@@ -152,8 +173,10 @@ def _preset_settings(name: str, architecture: Architecture) -> dict[str, Any]:
 def dataset_of(lookup: Lookup) -> str:
     """The bare name of the data set, '' without; ConfigError for one whose input is not that of the official code."""
     name = lookup.get("dataset", None)
-    check(name is None or isinstance(name, (str, int, float)), "dataset", "a name", name)
-    dataset = base_dataset(str(name or ""))
+    text = name if isinstance(name, str) else shown(name) if name else ""
+    short = isinstance(name, (str, int, float, type(None))) and len(text) <= LONGEST_DATASET
+    check(short, "dataset", "a name", name)
+    dataset = base_dataset(text)
     if dataset == "cifar10-dvs-tet":
         raise ConfigError(
             "data set 'cifar10-dvs-tet' is not supported: its official loader feeds 8-bit pictures from 0 to 1, not "
@@ -170,7 +193,9 @@ def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None)
     dataset = dataset_of(lookup)
     told = lookup.explicit.get("num_heads", heads)
     if heads is not None and told != heads:
-        raise ConfigError(f"setting 'num_heads': expected {heads}, the rows of talking_heads.weight, found {told!r}")
+        raise ConfigError(
+            f"setting 'num_heads': expected {heads}, the rows of talking_heads.weight, found {shown(told)}"
+        )
     dvs_mode = lookup.get("dvs_mode", dataset in DVS_DATASETS if dataset else None)
     config = ModelConfig(
         time_steps=lookup.get("time_steps"),
@@ -204,11 +229,12 @@ def _image_size(lookup: Lookup) -> Any:
         size = lookup.get("img_size")
         if not isinstance(size, (list, tuple)):
             return size
-        if len(size) not in (1, 2) or size[0] != size[-1]:
-            raise ConfigError(f"setting 'img_size': expected one size, or two that are equal, found {size!r}")
+        equal = len(size) in (1, 2) and is_int(size[0]) and is_int(size[-1]) and size[0] == size[-1]
+        check(equal, "img_size", "one size, or two that are equal", size)
         return size[0]
-    if not isinstance(input_size, (list, tuple)) or len(input_size) != 3 or input_size[1] != input_size[2]:
-        raise ConfigError(f"setting 'input_size': expected (channels, size, size), found {input_size!r}")
+    listed = isinstance(input_size, (list, tuple)) and len(input_size) == 3
+    square = listed and is_int(input_size[1]) and is_int(input_size[2]) and input_size[1] == input_size[2]
+    check(square, "input_size", "(channels, size, size)", input_size)
     return input_size[1]
 
 
@@ -247,7 +273,7 @@ def _pooling_stat(value: Any) -> Any:
             f"setting 'pooling_stat': expected four characters of 0 and 1, found {value}: YAML reads an unquoted "
             f'{meant} as the number {value} (octal); write pooling_stat: "{meant}", or --set pooling_stat={meant}'
         )
-    return str(value)
+    return str(value) if 0 <= value <= 9999 else value
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -257,7 +283,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ConfigError(f"--set '{text}': expected key=value, such as --set time_steps=4")
+        raise ConfigError(f"--set {shown(text)}: expected key=value, such as --set time_steps=4")
     if name == "pooling_stat":
         return name, value
     try:

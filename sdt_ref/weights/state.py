@@ -1,16 +1,21 @@
-"""Which set of weights of a checkpoint is taken, and its tensors under their official names."""
+"""Which set of weights of a checkpoint is taken, and its tensors under their official names.
 
+What the tensors claim is bounded by what the file holds before a number is read: a view may repeat one number, and a
+packed entry unpack to a thousand times its size. Each storage is read whole, and once.
+"""
+
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import WeightsError
-from .made import Made
-from .stored import Tensor, as_tensor
+from ..errors import WeightsError, one_line, shown
+from .made import Made, name_of
+from .stored import Held, Tensor, as_tensor
 from .tensors import MAX_CHANNELS, UNUSED
 from .torch_file import is_module
 
@@ -22,6 +27,10 @@ AVERAGED = ("state_dict_ema", "model_ema")
 ANYWHERE = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 IN_FRONT = ANYWHERE | {"model", "net"}
 
+MOST_TENSORS = 50_000  # of a set of weights; the largest published model has about 300
+LEAST_BOUND = 512 * 2**20  # bytes; twice the largest published model
+MOST_PER_BYTE = 4  # bytes of numbers for each of the file; half types are widened to two
+
 COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # of BatchNorm and thop, at every layer
 BOOKKEEPING = re.compile(rf"n_averaged$|(.+\.)?({'|'.join(COUNTERS)})$")  # the first: swa_utils.AveragedModel
 
@@ -32,13 +41,13 @@ class Chosen:
 
     Attributes
     ----------
-    key : its name in the file
+    key : its name in the file, a text or a number
     found : the names of all sets in the file
     state : name -> what stands for a tensor
     metric_of : the set that the file's `metric` was measured on; None without one, and where the file does not tell
     """
 
-    key: str
+    key: str | int
     found: tuple[str, ...]
     state: Mapping[Any, Any]
     metric_of: str | None
@@ -58,14 +67,14 @@ def choose(content: Mapping[Any, Any], key: str | None, ema: bool, path: Path) -
 
     Raises WeightsError, which lists the sets, when there is none of that name, or several.
     """
-    if content and all(as_tensor(value) is not None for value in content.values()):
+    if 0 < len(content) <= MOST_TENSORS and all(as_tensor(value) is not None for value in content.values()):
         if key is None and not ema:
             return Chosen(BARE, (BARE,), content, None)
         raise WeightsError(
             f"checkpoint '{path}': expected '{key or AVERAGED[0]}', found a bare state_dict; leave it out"
         )
-    sets = {name: state for name, value in content.items() if (state := _set(name, value)) is not None}
-    found = tuple(str(name) for name in sets)
+    sets = _sets(content)
+    found = tuple(name_of(name) for name in sets)
     averaged = [name for name in AVERAGED if name in sets]
     if ema:
         key = averaged[0] if averaged else AVERAGED[0]
@@ -74,16 +83,31 @@ def choose(content: Mapping[Any, Any], key: str | None, ema: bool, path: Path) -
     if key not in sets:
         _refuse(content, found, key or BARE, path)
     measured = averaged[0] if averaged else key if len(sets) == 1 else None  # timm measures the averaged weights
-    return Chosen(key, found, sets[key], measured if "metric" in content else None)
+    told = key if isinstance(key, int) else name_of(key)
+    return Chosen(told, found, sets[key], measured if "metric" in content else None)
 
 
-def _set(name: Any, value: Any) -> dict[Any, Any] | None:
-    """A dictionary of tensors, whatever its class; under a name that is not known, those of this network."""
-    items = value.items if isinstance(value, Made) else value
-    if not isinstance(items, dict) or sum(as_tensor(tensor) is not None for tensor in items.values()) * 2 <= len(items):
+def _sets(content: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Dictionaries of tensors, whatever their class; under a name that is not known, those of this network."""
+    sets: dict[Any, Any] = {}
+    seen: dict[int, bool | None] = {}  # a dictionary may stand under any number of names
+    for name, value in content.items():
+        items = value.items if isinstance(value, Made) else value
+        if not isinstance(items, dict) or len(items) > MOST_TENSORS:
+            continue
+        if id(items) not in seen:
+            seen[id(items)] = _is_of_this_network(items)
+        ours = seen[id(items)]
+        if ours or (ours is not None and name in (*KEYS, *AVERAGED)):
+            sets[name] = items
+    return sets
+
+
+def _is_of_this_network(items: dict[Any, Any]) -> bool | None:
+    """Whether a dictionary of tensors has names of this network; None where fewer than half of it are tensors."""
+    if sum(as_tensor(tensor) is not None for tensor in items.values()) * 2 <= len(items):
         return None
-    ours = any(official_name(str(tensor)).startswith(("patch_embed.", "block.")) for tensor in items)
-    return items if ours or name in (*KEYS, *AVERAGED) else None
+    return any(official_name(name_of(name)).startswith(("patch_embed.", "block.")) for name in items)
 
 
 def _only(sets: Mapping[Any, Any], path: Path) -> str:
@@ -92,7 +116,7 @@ def _only(sets: Mapping[Any, Any], path: Path) -> str:
         return BARE
     candidates = [key for key in (*KEYS, *AVERAGED) if key in sets] or list(sets)
     if len(candidates) > 1:
-        names = ", ".join(map(str, candidates))
+        names = ", ".join(map(name_of, candidates))
         raise WeightsError(f"checkpoint '{path}': expected one set of weights, found {names}; choose one by --key NAME")
     return candidates[0]
 
@@ -107,7 +131,7 @@ def _refuse(content: Mapping[Any, Any], found: tuple[str, ...], key: str, path: 
             )
     if key in content:
         raise WeightsError(f"checkpoint '{path}': expected '{key}' to hold tensors, found few or none in it")
-    names = ", ".join(str(name)[:40] for name in found or list(content)[:5]) or "nothing"
+    names = ", ".join(one_line(name_of(name), 40) for name in found or list(content)[:5]) or "nothing"
     remedy = "; choose one of these by --key NAME" if found else ""
     raise WeightsError(f"checkpoint '{path}': expected '{key}', found {names}{remedy}")
 
@@ -129,15 +153,15 @@ def tensors_of(state: Mapping[Any, Any]) -> tuple[dict[str, Tensor], list[str], 
     ignored: list[str] = []
     heads = None
     for full_name, value in state.items():
-        name, tensor = official_name(str(full_name)), as_tensor(value)
+        name, tensor = official_name(name_of(full_name)), as_tensor(value)
         if tensor is None:
-            found = repr(value) if isinstance(value, Made) else type(value).__name__
+            found = shown(value) if isinstance(value, Made) else type(value).__name__
             raise WeightsError(f"tensor '{name}': expected a tensor, found {found}")
         if UNUSED.match(name):
             ignored.append(name)
             if name.endswith("talking_heads.weight"):
                 heads = _heads(name, tensor, heads)
-        elif BOOKKEEPING.match(name) and np.prod(tensor.shape, dtype=object) == 1:
+        elif BOOKKEEPING.match(name) and math.prod(tensor.shape) == 1:
             ignored.append(name)
         elif name in tensors:
             raise WeightsError(f"tensor '{name}' stands twice, with and without a prefix such as 'module.'")
@@ -163,11 +187,13 @@ def as_float32(tensors: Mapping[str, Tensor], may_round: bool) -> tuple[dict[str
 
     Raises WeightsError for values that must be rounded and may not be, or are beyond float32, and for a damaged file.
     """
-    narrow, changed, largest = {}, 0, 0.0
-    for name, tensor in tensors.items():
-        wide = tensor.read(name)
+    narrow: dict[str, np.ndarray] = {}
+    changed, largest = 0, 0.0
+    for name, wide in _read(tensors):
         with np.errstate(over="ignore", under="ignore"):
             narrow[name] = wide.astype(np.float32, copy=False)
+        if narrow[name] is wide:
+            continue
         differ = (narrow[name] != wide) & ~np.isnan(wide)
         if not differ.any():
             continue
@@ -181,4 +207,36 @@ def as_float32(tensors: Mapping[str, Tensor], may_round: bool) -> tuple[dict[str
         changed += int(differ.sum())
         largest = max(largest, float((np.abs(narrow[name] - wide)[differ] / np.abs(wide[differ])).max()))
     rounding = Rounding(changed, sum(tensor.size for tensor in narrow.values()), largest) if changed else None
-    return narrow, rounding
+    return {name: narrow[name] for name in tensors}, rounding
+
+
+def _read(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and numbers, storage by storage."""
+    for held, names in _by_storage(tensors):
+        content = held.read()
+        for name in names:
+            yield name, tensors[name].read(name, content)
+
+
+def _by_storage(tensors: Mapping[str, Tensor]) -> list[tuple[Held, list[str]]]:
+    """What holds the numbers, and the names of the tensors that lie in it."""
+    found: dict[int, tuple[Held, list[str]]] = {}
+    for name, tensor in tensors.items():
+        assert tensor.storage is not None
+        held = tensor.storage.held
+        found.setdefault(id(held), (held, []))[1].append(name)
+    return list(found.values())
+
+
+def require_held(tensors: Mapping[str, Tensor], size: int) -> None:
+    """Raise WeightsError unless the numbers, and the storages that they lie in, are such as a file of this size holds.
+
+    Both take at most LEAST_BOUND bytes, or MOST_PER_BYTE for each byte of the file.
+    """
+    numbers = sum(4 * math.prod(tensor.shape) for tensor in tensors.values())
+    stored = sum(held.size for held, _ in _by_storage(tensors))
+    bound = max(LEAST_BOUND, MOST_PER_BYTE * size)
+    if max(numbers, stored) > bound:
+        raise WeightsError(
+            f"tensors: expected at most {bound:,} bytes of numbers in a file of {size:,}, found {max(numbers, stored):,}"
+        )

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import WeightsError
-from .made import Made, Name
+from ..errors import Foreign, WeightsError, shown
+from .made import Made, Name, name_of
 
 # of floating-point types: the name, NumPy's type without byte order; bfloat16 is the upper half of a float32
 FLOATS = {"float16": "f2", "float32": "f4", "float64": "f8", "bfloat16": "u2"}
@@ -21,28 +21,41 @@ STORAGES = {"Double": "float64", "Float": "float32", "Half": "float16", "BFloat1
             "QInt32": "qint32"}  # fmt: skip
 # functions of torch._utils that wrap a tensor, which is their first argument
 WRAPPERS = ("_rebuild_parameter", "_rebuild_parameter_with_state", "_rebuild_device_tensor_from_cpu_tensor")
+MOST_WRAPPERS = 8  # around one another; PyTorch writes one or two
+MOST_AXES, MOST_NUMBERS = 64, 2**63 - 1  # of a tensor, as in PyTorch
 
 
 @dataclass(eq=False)
-class Storage:
+class Held:
+    """Bytes in a row that a file holds: how many there are, as it says, and what reads all of them."""
+
+    size: int
+    read: Callable[[], bytes]
+
+
+@dataclass(eq=False)
+class Storage(Foreign):
     """Numbers of one type in a row.
 
     Attributes
     ----------
     dtype : such as 'float32'; 'bytes' where only the tensor knows
     count : of numbers, or of bytes
-    read : (first byte, number of bytes) -> bytes
+    held : the bytes; storages that share them have the same object here
     order : of the bytes in a number, as NumPy writes it
     """
 
     dtype: str
     count: int
-    read: Callable[[int, int], bytes]
+    held: Held
     order: str = "<"
+
+    def __repr__(self) -> str:
+        return "a storage"
 
 
 @dataclass(frozen=True, eq=False)
-class Tensor:
+class Tensor(Foreign):
     """A tensor whose numbers are still in the file; strides and offset count numbers. `kind` names an unusual one."""
 
     dtype: str
@@ -54,29 +67,35 @@ class Tensor:
     kind: str = "strided"
 
     def __repr__(self) -> str:
-        return f"a tensor of shape {self.shape}"
+        return f"a tensor of shape {shown(self.shape)}"
+
+    @property
+    def reach(self) -> int:
+        """Numbers of the storage from the tensor's first to its last."""
+        return 1 + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
 
     def require_floats(self, name: str) -> None:
-        """Raise WeightsError for anything but dense floating-point numbers."""
+        """Raise WeightsError for anything but dense floating-point numbers inside their storage."""
         if self.kind == "meta":
             raise WeightsError(f"tensor '{name}': expected numbers, found a tensor without any (device 'meta')")
         if self.kind != "strided" or self.dtype not in FLOATS or self.storage is None:
             raise WeightsError(
                 f"tensor '{name}': expected dense floating-point numbers, found torch.{self.dtype}, torch.{self.kind}"
             )
-
-    def read(self, name: str) -> np.ndarray:
-        """The numbers, float64 or float32; half types are widened. WeightsError for a damaged file."""
-        self.require_floats(name)
-        assert self.storage is not None
-        reach = 1 + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
-        if min((self.offset, *self.strides)) < 0 or self.offset + reach > self.storage.count:
+        if min((self.offset, *self.strides)) < 0 or self.offset + self.reach > self.storage.count:
             raise WeightsError(f"tensor '{name}': expected numbers inside its storage, found a damaged file")
+
+    def read(self, name: str, content: bytes) -> np.ndarray:
+        """The numbers, float64 or float32; half types are widened. WeightsError for a file that is cut short.
+
+        `content` is what the storage holds.
+        """
+        assert self.storage is not None
+        reach = self.reach
         item = np.dtype(self.storage.order + FLOATS[self.dtype])
-        content = self.storage.read(self.offset * item.itemsize, reach * item.itemsize)
-        if len(content) != reach * item.itemsize:
+        if (self.offset + reach) * item.itemsize > len(content):
             raise WeightsError(f"tensor '{name}': expected {reach * item.itemsize} bytes, found the file cut short")
-        row = np.frombuffer(content, item)
+        row = np.frombuffer(content, item, reach, self.offset * item.itemsize)
         if self.dtype == "bfloat16":
             row = (row.astype(np.uint32) << 16).view(np.float32)
         byte_strides = [stride * row.itemsize for stride in self.strides]
@@ -87,9 +106,11 @@ class Tensor:
 
 def as_tensor(value: Any) -> Tensor | None:
     """The tensor that PyTorch would have made here; None for anything else."""
-    if isinstance(value, Tensor):
-        return value
-    while isinstance(value, Made) and value.of.module in ("torch._utils", "torch._tensor"):
+    for _ in range(MOST_WRAPPERS):
+        if isinstance(value, Tensor):
+            return value
+        if not isinstance(value, Made) or value.of.module not in ("torch._utils", "torch._tensor"):
+            return None
         function, arguments = value.of.name, value.arguments
         if function in WRAPPERS:
             value = arguments[0]
@@ -98,33 +119,38 @@ def as_tensor(value: Any) -> Tensor | None:
             value = Made(arguments[0], arguments[2]) if whole else None
         else:
             return _rebuilt(function, arguments)
-    return None
+    raise ValueError(f"a tensor in more than {MOST_WRAPPERS} wrappers")
 
 
 def _rebuilt(function: str, arguments: tuple[Any, ...]) -> Tensor | None:
     if function == "_rebuild_meta_tensor_no_storage":
-        return Tensor(arguments[0].name, _sizes(arguments[1]), kind="meta")
+        return Tensor(arguments[0].name, sizes(arguments[1]), kind="meta")
     if function == "_rebuild_sparse_tensor":
         layout, (_, values, *_rest) = arguments
-        inner = as_tensor(values)
-        kind = layout.arguments[0] if isinstance(layout, Made) else str(layout)
+        dense = isinstance(values, Made) and values.of.name.startswith("_rebuild_tensor")
+        inner = _rebuilt(values.of.name, values.arguments) if dense else None
+        kind = name_of(layout.arguments[0] if isinstance(layout, Made) else layout)
         return Tensor(inner.dtype if inner else "tensor", (), kind=kind.removeprefix("torch."))
     if not isinstance(arguments[0], Storage):
         return Tensor("tensor", (), kind=function.removeprefix("_rebuild_"))
     storage, offset, size, strides = arguments[:4]
     if function == "_rebuild_qtensor":
-        return Tensor(storage.dtype, _sizes(size), kind="quantised")
+        return Tensor(storage.dtype, sizes(size), kind="quantised")
     dtype = storage.dtype if function != "_rebuild_tensor_v3" else arguments[6].name
     if storage.dtype == "bytes":
-        storage = Storage(dtype, storage.count // ITEM_SIZES.get(dtype, 1), storage.read, storage.order)
+        storage = Storage(dtype, storage.count // ITEM_SIZES.get(dtype, 1), storage.held, storage.order)
     metadata = arguments[6] if function == "_rebuild_tensor_v2" and len(arguments) > 6 else {}
     negated = isinstance(metadata, dict) and metadata.get("neg") is True
-    return Tensor(dtype, _sizes(size), _sizes(strides), int(offset), storage, negated)
+    (offset,) = sizes((offset,))
+    return Tensor(dtype, sizes(size), sizes(strides), offset, storage, negated)
 
 
-def _sizes(value: Any) -> tuple[int, ...]:
+def sizes(value: Any) -> tuple[int, ...]:
+    """Whole numbers, as many as axes; TypeError for anything else, and what PyTorch does not count to."""
     numbers = value.arguments[0] if isinstance(value, Made) else value  # torch.Size
-    if not (isinstance(numbers, (tuple, list)) and all(isinstance(n, int) for n in numbers)):
+    if not (isinstance(numbers, (tuple, list)) and len(numbers) <= MOST_AXES):
+        raise TypeError(f"sizes that are no list of at most {MOST_AXES} whole numbers")
+    if not all(type(n) is int and abs(n) <= MOST_NUMBERS for n in numbers):
         raise TypeError("sizes that are no whole numbers")
     return tuple(numbers)
 

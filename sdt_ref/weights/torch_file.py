@@ -3,17 +3,20 @@
 Source: torch/serialization.py. The pickle of the object is read here, as data; numbers when a tensor asks.
 """
 
+import io
 import os
+import sys
 import zipfile
-from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from .made import Made, Name
+from .made import LONGEST_NAME, Made, Name
 from .pickled import read_pickle
-from .stored import ITEM_SIZES, STORAGES, Storage
+from .stored import ITEM_SIZES, STORAGES, Held, Storage, sizes
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 MOST_PICKLE = 256 * 2**20  # bytes of the object without its numbers
+MOST_DIRECTORY = 8 * 2**20  # bytes of the list of an archive's entries; each takes about a hundred
+MOST_PREAMBLE = 1000  # steps of each of the older format's first pickles
 
 
 class Limited:
@@ -44,14 +47,32 @@ class Limited:
         self.left -= count
 
 
+class InPieces:
+    """A file for `zipfile`, which reads the directory of an archive at once, however long that is said to be.
+
+    Attributes
+    ----------
+    most : bytes of one read
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.most = file, MOST_DIRECTORY
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, count: int = -1) -> bytes:
+        """At most `most`."""
+        return self.file.read(self.most if count < 0 else min(count, self.most))
+
+
 def _storage_id(saved: Any) -> tuple[str, str, int, Any]:
     """Type, key, count and view of ('storage', class, key, location, count[, view])."""
     if not (isinstance(saved, tuple) and len(saved) in (5, 6) and saved[0] == "storage" and isinstance(saved[1], Name)):
         raise ValueError("an object outside of the pickle that is no storage")
     _, kind, key, _, count, *view = saved
     dtype = STORAGES.get(kind.name.removesuffix("Storage"), "bytes")
-    if not (isinstance(key, str) and isinstance(count, int)):
-        raise ValueError("a storage without a name or a size")
+    if not (isinstance(key, str) and len(key) <= LONGEST_NAME):
+        raise ValueError("a storage without a name")
+    (count,) = sizes((count,))
     return dtype, key, count, view[0] if view else None
 
 
@@ -62,34 +83,37 @@ def read_zip(archive: zipfile.ZipFile, pickle_name: str) -> Any:
     for info in entries.values():
         if info.CRC == 0:  # written without checksums, as PyTorch can
             del info.CRC
-    big = False
-    if f"{folder}byteorder" in entries:
-        with archive.open(f"{folder}byteorder") as file:
-            big = file.read(3) == b"big"
+    big = f"{folder}byteorder" in entries and _content(archive, entries[f"{folder}byteorder"], 3) == b"big"
+    held: dict[str, Held] = {}
 
     def storage(saved: Any) -> Storage:
         dtype, key, count, _ = _storage_id(saved)
-        return Storage(dtype, count, _entry_reader(archive, entries[f"{folder}data/{key}"]), ">" if big else "<")
+        if key not in held:
+            info = entries[f"{folder}data/{key}"]
+            held[key] = Held(info.file_size, lambda: _content(archive, info, info.file_size))
+        return Storage(dtype, count, held[key], ">" if big else "<")
 
     info = entries[pickle_name]
     if info.file_size > MOST_PICKLE:
         raise ValueError(f"a pickle of more than {MOST_PICKLE:,} bytes")
-    with archive.open(info) as content:
-        return read_pickle(Limited(content, info.file_size), storage)
+    content = _content(archive, info, info.file_size)
+    return read_pickle(Limited(io.BytesIO(content), len(content)), storage)
 
 
-def _entry_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[int, int], bytes]:
-    def read(first: int, count: int) -> bytes:
-        if first + count > info.file_size:
-            return b""
-        with archive.open(info) as file:
-            if file.seekable():
-                file.seek(first)
-            else:  # as zipfile has it without a checksum
-                file.read(first)
-            return file.read(count)
+def opened_zip(file: BinaryIO) -> zipfile.ZipFile:
+    """The archive; BadZipFile where its directory is damaged, or is longer than MOST_DIRECTORY."""
+    pieces = InPieces(file)
+    archive = zipfile.ZipFile(pieces)  # type: ignore[call-overload]
+    pieces.most = sys.maxsize
+    return archive
 
-    return read
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -> bytes:
+    """The first bytes of an entry, and no more than these, whatever it unpacks to."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a limit
+        raise ValueError("a compression that PyTorch does not read")
+    with archive.open(info) as file:
+        return file.read(count)
 
 
 def read_legacy(file: BinaryIO) -> Any:
@@ -99,19 +123,24 @@ def read_legacy(file: BinaryIO) -> Any:
     """
     size = os.fstat(file.fileno()).st_size
     places: dict[str, int] = {}  # storage -> first byte of its numbers
-    storages: dict[str, int] = {}  # storage -> bytes of a number
+    items: dict[str, int] = {}  # storage -> bytes of a number
+    held: dict[tuple[str, int, int], Held] = {}
 
     def storage(saved: Any) -> Storage:
         dtype, key, count, view = _storage_id(saved)
-        _, first, count = view or (key, 0, count)  # a part of the storage `key`
-        item = storages[key] = ITEM_SIZES.get(dtype, 1)
+        item = items[key] = ITEM_SIZES.get(dtype, 1)
+        first, count = sizes(view[1:]) if view else (0, count)  # a part of the storage
+        part = key, first * item, count * item
+        if part not in held:
+            held[part] = Held(part[2], lambda: _part(*part))
+        return Storage(dtype, count, held[part])
 
-        def read(start: int, length: int) -> bytes:
-            start += places[key] + first * item
-            file.seek(start)
-            return file.read(length) if 0 <= start <= size - length else b""
-
-        return Storage(dtype, count, read)
+    def _part(key: str, first: int, count: int) -> bytes:
+        start = places[key] + first
+        if count < 0 or not 0 <= start <= size - count:
+            return b""
+        file.seek(start)
+        return file.read(count)
 
     def outside(saved: Any) -> Any:
         if isinstance(saved, tuple) and saved[:1] == ("module",) and len(saved) == 4:
@@ -120,15 +149,15 @@ def read_legacy(file: BinaryIO) -> Any:
 
     file.seek(0)
     limited = Limited(file, size)
-    if read_pickle(limited, storage) != LEGACY_MAGIC:
+    if read_pickle(limited, storage, MOST_PREAMBLE) != LEGACY_MAGIC:
         raise NotPyTorchError
-    read_pickle(limited, storage)  # the version of the protocol
-    read_pickle(limited, storage)  # of the machine: byte order and sizes of types
+    read_pickle(limited, storage, MOST_PREAMBLE)  # the version of the protocol
+    read_pickle(limited, storage, MOST_PREAMBLE)  # of the machine: byte order and sizes of types
     content = read_pickle(limited, outside)
     for key in read_pickle(limited, storage):
         count = int.from_bytes(limited.read(8), "little")
         places[key] = size - limited.left
-        limited.skip(count * storages[key])
+        limited.skip(count * items[key])
     return content
 
 
@@ -138,4 +167,6 @@ class NotPyTorchError(ValueError):
 
 def is_module(value: Any) -> bool:
     """Whether this is a network that was pickled whole, with its class."""
-    return isinstance(value, Made) and isinstance(value.state, dict) and {"_modules", "_parameters"} <= set(value.state)
+    return (
+        isinstance(value, Made) and isinstance(value.state, dict) and value.state.keys() >= {"_modules", "_parameters"}
+    )

@@ -133,7 +133,7 @@ def test_rows_are_read_in_chunks(fortran: bool) -> None:
         (np.zeros((5, 4), "M8[us]"), "expected numbers in the array, found datetime64"),
         (np.zeros(5, [("t", "i8"), ("x", "i2")]), "expected fields t, x, y and p, found 't', 'x'"),
         (np.zeros(5, [("t", "i8"), ("x", "i2"), ("y", "i2"), ("p", "S1")]), "expected numbers in field p, found |S1"),
-        (np.zeros(5, [("t", "i8"), ("x", "i2", (2,)), ("y", "i2"), ("p", "?")]), "expected numbers in field x, found"),
+        (np.zeros(5, [("t", "i8"), ("x", "i2", (2,)), ("y", "i2"), ("p", "?")]), "expected numbers in field 'x', found"),
         (np.zeros((5, 1), [("t", "i8"), ("x", "i2"), ("y", "i2"), ("p", "?")]), r"expected one axis of events of at most 256 bytes, found shape \(5, 1\)"),
         (np.zeros(5, [("t", "i8"), ("x", "i2"), ("y", "i2"), ("p", "?"), ("picture", "u1", (300,))]), "of 313 bytes"),
         (np.zeros(5, [("ts", "i8"), ("time", "i8"), ("x", "i2"), ("y", "i2"), ("p", "?")]), "one column of t, found 'ts' and 'time'"),

@@ -169,8 +169,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "one record": (made.nmnist(EVENTS[:1]), "found none of them"),
     "N-Caltech101": (made.nmnist([(i, i, i, 1) for i in range(180)]), "found none of them"),
     "a wide sensor": (made.nmnist([(i, i % 34 + 34 * (i % 7 == 0), 1, 1) for i in range(60)]), "found none of them"),
-    "AEDAT 1.0": (b"#!AER-DAT1.0\r\n" + bytes(60), "expected AEDAT of version 2.0, 3.1, 4.0, found 1.0"),
-    "AEDAT 3.0": (b"#!AER-DAT3.0\r\n" + bytes(60), "found 3.0"),
+    "AEDAT 1.0": (b"#!AER-DAT1.0\r\n" + bytes(60), "expected AEDAT of version 2.0, 3.1, 4.0, found '1.0'"),
+    "AEDAT 3.0": (b"#!AER-DAT3.0\r\n" + bytes(60), "found '3.0'"),
     "AEDAT 2.0 of a DAVIS": (
         made.aedat2(EVENTS, b"#!AER-DAT2.0\r\n# AEChip: eu.seebetter.ini.chips.davis.DAVIS240C\r\n"),
         "expected AEDAT 2.0 of a DVS128, found the header of another sensor, 'eu.seebetter.ini.chips.davis.DAVIS240C'",
@@ -203,12 +203,12 @@ BAD: dict[str, tuple[bytes, str]] = {
     "npz of frames": (made.npz(frames=np.ones((4, 2, 3, 3))), "expected events, found frames that were counted of some"),
     "npz of other arrays": (made.npz(t=[1], x=[1], z=[1]), "a zip with arrays t, x, y and p, or one array, found 't', 'x', 'z'"),
     "another zip": (b"PK\x05\x06" + bytes(18), "expected a zip with arrays t, x, y and p, or one array, found none"),
-    "npz of objects": (columns(t=np.array([Trap()] * 3, object)), "expected numbers in array t, found objects of Python, which are never"),
-    "npz of text": (columns(x=np.array(["1", "2", "3"])), "expected numbers in array x, found <U1"),
-    "npz of times as such": (columns(t=np.zeros(3, "M8[us]")), "expected numbers in array t, found datetime64"),
-    "npz of different lengths": (columns(p=[1, 0]), "of one length, found t of 3, x of 3, y of 3, p of 2"),
-    "npz of two axes": (columns(y=[[1, 2, 3]]), r"expected array y of one axis, found shape \(1, 3\)"),
-    "npz of a single number": (columns(y=1), r"expected array y of one axis, found shape \(\)"),
+    "npz of objects": (columns(t=np.array([Trap()] * 3, object)), "expected numbers in array 't', found objects of Python, which are never"),
+    "npz of text": (columns(x=np.array(["1", "2", "3"])), "expected numbers in array 'x', found <U1"),
+    "npz of times as such": (columns(t=np.zeros(3, "M8[us]")), "expected numbers in array 't', found datetime64"),
+    "npz of different lengths": (columns(p=[1, 0]), "of one length, found 't' of 3, 'x' of 3, 'y' of 3, 'p' of 2"),
+    "npz of two axes": (columns(y=[[1, 2, 3]]), r"expected array 'y' of one axis, found shape \(1, 3\)"),
+    "npz of a single number": (columns(y=1), r"expected array 'y' of one axis, found shape \(\)"),
     "npz with NaN": (columns(t=[1.0, np.nan, 3.0]), "expected numbers below 2.63 in column t, found nan to nan"),
     "npz with infinity": (columns(x=[1.0, np.inf, 3.0]), "expected whole numbers below 2.63 in column x, found inf"),
     "npz with half pixels": (columns(y=[1.0, 0.5, 1.0]), "expected whole numbers below 2.63 in column y, found 0.5"),
@@ -217,13 +217,13 @@ BAD: dict[str, tuple[bytes, str]] = {
     "npz with times below 0": (columns(t=[1, -5, 3]), "expected times from 0 us, found -5 us"),
     "npz with a strange sensor": (columns(sensor=[3]), "expected width and height"),
     "npz with an absurd sensor": (columns(sensor=[10**9, 10**9]), "expected width and height, 1 to 65536 pixels"),
-    "npz claiming 10^9 events": (array_claiming("(1000000000,)"), r"expected array t of shape \(1000000000,\) with 8 bytes each.*found 24 bytes"),
-    "npz claiming fewer than none": (array_claiming("(-3,)"), r"expected array t of shape \(-3,\) with 8 bytes each"),
+    "npz claiming 10^9 events": (array_claiming("(1000000000,)"), r"expected array 't' of shape \(1000000000,\) with 8 bytes each.*found 24 bytes"),
+    "npz claiming fewer than none": (array_claiming("(-3,)"), r"expected array 't' of shape \(-3,\) with 8 bytes each"),
     "npz claiming a shape in words": (array_claiming("('x',)"), "is a damaged npz"),
     "npz with a program for a shape": (array_claiming("__import__('os').abort()"), "is a damaged npz"),
     "npz of another version": (array_claiming("(3,)", version=b"\3\0"), "in NumPy's format 1.0 or 2.0, found 3.0"),
     "npz without NumPy's magic": (columns().replace(b"\x93NUMPY", b"\x93LUMPY"), "is a damaged npz"),
-    "npz, encrypted": (with_flag(columns(), 6, 8, 1), "expected an npz that is not encrypted, found array t encrypted"),
+    "npz, encrypted": (with_flag(columns(), 6, 8, 1), "expected an npz that is not encrypted, found array 't' encrypted"),
     "npz by another method": (with_flag(columns(), 8, 10, 12), "expected arrays stored or deflated"),
     "npz, cut": (columns()[:-30], "is a damaged npz: File is not a zip file; copy it again"),
     "npz, a bit turned": (columns().replace(bytes([10, 0, 0, 0, 0, 0, 0, 0]), bytes([11, 0, 0, 0, 0, 0, 0, 0])), "Bad CRC-32"),
@@ -275,19 +275,19 @@ def test_a_folder_and_nothing(tmp_path: Path) -> None:
     assert refused(tmp_path).endswith("expected a file, found a folder")
     assert refused(tmp_path / "absent").endswith("does not exist")
     assert "cannot be read" in refused("x" * 5000)
-    assert refused("a\0b").endswith("does not exist")
+    assert "expected a file, found a path that cannot be read" in refused("a\0b")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_what_may_never_end(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert refused(tmp_path / "pipe").endswith("expected a file, found a device or a pipe")
-    assert refused("/dev/zero").endswith("expected a file, found a device or a pipe")
+    assert refused(tmp_path / "pipe").endswith("expected a file, found a pipe or a device; save it as a file first")
+    assert refused("/dev/zero").endswith("expected a file, found a pipe or a device; save it as a file first")
     with open("/dev/zero", "rb") as endless:
-        assert refused(endless).endswith("expected a file, found a device or a pipe")
+        assert refused(endless).endswith("expected a file, found a pipe or a device; save it as a file first")
     reader, writer = os.pipe()
     with open(reader, "rb") as pipe, open(writer, "wb"):
-        assert refused(pipe).endswith("expected a file, found a device or a pipe")
+        assert refused(pipe).endswith("expected a file, found a pipe or a device; save it as a file first")
 
 
 def test_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,7 @@ def test_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     path = tmp_path / "locked"
     path.write_bytes(made.aedat2(EVENTS))
-    monkeypatch.setattr(Path, "open", locked)
+    monkeypatch.setattr(os, "open", locked)
     assert refused(path).endswith("cannot be read: Permission denied")
 
 
@@ -316,7 +316,7 @@ def test_a_file_that_goes_away(tmp_path: Path) -> None:
     path.write_bytes(columns())
     recording = open_recording(path)
     path.unlink()
-    with pytest.raises(errors.RecordingError, match="cannot be read: No such file"):
+    with pytest.raises(errors.RecordingError, match="does not exist"):
         survey(recording)
 
 

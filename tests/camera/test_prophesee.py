@@ -316,7 +316,7 @@ BAD = {
     "words of another version": (raw("3.0", [0x9000] * 9 + [0x8000] * 8), "expected words of EVT 3.0, as its header says, found no known kind in 9 of the first 17"),
     "another order": (header("2.1", "format EVT21;endianness=middle"), "expected endianness little, big, legacy, or none, found 'middle'"),
     "words of time in another order": (header("2.1", "format EVT21;endianness=little") + 8 * struct.pack("<II", high2(0), 0), "endianness little, as its header says, found 8 words of time in the other order"),
-    "two sensors": (header("3.0", "geometry 640x480", "format EVT3;height=720;width=1280"), "says one sensor, found 1280x720 and 640x480"),
+    "two sensors": (header("3.0", "geometry 640x480", "format EVT3;height=720;width=1280"), "says one sensor, found '1280x720' and '640x480'"),
     "no sensible sensor": (header("3.0", "geometry 0x480"), "expected a sensor of 1 to 65536 pixels a side in its header, found '0x480'"),
     "half a sensor": (header("3.0", "format EVT3;width=1280"), "found '1280x'"),
     "a sensor in words": (header("3.0", "geometry \x41uto"), "found 'autox'"),

@@ -1,9 +1,7 @@
 """The command line itself: versions, options and their names, what is refused, completion, Ctrl-C."""
 
 import importlib
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 import sdt_ref
 from sdt_ref import infer
 from sdt_ref.kernels import policy
-from sdt_ref.terminal import cli, completion, interrupt
+from sdt_ref.terminal import cli, completion
 from tests.processes import module
 from tests.shipped import CAT
 
@@ -226,59 +224,3 @@ def test_only_arguments_that_are_paths_complete_to_files() -> None:
     assert [name for name, action in options.items() if name.startswith("--") and completion._is_path(action)] == [
         "--output", "--weights", "--formats",
     ]  # fmt: skip
-
-
-# --- Ctrl-C -----------------------------------------------------------------------------------------------------------
-
-INTERRUPTING = """
-import os, signal, time
-os.kill(os.getpid(), signal.SIGINT)
-time.sleep(20)
-"""
-
-
-def run_with_ctrl_c(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run Python on a package whose numba interrupts it; also where this process itself ignores Ctrl-C."""
-    (folder / "numba.py").write_text(INTERRUPTING)
-    path = os.pathsep.join([str(folder), str(Path(sdt_ref.__file__).parents[1])])
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": path},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-@pytest.mark.parametrize(
-    "start", ["-m sdt_ref.infer", "-m sdt_ref infer", "-msdt_ref.evaluate x", "-m sdt_ref", "script"]
-)
-def test_ctrl_c_during_the_imports_is_one_line(start: str, tmp_path: Path) -> None:
-    """As numba is imported: long before any code of a command runs."""
-    (tmp_path / "sdt-ref").write_text("import sys\nfrom sdt_ref.terminal.cli import main\nsys.exit(main())\n")
-    shown = run_with_ctrl_c(tmp_path, *([str(tmp_path / "sdt-ref")] if start == "script" else start.split()))
-    assert (shown.returncode, shown.stdout, shown.stderr) == (130, "", "interrupted\n")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-def test_a_program_that_imports_the_package_keeps_its_own_ctrl_c(tmp_path: Path) -> None:
-    program = "try:\n  import sdt_ref\nexcept KeyboardInterrupt:\n  print('mine')"
-    shown = run_with_ctrl_c(tmp_path, "-c", program)
-    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "mine\n", "")
-
-
-def test_ctrl_c_later_is_the_same_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    def stop(*_: object) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, interrupt.end)
-    try:
-        monkeypatch.setattr(cli, "load_model", stop)
-        assert infer.main([]) == 130
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert capsys.readouterr().err == "interrupted\n"

@@ -152,7 +152,7 @@ def spoil(name: str, value: Any) -> Any:
         (None, ["--split", "val"], "expected split 'val', found test, train; choose with --split"),
         (None, ["--split", "train"], "expected HDF5 with jpeg"),
         (None, ["--size", "30"], "divisible by 4"),
-        (None, ["--against", "absent.npy"], "expected a .npy file of integers"),
+        (None, ["--against", "absent.npy"], "labels 'absent.npy' does not exist"),
     ],
 )
 def test_a_bad_pack_is_refused(pack: Path, change: Any, arguments: list[str], message: str, capsys: Capture) -> None:

@@ -23,7 +23,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Run the commands on hostile input.")
     parser.add_argument("--minutes", type=float, metavar="N", help="how long (default: 1, or as --inputs needs)")
     parser.add_argument("--inputs", type=int, metavar="N", help="how many")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same inputs (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="the same seed gives the same inputs (default: 0)"
+    )
     parser.add_argument("--kinds", metavar="A,B", help=f"of {', '.join(GRAMMARS)} (default: all)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where failures are kept (default: a new folder)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="inputs at a time (default: 2)")
@@ -48,7 +50,13 @@ def main() -> int:
             shown.refresh()
 
         report = campaign.run(
-            kinds, options.seed, keep, minutes=minutes, most=options.inputs, at_a_time=options.workers, progress=progress
+            kinds,
+            options.seed,
+            keep,
+            minutes=minutes,
+            most=options.inputs,
+            at_a_time=options.workers,
+            progress=progress,
         )
     print("\n".join(table(report)))
     for failure in report.failures:

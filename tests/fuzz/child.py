@@ -52,7 +52,9 @@ def _end(run: Any, folder: Path) -> NoReturn:
     except BaseException:
         text = traceback.format_exc()
         (folder / "stderr").write_text(text)
-        (folder / VERDICT).write_text(json.dumps({"outcome": FAILED, "why": f"the fuzzer: {text.strip().splitlines()[-1][:200]}"}))
+        (folder / VERDICT).write_text(
+            json.dumps({"outcome": FAILED, "why": f"the fuzzer: {text.strip().splitlines()[-1][:200]}"})
+        )
         code = 3
     os._exit(code)
 
@@ -93,7 +95,9 @@ def _run(prepared: Any, folder: Path) -> None:
     left |= {f"temporary/{path.name}": "new" for path in (folder / TEMPORARY).iterdir()}
     out, err = ((folder / name).read_bytes().decode(errors="backslashreplace") for name in ("stdout", "stderr"))
     done = Done(code, out, err, seconds, peak, left)
-    (folder / VERDICT).write_text(json.dumps({"outcome": FAILED, "why": "the oracle ended the process", "seconds": seconds}))
+    (folder / VERDICT).write_text(
+        json.dumps({"outcome": FAILED, "why": "the oracle ended the process", "seconds": seconds})
+    )
     outcome, why = judge(case, done)
     if outcome == ACCEPTED and case.oracle is not None:
         said = case.oracle(files, done)

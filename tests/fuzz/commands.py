@@ -29,8 +29,15 @@ def of_weights(name: str, rng: random.Random, folder: Path) -> Line:
     """Any command that reads weights for pictures."""
     picture = put(folder, "i.png", seeds.picture())
     given = ["--weights", name]
-    network = [*given, *THREADS, *json_or_not(rng), *rng.choice(([], [], ["--arithmetic", "fixed"], ["--arithmetic", "float64"]))]
-    match rng.choice(("infer",) * 8 + ("explain", "energy", "attention", "calibrate", "evaluate", "trace", "report", "traced")):
+    network = [
+        *given,
+        *THREADS,
+        *json_or_not(rng),
+        *rng.choice(([], [], ["--arithmetic", "fixed"], ["--arithmetic", "float64"])),
+    ]
+    match rng.choice(
+        ("infer",) * 8 + ("explain", "energy", "attention", "calibrate", "evaluate", "trace", "report", "traced")
+    ):
         case "infer":
             return ["infer", picture, *network], ()
         case "calibrate":

@@ -14,7 +14,17 @@ from .damage import damaged
 
 Node = tuple[h5py.Group, str]  # a group, and the name of what stands in it
 HUGE = 10**9
-FILTERS = 32001, 32015, 32004, 32000, 305, 4, 5, 6, 0xFFFF  # Blosc, Zstandard, LZ4, LZF, none, szip, nbit, scale-offset, none
+FILTERS = (
+    32001,
+    32015,
+    32004,
+    32000,
+    305,
+    4,
+    5,
+    6,
+    0xFFFF,
+)  # Blosc, Zstandard, LZ4, LZF, none, szip, nbit, scale-offset, none
 
 
 def structure(content: bytes, rng: random.Random, path: Path) -> str:
@@ -34,7 +44,9 @@ def structure(content: bytes, rng: random.Random, path: Path) -> str:
 def _nodes(file: h5py.File, kind: type = object) -> list[Node]:
     """All that is reached without links that lead elsewhere."""
     found: list[Node] = []
-    file.visititems(lambda name, node: found.append((node.parent, name.rpartition("/")[2])) if isinstance(node, kind) else None)
+    file.visititems(
+        lambda name, node: found.append((node.parent, name.rpartition("/")[2])) if isinstance(node, kind) else None
+    )
     return found
 
 
@@ -84,7 +96,9 @@ def _virtual(file: h5py.File, rng: random.Random) -> None:
 
 def _external(file: h5py.File, rng: random.Random) -> None:
     group, name, values = _array(file, rng)
-    where = rng.choice(("/etc/passwd", "/dev/zero", "absent", "beside", "pipe", "/proc/self/environ", "folder", "../files/beside"))
+    where = rng.choice(
+        ("/etc/passwd", "/dev/zero", "absent", "beside", "pipe", "/proc/self/environ", "folder", "../files/beside")
+    )
     folder = Path(file.filename).parent
     (folder / "beside").write_bytes(values.tobytes())
     if where == "folder":
@@ -108,7 +122,9 @@ def _linked(file: h5py.File, rng: random.Random) -> None:
         case 3:
             group[name] = h5py.ExternalLink(Path(file.filename).name, whole)
         case 4:
-            group[name] = h5py.ExternalLink(rng.choice(("/dev/zero", "/etc/passwd", "pipe", "\x1b[31m", ".")), rng.choice(("/", "")))
+            group[name] = h5py.ExternalLink(
+                rng.choice(("/dev/zero", "/etc/passwd", "pipe", "\x1b[31m", ".")), rng.choice(("/", ""))
+            )
         case 5:
             group[name] = group  # a circle
         case _:
@@ -120,7 +136,12 @@ def _typed(file: h5py.File, rng: random.Random) -> None:
     kinds: list[Any] = [
         *("f2", "f4", "f8", ">f4", "f16", "i1", "u1", "i4", ">i8", "u8", "c8", "S1", "S100", "V7"),
         *(h5py.string_dtype(), h5py.vlen_dtype(np.float32), h5py.ref_dtype, h5py.regionref_dtype),
-        *(h5py.enum_dtype({"A": 0, "B": 1}), np.dtype([("r", "f4"), ("i", "f4")]), np.dtype(("f4", (2,))), np.dtype("?")),
+        *(
+            h5py.enum_dtype({"A": 0, "B": 1}),
+            np.dtype([("r", "f4"), ("i", "f4")]),
+            np.dtype(("f4", (2,))),
+            np.dtype("?"),
+        ),
         np.dtype([("a", h5py.string_dtype()), ("b", "f4", (3,))]),
     ]
     kind = np.dtype(rng.choice(kinds))
@@ -164,7 +185,14 @@ def _claims(file: h5py.File, rng: random.Random) -> None:
     if values.dtype.kind in "fiu" and rng.randrange(2):
         _put(group, name, shape=tuple(shape), dtype=values.dtype, chunks=chunks, fillvalue=rng.choice((0, 1, 7)))
     else:
-        _put(group, name, shape=tuple(shape), dtype=values.dtype, chunks=chunks, maxshape=(None,) * len(shape) if chunks else None)
+        _put(
+            group,
+            name,
+            shape=tuple(shape),
+            dtype=values.dtype,
+            chunks=chunks,
+            maxshape=(None,) * len(shape) if chunks else None,
+        )
 
 
 def _chunks(file: h5py.File, rng: random.Random) -> None:
@@ -172,7 +200,9 @@ def _chunks(file: h5py.File, rng: random.Random) -> None:
     wide = [*(values.shape or (1,))]
     wide[0] = rng.choice((10**6, 10**8, 9 * 10**8 // max(1, int(np.prod(wide[1:])))))
     how = rng.choice(({}, {"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True}))
-    made = group.create_dataset(name, shape=values.shape or (1,), dtype=values.dtype, chunks=tuple(wide), maxshape=(None,) * len(wide), **how)
+    made = group.create_dataset(
+        name, shape=values.shape or (1,), dtype=values.dtype, chunks=tuple(wide), maxshape=(None,) * len(wide), **how
+    )
     made.attrs.update(_kept)
 
 
@@ -180,13 +210,17 @@ def _filtered(file: h5py.File, rng: random.Random) -> None:
     group, name, values = _array(file, rng)
     values = values if values.ndim else values.reshape(1)
     if rng.randrange(2):
-        how = rng.choice(({"compression": "gzip"}, {"compression": "lzf", "shuffle": True}, {"fletcher32": True}, {"scaleoffset": 3}))
+        how = rng.choice(
+            ({"compression": "gzip"}, {"compression": "lzf", "shuffle": True}, {"fletcher32": True}, {"scaleoffset": 3})
+        )
         _put(group, name, data=values, chunks=tuple(max(1, n) for n in values.shape), **how)
         return
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_chunk(tuple(max(1, n) for n in values.shape))
     for _ in range(rng.choice((1, 1, 2, 30))):
-        plist.set_filter(rng.choice(FILTERS), h5py.h5z.FLAG_OPTIONAL, tuple(rng.randrange(2**31) for _ in range(rng.randrange(6))))
+        plist.set_filter(
+            rng.choice(FILTERS), h5py.h5z.FLAG_OPTIONAL, tuple(rng.randrange(2**31) for _ in range(rng.randrange(6)))
+        )
     space = h5py.h5s.create_simple(values.shape)
     made = h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(values.dtype), space, plist)
     # as if each filter had been at work
@@ -250,11 +284,15 @@ def _attribute(file: h5py.File, rng: random.Random) -> None:
         case 0:
             del node.attrs[name]
         case 1 | 2:
-            node.attrs[name] = rng.choice((np.int64(8 * 10**9), -1, 0, 1, 2, 3, 10**7, 2**63 - 1, 1.5, np.nan, True, np.float16(2), 1 + 2j))
+            node.attrs[name] = rng.choice(
+                (np.int64(8 * 10**9), -1, 0, 1, 2, 3, 10**7, 2**63 - 1, 1.5, np.nan, True, np.float16(2), 1 + 2j)
+            )
         case 3:
             node.attrs[name] = rng.choice(("text", "\x1b[31m", "é" * 4000, "", "sdt_ref trace"))
         case 4:
-            node.attrs.create(name, rng.choice((np.zeros(8000), np.array([], "S3"), np.array([[b"a"], [b"b"]]), np.zeros((3, 0)))))
+            node.attrs.create(
+                name, rng.choice((np.zeros(8000), np.array([], "S3"), np.array([[b"a"], [b"b"]]), np.zeros((3, 0))))
+            )
         case 5:
             node.attrs[name] = h5py.Empty(rng.choice(("f4", "S3")))
         case 6:
@@ -272,7 +310,9 @@ def _attribute(file: h5py.File, rng: random.Random) -> None:
 
 def _json(file: h5py.File, rng: random.Random) -> None:
     """A text of JSON in an attribute or a data set."""
-    found: list[tuple[Any, str, bytes]] = [(file.attrs, name, bytes(v)) for name, v in file.attrs.items() if isinstance(v, (bytes, np.bytes_))]
+    found: list[tuple[Any, str, bytes]] = [
+        (file.attrs, name, bytes(v)) for name, v in file.attrs.items() if isinstance(v, (bytes, np.bytes_))
+    ]
     if "header" in file:
         found += [(file, "header", bytes(file["header"][()]))]
     table, name, text = rng.choice([one for one in found if one[2][:1] in (b"{", b"[")])

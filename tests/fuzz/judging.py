@@ -9,9 +9,13 @@ from .case import CHANGED, Case, Done
 REFUSED, ACCEPTED, FAILED = "refused", "accepted", "failed"
 OUTCOMES = (REFUSED, ACCEPTED, CHANGED, FAILED)
 LONGEST = 1000  # characters of a message
-MAY_FIND = {name: (0, 1) for name in ("compare", "claims", "evaluate", "energy")}  # exit codes of a command that did its work
+MAY_FIND = dict.fromkeys(
+    ("compare", "claims", "evaluate", "energy"), (0, 1)
+)  # exit codes of a command that did its work
 ONE_LINE = re.compile(r"(sdt-ref( [a-z]+)?: )?error: [^\n]+\n")
-COMPLAINT = re.compile(r"Traceback \(most recent|Exception ignored|\w*Warning: |Fatal Python error|HDF5-DIAG|error #\d\d\d")
+COMPLAINT = re.compile(
+    r"Traceback \(most recent|Exception ignored|\w*Warning: |Fatal Python error|HDF5-DIAG|error #\d\d\d"
+)
 
 
 def judge(case: Case, done: Done) -> tuple[str, str]:

@@ -114,7 +114,9 @@ def packaged(pickle: bytes, storages: Mapping[str, bytes], form: str, method: in
 
     if form == "zip":
         data = {f"archive/data/{key}": content for key, content in storages.items()}
-        return zipped({"archive/data.pkl": pickle, "archive/byteorder": b"little", **data, "archive/version": b"3\n"}, method)
+        return zipped(
+            {"archive/data.pkl": pickle, "archive/byteorder": b"little", **data, "archive/version": b"3\n"}, method
+        )
     head = b"".join(pickled(value) for value in (LEGACY_MAGIC, 1001, {"little_endian": True}))
     tail = b"".join(struct.pack("<Q", len(content) // 4) + content for content in storages.values())
     return head + pickle + pickled(list(storages)) + tail

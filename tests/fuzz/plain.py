@@ -61,7 +61,9 @@ def _hdf5(content: bytes) -> dict[str, np.ndarray]:
                 if isinstance(node, h5py.Dataset):
                     found[f"{stage}/{quantity}"] = node[()]
                 else:
-                    found[f"{stage}/{quantity}"] = _dense(f"{stage}/{quantity}", node["offsets"][()], node["channels"][()])
+                    found[f"{stage}/{quantity}"] = _dense(
+                        f"{stage}/{quantity}", node["offsets"][()], node["channels"][()]
+                    )
     return found
 
 

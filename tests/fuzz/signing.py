@@ -13,14 +13,21 @@ from .hdf5 import numbers
 
 def sign(path: Path) -> bool:
     """Give a trace the hash of its content; whether it could be computed."""
-    with contextlib.suppress(ValueError, TypeError, RuntimeError, OSError, KeyError, AttributeError, MemoryError), h5py.File(path, "r+") as file:
+    with (
+        contextlib.suppress(ValueError, TypeError, RuntimeError, OSError, KeyError, AttributeError, MemoryError),
+        h5py.File(path, "r+") as file,
+    ):
         schema = int(file.attrs["schema_version"])
         hashes = {"input": array_hash((), [numbers(file["input"])], schema)} if schema > 1 else {}
         for stage, group in file["records"].items():
             for quantity, node in group.items():
-                bits, height, width, channels = (int(node.attrs[name]) for name in ("bits", "height", "width", "channels"))
+                bits, height, width, channels = (
+                    int(node.attrs[name]) for name in ("bits", "height", "width", "channels")
+                )
                 said = bits, np.asarray(node.attrs["fraction"], np.int64).tolist(), height, width, channels
-                arrays = (numbers(node["offsets"]), numbers(node["channels"])) if quantity == "spikes" else (numbers(node),)
+                arrays = (
+                    (numbers(node["offsets"]), numbers(node["channels"])) if quantity == "spikes" else (numbers(node),)
+                )
                 hashes[f"{stage}/{quantity}"] = array_hash(said, arrays, schema)
         file.attrs["sha256"] = np.bytes_(file_hash(bytes(file["header"][()]).decode(), hashes).encode())
         return True

@@ -220,7 +220,7 @@ def test_the_command_writes_a_whole_folder_or_none(files: tuple[str, str], tmp_p
     assert "trace of other weights" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert command.main([run, "-o", str(tmp_path / "file" / "x"), "--weights", weights]) == 2
-    assert capsys.readouterr().err.startswith("error: cannot write to")
+    assert capsys.readouterr().err.startswith("error: cannot write '")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run.h5", "vectors", "w.h5"]
 
 

@@ -60,7 +60,7 @@ def test_a_pipe_is_refused_before_it_can_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(sdt_ref.ImageError, match="found a pipe or a device; save it as a file first"):
         read(tmp_path / "pipe", Preprocessing(8), 4)
-    with pytest.raises(RecordingError, match="found a device or a pipe"):
+    with pytest.raises(RecordingError, match="found a pipe or a device; save it as a file first"):
         read(tmp_path / "pipe", Preprocessing(36, frames=True), 4)
 
 

@@ -540,8 +540,8 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         ([str(path), str(out), "--set", "dim=32"], "follows from the tensors"),
         ([str(path), str(out), "--set", "T"], "expected key=value"),
         ([str(path), str(out), "--config", str(names)], "expected names and values, found str"),
-        ([str(path), str(out), "--config", "absent.yml"], "cannot be read"),
-        ([str(path), str(out), "--classes", "absent.txt"], "cannot be read"),
+        ([str(path), str(out), "--config", "absent.yml"], "does not exist"),
+        ([str(path), str(out), "--classes", "absent.txt"], "does not exist"),
     ):
         assert convert.main(arguments) == 2
         assert message in capsys.readouterr().err

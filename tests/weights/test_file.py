@@ -1,6 +1,7 @@
 """Weights files: what is saved is loaded; what is damaged is refused."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -75,7 +76,7 @@ def test_datasets_have_the_official_names(path: Path) -> None:
     with h5py.File(path) as file:
         assert file["weights/patch_embed/proj_conv/weight"].shape == (2, 3, 3, 3)
         assert file["weights/block/0/attn/q_conv/weight"].dtype == np.float32
-        assert file.attrs["schema_version"] == 1
+        assert file.attrs["schema_version"] == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX file modes")
@@ -126,19 +127,20 @@ VAR = "weights/block/0/attn/q_bn/running_var"
 BAD_FILES = {
     "missing": (Path.unlink, "does not exist"),
     "a folder": (lambda p: (p.unlink(), p.mkdir()), "expected a file, found a folder"),
-    "empty": (lambda p: p.write_bytes(b""), "cannot be read"),
-    "text": (lambda p: p.write_text("weights"), "cannot be read"),
-    "truncated": (lambda p: os.truncate(p, p.stat().st_size // 2), "cannot be read"),
-    "barely truncated": (lambda p: os.truncate(p, p.stat().st_size - 1), "cannot be read"),
+    "empty": (lambda p: p.write_bytes(b""), "expected HDF5 written by sdt_ref.convert, found a damaged one"),
+    "text": (lambda p: p.write_text("weights"), "found a damaged one"),
+    "a checkpoint": (lambda p: p.write_bytes(b"\x80\x02}q\0."), "found a Python pickle; convert the checkpoint"),
+    "truncated": (lambda p: os.truncate(p, p.stat().st_size // 2), "found a damaged one"),
+    "barely truncated": (lambda p: os.truncate(p, p.stat().st_size - 1), "found a damaged one"),
     "another format": (set_attr("format", "keras"), "attribute 'format': expected 'sdt_ref weights', found 'keras'"),
     "no format": (edit(lambda f: f.attrs.__delitem__("format")), "attribute 'format' is missing"),
-    "newer": (set_attr("schema_version", 2), "schema version 2 is newer than 1, which this sdt_ref reads; upgrade"),
-    "no version": (edit(lambda f: f.attrs.__delitem__("schema_version")), "attribute 'schema_version': expected 1, found no whole number"),
+    "newer": (set_attr("schema_version", 3), "schema version 3 is newer than 2, which this sdt_ref reads; upgrade"),
+    "no version": (edit(lambda f: f.attrs.__delitem__("schema_version")), "attribute 'schema_version' is missing: expected a whole number"),
     "version in words": (set_attr("schema_version", "one"), "attribute 'schema_version'"),
-    "version 0": (set_attr("schema_version", 0), "attribute 'schema_version': expected 1"),
+    "version 0": (set_attr("schema_version", 0), "attribute 'schema_version': expected 1 or 2, found 0"),
     "text of variable length": (edit(lambda f: f.attrs.__setitem__("config", "{}")), "attribute 'config': expected text of fixed length"),
-    "text that is none": (set_attr("config", 3), "attribute 'config': expected text of fixed length, found int64"),
-    "not UTF-8": (edit(lambda f: f.attrs.__setitem__("config", np.bytes_(b"\xff"))), "cannot be read"),
+    "text that is none": (set_attr("config", 3), "attribute 'config': expected text of fixed length, found 3"),
+    "not UTF-8": (edit(lambda f: f.attrs.__setitem__("config", np.bytes_(b"\xff"))), "found a damaged one ('utf-8' codec"),
     "config missing": (edit(lambda f: f.attrs.__delitem__("config")), "attribute 'config' is missing"),
     "config no JSON": (set_attr("config", "{"), "attribute 'config': expected JSON"),
     "config a list": (set_attr("config", "[]"), "attribute 'config': expected a JSON dict, found list"),
@@ -155,7 +157,7 @@ BAD_FILES = {
     "interpolation": (set_json("preprocessing", interpolation="magic"), "'interpolation': expected one of nearest"),
     "classes": (set_attr("classes", '["cat"]'), "class names: expected 5"),
     "group missing": (edit(lambda f: f.__delitem__("weights")), "group 'weights' is missing"),
-    "group empty": (edit(lambda f: (f.__delitem__("weights"), f.create_group("weights"))), "no tensor at all"),
+    "group empty": (edit(lambda f: (f.__delitem__("weights"), f.create_group("weights"))), "group 'weights' is missing"),
     "a tensor twice": (replace("weights/head.weight", np.zeros((5, 16), np.float32)), "tensor 'head.weight' stands twice"),
     "tensor missing": (edit(lambda f: f.__delitem__(Q)), "tensor 'block.0.attn.q_conv.weight' is missing: expected shape (16, 16, 1, 1)"),
     "tensor misshapen": (replace(Q, np.zeros((16, 8, 1, 1), np.float32)), "expected shape (16, 16, 1, 1), found (16, 8, 1, 1)"),
@@ -167,6 +169,11 @@ BAD_FILES = {
     "NaN": (fill(Q, np.nan), "tensor 'block.0.attn.q_conv.weight': expected finite numbers, found 16 NaN or infinite of 256"),
     "infinite": (fill(VAR, np.inf), "tensor 'block.0.attn.q_bn.running_var': expected finite numbers"),
     "negative variance": (fill(VAR, -1), "expected variances of 0 or more, found -1.0"),
+    "another weight": (fill(Q, 0.5), "expected what was written, found a file that was changed since; copy or convert it again"),
+    "another name of a class": (set_attr("classes", json.dumps(["a", "b", "c", "d", "é"])), "found a file that was changed since"),
+    "another T": (set_json("config", time_steps=2), "found a file that was changed since"),
+    "another provenance": (set_attr("provenance", "{}"), "found a file that was changed since"),
+    "no sha256": (edit(lambda f: f.attrs.__delitem__("sha256")), "attribute 'sha256' is missing"),
 }  # fmt: skip
 
 
@@ -189,25 +196,67 @@ import sdt_ref
 
 path = Path(sys.argv[1])
 content, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
-for _ in range(300):
+load = sdt_ref.weights.file.load
+written = load(path)
+for k in range(2000):
     spoiled = bytearray(content)
-    for place in rng.integers(0, len(content) // 4, 6):  # headers and attributes stand in front
+    spoilt = len(content) // 4 if k % 2 else len(content)  # headers and attributes stand in front
+    for place in rng.integers(0, spoilt, int(rng.integers(1, 7))):
         spoiled[place] ^= int(rng.integers(1, 256))
     path.write_bytes(spoiled)
     try:
-        sdt_ref.load(path)
+        read = load(path)
     except sdt_ref.WeightsError:
         refused += 1
+        continue
+    if read.checked:
+        assert (read.config, read.preprocessing, read.classes) == (written.config, written.preprocessing, written.classes)
+        assert all(np.array_equal(read.tensors[name], tensor) for name, tensor in written.tensors.items())
 print(refused)
 """
 
 
 @pytest.mark.campaign
-def test_corrupt_bytes_never_raise_anything_else(path: Path) -> None:
-    """Flip bytes all over the file: it loads, or it is refused; h5py itself raises many kinds of errors."""
+def test_damage_is_refused_or_changes_nothing(path: Path) -> None:
+    """Flip bytes all over the file: it is refused, or it is as it was; h5py itself raises many kinds of errors."""
     done = subprocess.run([sys.executable, "-c", FUZZ, str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 10
+    assert int(done.stdout) > 1000
+
+
+def test_every_bit_of_every_tensor_is_checked(path: Path) -> None:
+    content, weights = path.read_bytes(), weights_file.load(path)
+    for name, tensor in weights.tensors.items():
+        at = content.index(tensor.tobytes())
+        for place in {at, at + tensor.nbytes // 2, at + tensor.nbytes - 1}:
+            spoiled = bytearray(content)
+            spoiled[place] ^= 1
+            path.write_bytes(spoiled)
+            with pytest.raises(WeightsError, match="found a file that was changed since"):
+                load(path)
+            assert name
+
+
+def test_the_sha256_is_of_what_the_docstring_says(path: Path) -> None:
+    with h5py.File(path, "r") as file:
+        content = b""
+        for name in ("config", "preprocessing", "classes", "provenance"):
+            content += f"{name} utf8 () {len(file.attrs[name])}\n".encode() + file.attrs[name]
+        tensors: dict[str, np.ndarray] = {}
+        file["weights"].visititems(
+            lambda name, node: tensors.update({name.replace("/", "."): node[()]} if hasattr(node, "dtype") else {})
+        )
+        for name in sorted(tensors):
+            content += f"{name} <f4 {tensors[name].shape} {4 * tensors[name].size}\n".encode() + tensors[name].tobytes()
+        assert file.attrs["sha256"] == hashlib.sha256(content).hexdigest().encode()
+
+
+def test_a_file_of_schema_1_is_read_and_says_so(path: Path) -> None:
+    """Its damage cannot be told: the attribute says which files these are."""
+    assert load(path).checked
+    edit(lambda f: (f.attrs.__delitem__("sha256"), f.attrs.__setitem__("schema_version", 1)))(path)
+    assert not load(path).checked
+    assert not weights_file.load(path).checked
 
 
 @pytest.mark.parametrize("bad", ["a" * 300])
@@ -230,7 +279,7 @@ def test_huge_tensors_are_refused_before_they_are_read(path: Path) -> None:
             shape = [10**12 if side == 24 else side for side in file[full].shape]
             del file[full]
             file.create_dataset(full, shape, np.float32, chunks=tuple(min(side, 64) for side in shape))
-    with pytest.raises(WeightsError, match="at most"):
+    with pytest.raises(WeightsError, match="0 bytes are stored, which cannot hold the 4000000000000 that it claims"):
         load(path)
 
 

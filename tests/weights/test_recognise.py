@@ -74,7 +74,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "Keras 3": (zipped("metadata.json", "config.json", "model.weights.h5"), "a Keras model"),
     "Keras 2": (hdf5(keras_version="2.11"), "a Keras model"),
     "HDF5": (hdf5(title="x"), "an HDF5 file"),
-    "half an HDF5": (hdf5(title="x")[:100], "a damaged HDF5 file"),
+    "half an HDF5": (hdf5(title="x")[:100], "an HDF5 file"),
     "ONNX": (b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\x97\x01\n\x05", "a model of ONNX or TensorFlow"),
     "a SavedModel": (b"\x08\x01\x12\x97\xab\x01\n\xf0\x02\n\x0e", "a model of ONNX or TensorFlow"),
     "TFLite": (b"\x1c\0\0\0TFL3\x14\0 \0", "a file of TensorFlow"),

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...errors import TraceError
 from ...fixed.registers import WIDE
-from ..trace_file import Record, Trace
+from ..records import Record
+from ..trace_file import Trace
 from .dump import MOST_DIGITS, Dump, checked, find_record, not_a_number, require_whole, take_events
 
 NUMBER_COLUMNS = ["record", "step", "token", "channel", "value"]

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...errors import TraceError
 from ...fixed.registers import WIDE
-from ..trace_file import Record, Trace
+from ..records import Record
+from ..trace_file import Trace
 
 MOST_DIGITS = 18  # of a number or an address; no register has more
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...errors import TraceError
 from ...fixed.registers import WIDE
-from ..trace_file import Record, Trace, open_trace
+from ..records import Record
+from ..trace_file import Trace, open_trace
 from .dump import Dump, checked, find_record, take_events
 
 

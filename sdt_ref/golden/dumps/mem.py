@@ -6,7 +6,8 @@ import numpy as np
 
 from ...errors import TraceError
 from ..packing import digits, unpacked
-from ..trace_file import Record, Trace
+from ..records import Record
+from ..trace_file import Trace
 from .dump import MOST_DIGITS, Dump, checked, find_record, not_a_number, require_whole, shortened
 
 HEXADECIMAL = re.compile("[0-9a-fA-F]+")

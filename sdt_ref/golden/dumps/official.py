@@ -14,7 +14,8 @@ from ...errors import TraceError
 from ...weights.state import official_name
 from ...weights.tensors import batch_norm_of
 from ...weights.wiring import HEAD, INPUT, NEURON, STREAM
-from ..trace_file import Record, Trace
+from ..records import Record
+from ..trace_file import Trace
 from .dump import find_record
 
 STEPS = "S"  # of the trace, where not all are recorded; T are those of the run

@@ -84,7 +84,11 @@ def _settings(rng: random.Random) -> tuple[str, bytes]:
     changes: dict[str, Any] = {where: _value(rng)}
     if where == "args" and rng.randrange(4):
         settings = {**seeds.SETTINGS, rng.choice([*seeds.SETTINGS, hostile.text(rng)]): _value(rng)}
-        changes = {"args": rng.choice((Instance("argparse", "Namespace", (), settings), settings, Instance("a.b", "C", (), (None, settings))))}
+        changes = {
+            "args": rng.choice(
+                (Instance("argparse", "Namespace", (), settings), settings, Instance("a.b", "C", (), (None, settings)))
+            )
+        }
     content, storages = _content(**changes)
     return "settings", pickles.packaged(pickles.pickled(content), storages, rng.choice(("zip", "zip", "legacy")))
 
@@ -140,13 +144,31 @@ def _archive(rng: random.Random) -> tuple[str, bytes]:
         case 2:
             del entries[rng.choice(list(entries))]
         case 3:
-            entries |= {rng.choice(("other/data.pkl", "data.pkl", "../data.pkl", "x.npy", "archive/constants.pkl", "\x1b[31m", "a/" * 2000)): b"x"}
+            entries |= {
+                rng.choice(
+                    (
+                        "other/data.pkl",
+                        "data.pkl",
+                        "../data.pkl",
+                        "x.npy",
+                        "archive/constants.pkl",
+                        "\x1b[31m",
+                        "a/" * 2000,
+                    )
+                ): b"x"
+            }
         case 4:
             entries |= {f"archive/many/{n}": b"" for n in range(3000)}
         case 5:
             made = bytearray(seeds.zipped(entries, method))
             at = made.rindex(b"PK\x05\x06")
-            place = rng.choice((at + rng.randrange(22), made.index(b"PK\x01\x02") + rng.randrange(46), made.index(b"PK\x03\x04") + rng.randrange(30)))
+            place = rng.choice(
+                (
+                    at + rng.randrange(22),
+                    made.index(b"PK\x01\x02") + rng.randrange(46),
+                    made.index(b"PK\x03\x04") + rng.randrange(30),
+                )
+            )
             width = rng.choice((1, 2, 4))
             made[place : place + width] = rng.choice((b"\xff", b"\x00", b"\x7f")) * width
             return "archive", bytes(made)
@@ -155,7 +177,9 @@ def _archive(rng: random.Random) -> tuple[str, bytes]:
             sizes = [n for n in range(len(made)) if made[n : n + 4] == b"PK\x01\x02"]
             at = rng.choice(sizes)
             made[at + 16 : at + 20] = bytes(4) if rng.randrange(2) else made[at + 16 : at + 20]  # no checksum
-            made[at + 20 : at + 28] = struct.pack("<II", *rng.choice(((0xFFFFFFFE, 0xFFFFFFFE), (0, 0), (10**9, 10**9), (5, 10**9))))
+            made[at + 20 : at + 28] = struct.pack(
+                "<II", *rng.choice(((0xFFFFFFFE, 0xFFFFFFFE), (0, 0), (10**9, 10**9), (5, 10**9)))
+            )
             return "archive", bytes(made)
     return "archive", seeds.zipped(entries, method)
 
@@ -183,7 +207,13 @@ KINDS: tuple[Callable[[random.Random], tuple[str, bytes]], ...] = (
 def same_tensors(folder: Path, done: Done) -> str:
     """Whether the weights file holds what a plain reading of the checkpoint does."""
     content = (folder / NAME).read_bytes()
-    expected = _plain_zip(content) if content.startswith(b"PK") else _plain_safetensors(content) if content[6:9] == b"\0\0{" else None
+    expected = (
+        _plain_zip(content)
+        if content.startswith(b"PK")
+        else _plain_safetensors(content)
+        if content[6:9] == b"\0\0{"
+        else None
+    )
     if expected is None:
         return SAME
     with h5py.File(folder / "o.h5") as file:

@@ -43,7 +43,11 @@ def _npz(content: bytes, rng: random.Random) -> bytes:
             return _rewritten(content, lambda array: damage.damaged(array, rng, [(0, 128)]), rng)
         case 2:
             shapes = b"(10000000000,)", b"(3, 4, 10000000000)", b"(-1,)", b"(" * 100, b"(0,)", b"(2**40,)"
-            return _rewritten(content, lambda array: array.replace(array[array.index(b"(") : array.index(b")") + 1], rng.choice(shapes)), rng)
+            return _rewritten(
+                content,
+                lambda array: array.replace(array[array.index(b"(") : array.index(b")") + 1], rng.choice(shapes)),
+                rng,
+            )
     arrays = dict(np.load(io.BytesIO(content)))
     name = rng.choice(list(arrays))
     values = arrays.pop(name)
@@ -63,7 +67,9 @@ def _rewritten(content: bytes, change: object, rng: random.Random) -> bytes:
         entries = {name: archive.read(name) for name in archive.namelist()}
     name = rng.choice(list(entries))
     entries[name] = change(entries[name])
-    return seeds.zipped(entries, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2)))
+    return seeds.zipped(
+        entries, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2))
+    )
 
 
 def _text(content: bytes, rng: random.Random) -> bytes:
@@ -80,7 +86,18 @@ def _text(content: bytes, rng: random.Random) -> bytes:
             case 2:
                 lines.insert(at, lines[rng.randrange(len(lines))])
             case 3:
-                lines[at] = rng.choice((b"x" * 200_000, b'"' + b"1" * 300_000, b"@" + b"f" * 18, b"// record: a/b", b"/*", b"\x00" * 9, b"zz", b""))
+                lines[at] = rng.choice(
+                    (
+                        b"x" * 200_000,
+                        b'"' + b"1" * 300_000,
+                        b"@" + b"f" * 18,
+                        b"// record: a/b",
+                        b"/*",
+                        b"\x00" * 9,
+                        b"zz",
+                        b"",
+                    )
+                )
             case 4:
                 lines = lines[:at]
                 lines.append(b"")

@@ -55,7 +55,9 @@ def _bytes(rng: random.Random) -> tuple[str, bytes]:
 
 def _shapes(rng: random.Random) -> tuple[str, bytes]:
     """Long, deep, many."""
-    key = rng.choice(("a" * 30_000, "a." * 400 + "b", '"\\u001b]0;x\\u0007"', "stage" + ".x" * 1200, "default.membrane", "'é'"))
+    key = rng.choice(
+        ("a" * 30_000, "a." * 400 + "b", '"\\u001b]0;x\\u0007"', "stage" + ".x" * 1200, "default.membrane", "'é'")
+    )
     more = rng.choice((f"{key} = 1\n", f"[{key}]\nbits = 1\n", f"[[{key}]]\n" * 300, "".join(f"k{n} = {n}\n" for n in range(20_000)),
                        "# " + "c" * (2 << 20) + "\n", "x = " + "[" * 20_000, '[stage."block.0.attn.q_conv"]\nweight = { bits = 3 }\n'))  # fmt: skip
     return "shapes", (seeds.FORMATS + more if rng.randrange(2) else more + seeds.FORMATS).encode()
@@ -63,11 +65,22 @@ def _shapes(rng: random.Random) -> tuple[str, bytes]:
 
 def toml(tree: Any, top: str = "") -> str:
     """A dictionary as TOML, inline below the first level; values that TOML lacks as texts."""
-    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in tree.items()) if isinstance(tree, dict) else "x = 1\n"
+    return (
+        "".join(f"{_key(key)} = {_value(value)}\n" for key, value in tree.items())
+        if isinstance(tree, dict)
+        else "x = 1\n"
+    )
 
 
 def _key(key: Any) -> str:
-    return '"' + "".join(c if c.isprintable() and c not in '"\\' and ord(c) < 0xD800 else f"\\u{ord(c) & 0xFFFF:04x}" for c in str(key)) + '"'
+    return (
+        '"'
+        + "".join(
+            c if c.isprintable() and c not in '"\\' and ord(c) < 0xD800 else f"\\u{ord(c) & 0xFFFF:04x}"
+            for c in str(key)
+        )
+        + '"'
+    )
 
 
 def _value(value: Any) -> str:
@@ -75,7 +88,13 @@ def _value(value: Any) -> str:
         case bool():
             return str(value).lower()
         case int() | float():
-            return f"{value:#x}" if isinstance(value, int) and value >= 1 << 200 else str(value) if abs(value) < 1 << 200 else "-1"
+            return (
+                f"{value:#x}"
+                if isinstance(value, int) and value >= 1 << 200
+                else str(value)
+                if abs(value) < 1 << 200
+                else "-1"
+            )
         case dict():
             return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }"
         case list():

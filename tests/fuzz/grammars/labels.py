@@ -29,12 +29,19 @@ def _against(rng: random.Random, folder: Path) -> Case:
         case 0:
             content = damage.damaged(content, rng)
         case 1:
-            shape = rng.choice((b"(10000000000,)", b"(" * 90, b"(3,) + (1,)", b"(-3,)", b"(" + b"1," * 60 + b")", b"[3]"))
+            shape = rng.choice(
+                (b"(10000000000,)", b"(" * 90, b"(3,) + (1,)", b"(-3,)", b"(" + b"1," * 60 + b")", b"[3]")
+            )
             content = content.replace(b"(3,)", shape)
         case 2:
             content = damage.damaged(rng.choice((camera_bytes.npz(a=np.arange(3)), b"3\n4\n5\n", seeds.weights())), rng)
     name = commands.put(folder, "l.npy", content) if rng.randrange(6) else hostile.path(rng, folder)
-    argv = ["evaluate", commands.put(folder, "p.h5", seeds.pack()), "--weights", commands.put(folder, "w.h5", seeds.weights())]
+    argv = [
+        "evaluate",
+        commands.put(folder, "p.h5", seeds.pack()),
+        "--weights",
+        commands.put(folder, "w.h5", seeds.weights()),
+    ]
     return Case("against", [*argv, f"--against={name}", *commands.THREADS])
 
 
@@ -60,5 +67,9 @@ def _trials(rng: random.Random, folder: Path) -> Case:
     content = "\n".join(map(",".join, rows * rng.choice((1, 1, 1, 1000)))).encode("utf-8", "surrogatepass")
     commands.put(folder, "r_labels.csv", damage.damaged(content, rng) if rng.randrange(2) else content)
     network = ["--weights", commands.put(folder, "w.h5", seeds.weights_of_recordings(128, 64)), *commands.THREADS]
-    argv = ["evaluate", "."] if rng.randrange(2) else ["infer", "r.aedat", "--trial", rng.choice(("1", "2", hostile.number(rng)))]
+    argv = (
+        ["evaluate", "."]
+        if rng.randrange(2)
+        else ["infer", "r.aedat", "--trial", rng.choice(("1", "2", hostile.number(rng)))]
+    )
     return Case("trials", [*argv, *network, *commands.json_or_not(rng)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sdt_ref.terminal.cli import COMMANDS
 
-from .. import commands, hostile, seeds, warm
+from .. import hostile, warm
 from ..case import Case
 
 Make = Callable[[random.Random, Path], str]
@@ -25,7 +25,11 @@ def _text(rng: random.Random, folder: Path) -> str:
 
 
 def _input(rng: random.Random, folder: Path) -> str:
-    return hostile.path(rng, folder) if rng.randrange(4) else rng.choice(("w.h5", "d.h5", "i.png", "r.bin", "t.h5", "u.npz", "p.h5", "c.pth", "f.toml", "."))
+    return (
+        hostile.path(rng, folder)
+        if rng.randrange(4)
+        else rng.choice(("w.h5", "d.h5", "i.png", "r.bin", "t.h5", "u.npz", "p.h5", "c.pth", "f.toml", "."))
+    )
 
 
 def _output(rng: random.Random, folder: Path) -> str:
@@ -35,7 +39,11 @@ def _output(rng: random.Random, folder: Path) -> str:
         case 1:
             return rng.choice(("w.h5", "i.png", "t.h5", "f.toml", "no/such/o.h5", "o.HTML", "o.", ".h5", "o.h5/"))
     made = hostile.path(rng, folder, devices=False)
-    return f"{made}{rng.choice(('', '', '.h5', '.html', '.toml', '/o.h5'))}" if len(made) < 250 and made not in ("", ".") else made
+    return (
+        f"{made}{rng.choice(('', '', '.h5', '.html', '.toml', '/o.h5'))}"
+        if len(made) < 250 and made not in ("", ".")
+        else made
+    )
 
 
 def _one_of(*names: str) -> Make:
@@ -85,7 +93,11 @@ def make(rng: random.Random, folder: Path) -> Case:
         option = rng.choice(list(OF[command]))
         value = OF[command][option](rng, folder)
         joined = option.startswith("--") and value and rng.randrange(2)
-        argv += [f"{option}={value}"] if joined else [option, *([value] if value or OF[command][option] is not _flag else [])]
+        argv += (
+            [f"{option}={value}"]
+            if joined
+            else [option, *([value] if value or OF[command][option] is not _flag else [])]
+        )
     match rng.randrange(12):
         case 0:
             del argv[rng.randrange(1, len(argv))]
@@ -101,6 +113,10 @@ def make(rng: random.Random, folder: Path) -> Case:
 
 def _written(argv: list[str]) -> tuple[str, ...]:
     """Names after options that name a file to write, and what `convert` writes."""
-    named = [argv[n + 1] for n, part in enumerate(argv[:-1]) if part in ("-o", "--figure", "--csv", "--table", "--plot")]
-    named += [part.partition("=")[2] for part in argv if part.startswith(("--figure=", "--csv=", "--table=", "--plot="))]
+    named = [
+        argv[n + 1] for n, part in enumerate(argv[:-1]) if part in ("-o", "--figure", "--csv", "--table", "--plot")
+    ]
+    named += [
+        part.partition("=")[2] for part in argv if part.startswith(("--figure=", "--csv=", "--table=", "--plot="))
+    ]
     return tuple(str(Path(name)) for name in [*named, *(argv if argv[0] == "convert" else [])] if name and name != ".")

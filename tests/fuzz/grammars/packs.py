@@ -26,7 +26,9 @@ def make(rng: random.Random, folder: Path) -> Case:
     network = ["--weights", commands.put(folder, "w.h5", weights), *commands.THREADS]
     match rng.randrange(6):
         case 0:
-            return Case(kind, ["calibrate", NAME, "-o", commands.maybe_old(folder, "o.toml", rng), *network], None, ("o.toml",))
+            return Case(
+                kind, ["calibrate", NAME, "-o", commands.maybe_old(folder, "o.toml", rng), *network], None, ("o.toml",)
+            )
         case 1:
             return Case(kind, ["energy", NAME, *network, *commands.json_or_not(rng)])
     more = rng.choice(([], [], ["--classes-by-order"], ["--split", "test"], ["--limit", "2"]))

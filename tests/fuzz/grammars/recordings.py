@@ -16,7 +16,20 @@ from .. import commands, damage, hdf5, seeds
 from ..case import SAME, Case, Done
 
 DVS128 = "aedat2", "aedat3"
-OTHERS = "aedat4", "nmnist", "text", "npz", "npz, deflated", "npy", "npy of frames", "evt2", "evt21", "evt3", "dat", "hdf5"
+OTHERS = (
+    "aedat4",
+    "nmnist",
+    "text",
+    "npz",
+    "npz, deflated",
+    "npy",
+    "npy of frames",
+    "evt2",
+    "evt21",
+    "evt3",
+    "dat",
+    "hdf5",
+)
 PLAIN = "evt2", "evt21", "evt3", "dat"
 NAME = "r.bin"
 
@@ -36,7 +49,9 @@ def make(rng: random.Random, folder: Path) -> Case:
     network = ["--weights", commands.put(folder, "w.h5", weights), *commands.THREADS, *commands.json_or_not(rng)]
     match rng.choice(("infer",) * 6 + ("explain", "energy", "trace", "calibrate", "evaluate")):
         case "trace":
-            return Case(label, ["trace", NAME, "-o", commands.maybe_old(folder, "o.h5", rng), *network], oracle, ("o.h5",))
+            return Case(
+                label, ["trace", NAME, "-o", commands.maybe_old(folder, "o.h5", rng), *network], oracle, ("o.h5",)
+            )
         case "calibrate":
             return Case(label, ["calibrate", NAME, "-o", "o.toml", *network], oracle, ("o.toml",))
         case "evaluate":
@@ -55,4 +70,8 @@ def plain_words(folder: Path, done: Done) -> str:
     recording = open_recording(content)
     events = listed(recording)
     expected, repairs = plainly(content)
-    return SAME if (events, Counter(recording.repairs)) == (expected, repairs) else "other events or repairs than a plain decoder finds"
+    return (
+        SAME
+        if (events, Counter(recording.repairs)) == (expected, repairs)
+        else "other events or repairs than a plain decoder finds"
+    )

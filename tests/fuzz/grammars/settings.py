@@ -48,7 +48,9 @@ def make(rng: random.Random, folder: Path) -> Case:
 
 def _setting(rng: random.Random) -> str:
     tree: Any = hostile.value(rng)
-    return rng.choice((hostile.text(rng), hostile.number(rng), hostile.as_json(tree, rng).decode("utf-8", "surrogatepass")[:60_000]))
+    return rng.choice(
+        (hostile.text(rng), hostile.number(rng), hostile.as_json(tree, rng).decode("utf-8", "surrogatepass")[:60_000])
+    )
 
 
 def _values(rng: random.Random) -> tuple[str, bytes]:
@@ -65,10 +67,14 @@ def _laughs(rng: random.Random) -> tuple[str, bytes]:
     levels, each = rng.choice(((9, 9), (20, 2), (30, 9), (300, 2), (3, 50)))
     lines = ["a0: &a0 [x, x]"]
     for n in range(1, levels):
-        inner = ", ".join([f"*a{n - 1}"] * each) if rng.randrange(8) else ", ".join(f"k{k}: *a{n - 1}" for k in range(each))
+        inner = (
+            ", ".join([f"*a{n - 1}"] * each) if rng.randrange(8) else ", ".join(f"k{k}: *a{n - 1}" for k in range(each))
+        )
         lines.append(f"a{n}: &a{n} " + (f"{{{inner}}}" if ":" in inner else f"[{inner}]"))
     name = rng.choice([line.partition(":")[0] for line in SOUND.splitlines()])
-    merged = rng.choice((f"{name}: *a{levels - 1}", f"{name}: {{*a{levels - 1} : 1}}", f"<<: *a{levels - 1}", f"{name}: &b [*b]"))
+    merged = rng.choice(
+        (f"{name}: *a{levels - 1}", f"{name}: {{*a{levels - 1} : 1}}", f"<<: *a{levels - 1}", f"{name}: &b [*b]")
+    )
     kept = "".join(line + "\n" for line in SOUND.splitlines() if not line.startswith(name))
     return "aliases", ("\n".join(lines) + f"\n{kept}{merged}\n").encode()
 

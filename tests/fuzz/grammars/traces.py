@@ -74,7 +74,9 @@ def _other_shape(file: h5py.File, rng: random.Random) -> None:
         case 1 if isinstance(node, h5py.Dataset):
             had = dict(node.attrs)
             values = node[()]
-            values = rng.choice((values[:-1], values[:, :-1], values.reshape(-1), values[..., None], np.concatenate([values] * 2)))
+            values = rng.choice(
+                (values[:-1], values[:, :-1], values.reshape(-1), values[..., None], np.concatenate([values] * 2))
+            )
             del stage[name]
             stage[name] = values
             stage[name].attrs.update(had)
@@ -91,14 +93,23 @@ def _other_shape(file: h5py.File, rng: random.Random) -> None:
             if key == "input" and "input" in file:
                 values = file["input"][()]
                 del file["input"]
-                file["input"] = rng.choice((values[..., :1], values[0], values.astype("f2"), values[..., None], np.zeros(0, "f4")))
+                file["input"] = rng.choice(
+                    (values[..., :1], values[0], values.astype("f2"), values[..., None], np.zeros(0, "f4"))
+                )
             else:
-                file.move(f"records/{stage.name.rpartition('/')[2]}", rng.choice(("records/block.9.attn.q_lif", "records/x", "elsewhere")))
+                file.move(
+                    f"records/{stage.name.rpartition('/')[2]}",
+                    rng.choice(("records/block.9.attn.q_lif", "records/x", "elsewhere")),
+                )
 
 
 def _line(arithmetic: str, compared: bool, rng: random.Random, folder: Path) -> commands.Line:
     if compared:
-        dump = commands.put(folder, "u.npz", seeds.dump_npz(arithmetic)) if rng.randrange(2) else commands.put(folder, "s.h5", seeds.trace(arithmetic))
+        dump = (
+            commands.put(folder, "u.npz", seeds.dump_npz(arithmetic))
+            if rng.randrange(2)
+            else commands.put(folder, "s.h5", seeds.trace(arithmetic))
+        )
         order = [NAME, dump] if dump == "u.npz" or rng.randrange(2) else [dump, NAME]
         return ["compare", *order, *commands.json_or_not(rng)], ()
     weights = ["--weights", commands.put(folder, "w.h5", seeds.weights())]

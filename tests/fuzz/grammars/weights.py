@@ -37,7 +37,13 @@ def unchanged(folder: Path, done: Done) -> str:
     with h5py.File(folder / NAME) as found:
         version = int(found.attrs["schema_version"])
         same = _content(found) == SOUND.setdefault("content", _of(seeds.weights_of_version_1()))
-    return SAME if same else CHANGED if version == 1 else "other numbers than were written were read from a file with a checksum"
+    return (
+        SAME
+        if same
+        else CHANGED
+        if version == 1
+        else "other numbers than were written were read from a file with a checksum"
+    )
 
 
 SOUND: dict[str, dict[str, bytes]] = {}
@@ -57,7 +63,9 @@ def _content(file: h5py.File) -> dict[str, bytes]:
     def note(name: str, node: object) -> None:
         if isinstance(node, h5py.Dataset):
             values = np.asarray(node[()])
-            found[name.replace(".", "/")] = repr((values.dtype.newbyteorder("="), values.shape)).encode() + values.astype("<f4").tobytes()
+            found[name.replace(".", "/")] = (
+                repr((values.dtype.newbyteorder("="), values.shape)).encode() + values.astype("<f4").tobytes()
+            )
 
     file["weights"].visititems(note)
     return found

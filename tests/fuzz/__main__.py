@@ -1,9 +1,13 @@
 """`python -m tests.fuzz`: see the package's text."""
+# ruff: noqa: E402 - what is imported starts threads
 
 import os
 
-for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # before NumPy starts threads, which no fork takes along
-    os.environ.setdefault(name, "1")
+for name in (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+):  # before NumPy starts threads, each of which claims address space
+    os.environ[name] = "1"
 
 import argparse
 import sys

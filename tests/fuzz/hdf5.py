@@ -14,17 +14,7 @@ from .damage import damaged
 
 Node = tuple[h5py.Group, str]  # a group, and the name of what stands in it
 HUGE = 10**9
-FILTERS = (
-    32001,
-    32015,
-    32004,
-    32000,
-    305,
-    4,
-    5,
-    6,
-    0xFFFF,
-)  # Blosc, Zstandard, LZ4, LZF, none, szip, nbit, scale-offset, none
+FILTERS = 32001, 32015, 32004, 32000, 305, 4, 5, 6, 0xFFFF  # Blosc, Zstandard, LZ4, LZF, szip, nbit, scale-offset, none
 
 
 def structure(content: bytes, rng: random.Random, path: Path) -> str:
@@ -267,7 +257,7 @@ def _numbers(file: h5py.File, rng: random.Random) -> None:
     values = numbers(node)
     if values.dtype.kind not in "fiu" or not values.size:
         return
-    most = np.finfo(values.dtype) if values.dtype.kind == "f" else np.iinfo(values.dtype)
+    most: Any = np.finfo(values.dtype) if values.dtype.kind == "f" else np.iinfo(values.dtype)
     flat = values.reshape(-1)
     special = [most.min, most.max, 0, 1] + ([np.nan, np.inf, -np.inf, most.tiny] if values.dtype.kind == "f" else [])
     for _ in range(rng.choice((1, 3, flat.size if flat.size < 50 else 1))):

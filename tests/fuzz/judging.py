@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import NoReturn
 
 from .case import CHANGED, Case, Done
@@ -40,7 +41,7 @@ def _refused(case: Case, done: Done) -> str:
     if done.out:
         return "refused, and something on standard output"
     if done.left:
-        return "refused, and left behind: " + _in_words(done)
+        return "refused, and left behind: " + _in_words(done.left)
     return ""
 
 
@@ -53,9 +54,9 @@ def _accepted(case: Case, done: Done) -> str:
     for stream in (done.out, done.err):
         if not all(line.isprintable() for line in stream.split("\n")):
             return "control characters in the output"
-    beyond = {name: how for name, how in done.left.items() if how != "new" or not name.startswith(case.outputs or "/")}
-    if beyond := {name: how for name, how in beyond.items() if name not in case.outputs}:
-        return f"accepted, and left behind: {_in_words(Done(0, '', '', left=beyond))}"
+    beyond = {name: how for name, how in done.left.items() if not _may_write(case, name) or how == "gone"}
+    if beyond:
+        return f"accepted, and left behind: {_in_words(beyond)}"
     if "--json" in case.argv:
         try:
             json.loads(done.out, parse_constant=_no_number)
@@ -68,5 +69,9 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
 
 
-def _in_words(done: Done) -> str:
-    return ", ".join(f"{name} ({how})" for name, how in sorted(done.left.items()))[:200]
+def _may_write(case: Case, name: str) -> bool:
+    return any(name == output or name.startswith(f"{output}/") for output in case.outputs)
+
+
+def _in_words(left: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({how})" for name, how in sorted(left.items()))[:200]

@@ -84,8 +84,7 @@ def _csv(text: str) -> dict[str, np.ndarray]:
     header, *rows = csv.reader(io.StringIO(text))
     found: dict[str, np.ndarray] = {}
     for name, step, token, channel, *value in (row for row in rows if row):
-        name = name.strip()
-        values = found.setdefault(name, np.zeros(_shape(name), np.int64))
+        values = found.setdefault(name.strip(), np.zeros(_shape(name.strip()), np.int64))
         values[int(step), int(token), int(channel)] += int(value[0]) if len(header) == 5 else 1
     return found
 

@@ -4,10 +4,13 @@ import io
 import json
 import struct
 import tempfile
+import warnings
 import zipfile
 import zlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -44,7 +47,7 @@ membrane = { leak = "2^-1 - 2^-4" }
 """
 
 
-def _written(write: object) -> bytes:
+def _written(write: Callable[[Path], object]) -> bytes:
     """The content of a file that a function writes to a path."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file.h5"
@@ -93,7 +96,9 @@ def picture(kind: str = "PNG", mode: str = "RGB") -> bytes:
     """A picture of 8 x 8 in a format of Pillow."""
     rng = np.random.default_rng(0)
     stream = io.BytesIO()
-    Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)).convert(mode).save(stream, kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of formats that go out of use
+        Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)).convert(mode).save(stream, kind)
     return stream.getvalue()
 
 
@@ -208,7 +213,8 @@ def checkpoint(form: str = "zip") -> bytes:
 
 def safetensors(tensors: dict[str, np.ndarray]) -> bytes:
     """The header's length, the header, the numbers."""
-    entries, body = {"__metadata__": {"format": "pt"}}, b""
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    body = b""
     for name, tensor in tensors.items():
         end = len(body) + tensor.nbytes
         entries[name] = {"dtype": "F32", "shape": tensor.shape, "data_offsets": [len(body), end]}

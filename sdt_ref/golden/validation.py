@@ -70,7 +70,9 @@ def check_tables(header: Header, stages: Mapping[str, Stage], config: ModelConfi
     layers = [stage.layer for stage in stages.values() if stage.layer is not None]
     require_names(header.operations, "header: operations", layers)
     for module, counts in header.operations.items():
-        require_names(counts, f"header: operations: {module}", OPERATIONS, optional=OPERATIONS[1:])  # older ones lack some
+        require_names(
+            counts, f"header: operations: {module}", OPERATIONS, optional=OPERATIONS[1:]
+        )  # older ones lack some
         for kind, per_step in counts.items():
             _check_counts(f"header: operations: {module}: {kind}", per_step, header.time_steps)
     of_stage = registers(Architecture(**header.architecture)) if header.arithmetic == FIXED.name else {}

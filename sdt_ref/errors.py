@@ -86,6 +86,15 @@ def shown(value: Any, longest: int = LONGEST_VALUE) -> str:
     return one_line(_written(value, longest, MOST_LEVELS), longest)
 
 
+def is_deep(value: Any, levels: int) -> bool:
+    """Whether lists lie in lists, by their first items, beyond so many levels: NumPy would walk through all of them."""
+    for _ in range(levels + 1):
+        if not isinstance(value, (list, tuple)) or not value:
+            return False
+        value = value[0]
+    return True
+
+
 def _written(value: Any, longest: int, levels: int) -> str:
     if isinstance(value, (str, bytes)):
         return repr(value[:longest]) + "..." * (len(value) > longest)
@@ -97,13 +106,22 @@ def _written(value: Any, longest: int, levels: int) -> str:
         return repr(value)
     if isinstance(value, (Mapping, list, tuple, set, frozenset)):
         return _written_items(value, longest, levels)
-    if type(value).__module__ == "numpy" and not getattr(value, "shape", True):
-        return _written(value.item(), longest, levels) if value.dtype.kind in "biufcSU" else str(value.dtype)
-    if type(value).__module__ == "numpy" and hasattr(value, "shape"):
-        return f"an array of {value.dtype} of shape {_written(value.shape, longest, 1)}"
+    if type(value).__module__ in ("numpy", "numpy.dtypes"):
+        return _written_numpy(value, longest, levels)
+    return f"a value of type {type(value).__name__}"
+
+
+def _written_numpy(value: Any, longest: int, levels: int) -> str:
     if type(value).__module__ == "numpy.dtypes":
         return str(value)
-    return f"a value of type {type(value).__name__}"
+    if not hasattr(value, "dtype") or isinstance(value, type):
+        return f"a value of type {type(value).__name__}"
+    if value.shape:
+        return f"an array of {value.dtype} of shape {_written(value.shape, longest, 1)}"
+    if value.dtype.kind not in "biufcSU":
+        return str(value.dtype)
+    item = value.item()  # of a number that Python has no type for, such as longdouble, the same again
+    return str(value) if type(item) is type(value) else _written(item, longest, levels)
 
 
 def _written_items(value: Collection[Any], longest: int, levels: int) -> str:

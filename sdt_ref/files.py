@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from . import interrupt
-from .errors import SdtError, one_line
+from .errors import SdtError, one_line, shown
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as a Path has it, which keeps one slash; a drive is one letter
 LONGEST_TEXT = 1 << 20  # bytes of a text: settings, formats, class names
@@ -26,9 +26,16 @@ NAMED = 40  # characters of a name that its unfinished file has, too: a name may
 FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}  # a disk, a limit, a user's share of a disk
 
 
+def as_path(path: Any, what: str, error: type[SdtError]) -> Path:
+    """A path as such; raises `error` for what is none."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise error(f"{what}: expected a path, found {shown(path)}")
+    return Path(path)
+
+
 def require_file(path: str | os.PathLike[str], what: str, error: type[SdtError]) -> None:
     """Raise `error` unless the path is a plain file; `what` names it in the message, such as 'weights file'."""
-    path = Path(path)
+    path = as_path(path, what, error)
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
-from .errors import UnknownNameError, shown
+from .errors import LONGEST_VALUE, UnknownNameError, shown
 
 Value = TypeVar("Value")
 LISTED = 8  # names in a message
@@ -66,7 +66,7 @@ def known_as(name: str, what: str, table: Mapping[str, object], aliases: Mapping
         raise UnknownNameError(
             f"{what}: expected one of its names, found {shown(name)}; it is empty: {EMPTY.get(what, '-')}"
         )
-    near = get_close_matches(str(name), [*table, *aliases], n=1)
+    near = get_close_matches(name[:LONGEST_VALUE] if isinstance(name, str) else "", [*table, *aliases], n=1)
     guess = f"did you mean '{near[0]}'? " if near else ""
     known = ", ".join(list(table)[:LISTED]) + (f", ... ({len(table)} in all)" if len(table) > LISTED else "")
     raise UnknownNameError(f"{what}: expected one of its names, found {shown(name)}; {guess}it has {known}")

@@ -51,6 +51,8 @@ def test_a_file_passes(tmp_path: Path) -> None:
         (float("nan"), "nan"),
         (10**5000, "a whole number of 16610 bits"),
         (np.float32(0.5), "0.5"),
+        (np.longdouble(0.5), "0.5"),
+        (np.dtype(np.float32), "float32"),
         (np.zeros((2, 3)), "an array of float64 of shape (2, 3)"),
         ((1,), "(1,)"),
         ([1, "a", None], "[1, 'a', None]"),

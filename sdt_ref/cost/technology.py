@@ -7,6 +7,7 @@ computing the same thing; it predicts no chip.
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from types import MappingProxyType
 
 import numpy as np
@@ -52,7 +53,7 @@ class Technology:
         for name, value in values.items():
             if name not in known:
                 raise ConfigError(f"energy of {shown(name)}: expected one of {', '.join(known)}")
-            if not 0 <= value <= MOST:
+            if not isinstance(value, Real) or not 0 <= value <= MOST:
                 raise ConfigError(f"energy of {shown(name)}: expected picojoules, 0 to {MOST:g}, found {shown(value)}")
         if not values:
             return self
@@ -83,7 +84,7 @@ ON_BITS = ("pool", "attention")  # kinds whose comparisons are ANDs and ORs of s
 
 def technology(name: str) -> Technology:
     """Look a technology up; raises ConfigError that lists the known ones."""
-    if name not in TECHNOLOGIES:
+    if not isinstance(name, str) or name not in TECHNOLOGIES:
         raise ConfigError(f"technology: expected one of {', '.join(TECHNOLOGIES)}, found {shown(name)}")
     return TECHNOLOGIES[name]
 

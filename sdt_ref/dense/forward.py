@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from ..errors import InputError, shown
 from ..fixed.limits import refuse_overflows, refuse_wide_sums
 from ..fixed.quantise import FixedParameters
 from ..inputs.arrays import as_frames
@@ -27,6 +28,8 @@ def forward(model: Any, x: Any) -> Result:
     Result
         every hook and current recorded; stage_counts empty
     """
+    if not hasattr(model, "read_back"):
+        raise InputError(f"model: expected what sdt_ref.load returns, found {shown(model)}")
     image, time_steps = as_frames(x, model.architecture, model.config, model.arithmetic.dtype)
     parameters, formats, oracle_of = model.read_back(), model.formats, Oracle
     if isinstance(parameters, FixedParameters):

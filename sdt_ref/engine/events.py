@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..errors import EventsError, shown
+from ..errors import EventsError, is_deep, shown
 from ..weights.tensors import MAX_CHANNELS
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CHANNEL = np.dtype(np.uint16)
 OFFSET = np.dtype(np.int64)
+MOST_NUMBERS = 1 << 32  # of a dense tensor, which are not claimed for a shape that repeats one number
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class SpikeEvents:
     heads: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "grid", tuple(_whole_number("grid", length) for length in self.grid))
+        object.__setattr__(self, "grid", _grid(self.grid))
         object.__setattr__(self, "n_channels", _whole_number("n_channels", self.n_channels))
         if self.heads is not None:
             object.__setattr__(self, "heads", _whole_number("heads", self.heads))
@@ -105,14 +106,15 @@ class SpikeEvents:
         EventsError
             another rank, or values other than 0 and 1
         """
-        try:
-            dense = np.asarray(spikes)
-        except ValueError as error:  # ragged lists
-            raise EventsError(f"dense spikes: expected an array ({error})") from None
+        dense = _as_array("dense spikes", spikes, 5)
         if 0 in dense.shape or dense.ndim not in ((5,) if heads else (3, 5)):
             raise EventsError(
                 "dense spikes: expected axes T,B,C,H,W or T,B,C (with heads T,B,h,N,d), none empty, "
                 f"found shape {shown(dense.shape)}"
+            )
+        if dense.size > MOST_NUMBERS:
+            raise EventsError(
+                f"dense spikes: expected at most {MOST_NUMBERS:,} numbers, found shape {shown(dense.shape)}"
             )
         if not np.isin(dense, (0, 1)).all():
             raise EventsError("dense spikes: expected only 0 and 1, found other values")
@@ -251,11 +253,31 @@ def _frozen(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return copy
 
 
+def _as_array(name: str, value: Any, axes: int) -> np.ndarray:
+    """What NumPy makes of a value of at most so many axes."""
+    if is_deep(value, axes):
+        raise EventsError(f"{name}: expected an array of at most {axes} axes, found more")
+    try:
+        return np.asarray(value)
+    except Exception as error:  # ragged lists, tensors of a GPU: whatever the source raises
+        raise EventsError(f"{name}: expected an array ({error})") from None
+
+
 def _whole_number(name: str, value: object) -> int:
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise EventsError(f"{name}: expected whole numbers, found {shown(value)}") from None
+
+
+def _grid(value: Any) -> tuple[int, ...]:
+    try:
+        axes = len(value)
+    except TypeError:
+        axes = 0
+    if axes not in (2, 4):
+        raise EventsError(f"grid: expected (T, B, H, W) or (T, B), found {shown(value)}")
+    return tuple(_whole_number("grid", length) for length in value)
 
 
 def _check_heads(heads: int, n_channels: int) -> None:
@@ -265,8 +287,9 @@ def _check_heads(heads: int, n_channels: int) -> None:
 
 def _validate(events: SpikeEvents) -> None:
     """Raise EventsError unless the list is canonical."""
-    grid, offsets, channels = events.grid, np.asarray(events.offsets), np.asarray(events.channels)
-    if len(grid) not in (2, 4) or min(grid) < 1:
+    grid = events.grid
+    offsets, channels = _as_array("offsets", events.offsets, 1), _as_array("channels", events.channels, 1)
+    if min(grid) < 1:
         raise EventsError(f"grid: expected (T, B, H, W) or (T, B), all positive, found {shown(grid)}")
     if not 1 <= events.n_channels <= MAX_CHANNELS:
         raise EventsError(f"n_channels: expected 1 to {MAX_CHANNELS}, found {shown(events.n_channels)}")
@@ -277,9 +300,10 @@ def _validate(events: SpikeEvents) -> None:
             raise EventsError(
                 f"{name}: expected one axis of integers, found {shown(array.dtype)} of shape {shown(array.shape)}"
             )
-    offsets, channels = offsets.astype(np.int64), channels.astype(np.int64)
     rows = math.prod(grid)
-    if len(offsets) != rows + 1 or offsets[0] != 0 or offsets[-1] != len(channels) or (np.diff(offsets) < 0).any():
+    fits = len(offsets) == rows + 1 and int(offsets[-1]) == len(channels)  # before anything is copied
+    offsets, channels = (each.astype(np.int64) if fits else each for each in (offsets, channels))
+    if not fits or offsets[0] != 0 or (np.diff(offsets) < 0).any():
         raise EventsError(f"offsets: expected {rows + 1} values rising from 0 to {len(channels)} events")
     if channels.size and not (channels.min() >= 0 and channels.max() < events.n_channels):
         raise EventsError(

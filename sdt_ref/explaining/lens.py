@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ConfigError, shown
+from ..weights.config import is_int
 from ..weights.wiring import HEAD, INPUT, NEURON, SPIKES, STREAM, Stage
 from .additions import Adder, Sum
 from .membrane import Membrane, membrane
@@ -57,7 +58,7 @@ def look_into(run: Observation, name: str, token: int | None = None, channel: in
     stage = run.stage(name)
     height, width, channels = size = run.size(stage)
     for option, value, end in (("token", token, height * width), ("channel", channel, channels)):
-        if value is None or 0 <= value < end:
+        if value is None or (is_int(value) and 0 <= value < end):
             continue
         if option == "token" and (stage.over_tokens or stage.kind == HEAD):
             raise ConfigError(

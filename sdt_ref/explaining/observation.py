@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.events import SpikeEvents
 from ..engine.run import Run
 from ..engine.set_operations import pool, pool_tokens
-from ..errors import ConfigError, InputError, shown
+from ..errors import LONGEST_VALUE, ConfigError, InputError, shown
 from ..inputs.arrays import as_frames
 from ..network.encoder import BitPlaneEncoder, bit_planes
 from ..network.model import SpikeDrivenTransformer
@@ -50,6 +50,8 @@ class Observation:
 
     def stage(self, name: str) -> Stage:
         """A stage by its name, by its layer's or by its official hook's; raises ConfigError that suggests another."""
+        if not isinstance(name, str):
+            raise ConfigError(f"stage: expected the name of one, found {shown(name)}")
         if name in self.stages:
             return self.stages[name]
         for stage in self.stages.values():
@@ -157,7 +159,7 @@ def observe(model: SpikeDrivenTransformer, x: Any) -> Observation:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     """The name most like another, in whole or in its last part: one that begins so, else one of similar letters."""
-    wanted = name.casefold()
+    wanted = name[:LONGEST_VALUE].casefold()
 
     def likeness(one: str) -> tuple[bool, float]:
         parts = [part.casefold() for part in (one, one.rpartition(".")[2])]

@@ -16,7 +16,7 @@ operations are on whole numbers; docs/fixed-point.md is the specification.
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -29,6 +29,8 @@ from ..weights.config import is_int
 SCHEMA_VERSION = 1
 MAX_BITS = 48  # of any register: sums, shifts and roundings of them fit into 64 bits
 MAX_FRACTION = 40
+MOST_DOTS = 1000  # of a line: the time in which Python reads the parts of a name grows with their square
+MOST_TERMS = 64  # of a leak: each is a shift and an addition at every neuron
 FLOOR, HALF_UP, HALF_EVEN, TOWARD_ZERO = ROUNDINGS = ("floor", "half up", "half even", "toward zero")
 SATURATE, WRAP, ERROR = OVERFLOWS = ("saturate", "wrap", "error")
 SCALES = ("channel", "layer")
@@ -114,15 +116,19 @@ def rounded(values: np.ndarray, rounding: str) -> np.ndarray:
     return np.clip(whole, -(2.0**62), 2.0**62).astype(np.int64)
 
 
+def _one_of(names: Iterable[str]) -> Callable[[Any], bool]:
+    return lambda v: isinstance(v, str) and v in names
+
+
 # register: key: (what its value must be, whether a value is)
 _KEYS: dict[str, tuple[str, Any]] = {
     "bits": (f"2 to {MAX_BITS}", lambda v: is_int(v) and 2 <= v <= MAX_BITS),
     "fraction": (f"0 to {MAX_FRACTION}", lambda v: is_int(v) and 0 <= v <= MAX_FRACTION),
-    "rounding": (f"one of {', '.join(ROUNDINGS)}", lambda v: v in ROUNDINGS),
-    "overflow": (f"one of {', '.join(OVERFLOWS)}", lambda v: v in OVERFLOWS),
-    "leak_rounding": (f"one of {', '.join(ROUNDINGS)}", lambda v: v in ROUNDINGS),
+    "rounding": (f"one of {', '.join(ROUNDINGS)}", _one_of(ROUNDINGS)),
+    "overflow": (f"one of {', '.join(OVERFLOWS)}", _one_of(OVERFLOWS)),
+    "leak_rounding": (f"one of {', '.join(ROUNDINGS)}", _one_of(ROUNDINGS)),
     "leak": ("signed powers of two from 2^0 on, such as '2^-1 - 2^-4', or '0'", lambda v: isinstance(v, str)),
-    "scale": (f"one of {', '.join(SCALES)}", lambda v: v in SCALES),
+    "scale": (f"one of {', '.join(SCALES)}", _one_of(SCALES)),
 }
 
 _MOST_BITS = {"weight": 16, "input": 16, "bias": 32}  # of the others, MAX_BITS
@@ -159,6 +165,8 @@ class Formats:
 
     def __post_init__(self) -> None:
         _check_registers("default", self.default)
+        if not isinstance(self.stages, Mapping):
+            raise FormatError(f"formats: stages: expected a table of stages, found {shown(self.stages)}")
         for stage, registers in self.stages.items():
             _check_registers(f"stage {shown(stage)}", registers)
 
@@ -202,9 +210,13 @@ class Formats:
     @classmethod
     def from_toml(cls, text: str) -> Self:
         """Read the text of a formats file; raises FormatError."""
+        if not isinstance(text, str):
+            raise FormatError(f"formats: expected a text in TOML, found {shown(text)}")
+        if any(line.count(".") > MOST_DOTS for line in text.splitlines() if not line.lstrip().startswith("#")):
+            raise FormatError(f"formats: expected lines of at most {MOST_DOTS} dots, found more")
         try:
             table = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # what is no TOML; a number of thousands of digits
             raise FormatError(f"formats: expected TOML, found {error}") from None
         version = table.pop("schema_version", None)
         if not is_int(version) or version != SCHEMA_VERSION:
@@ -226,8 +238,6 @@ class Formats:
 
 def load(path: str | os.PathLike[str]) -> Formats:
     """Read a formats file; raises FormatError in one line."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise FormatError(f"formats file: expected a path, found {shown(path)}")
     text = read_text(path, "formats file", FormatError)
     try:
         return Formats.from_toml(text)
@@ -242,11 +252,13 @@ def save(path: str | os.PathLike[str], formats: Formats) -> None:
 
 def leak_terms(leak: str) -> tuple[tuple[int, int], ...]:
     """Read a leak: '2^-1 - 2^-4' -> ((1, 1), (-1, 4)), sign and shift of each term. Raises FormatError."""
-    text = leak.replace(" ", "")
+    text = leak.replace(" ", "") if isinstance(leak, str) else ""
     term = rf"2\^(?:0|-[1-{LEAK_BITS}])"
     if text != "0" and not re.fullmatch(rf"[+-]?{term}(?:[+-]{term})*", text):
         raise FormatError(f"leak: expected {_KEYS['leak'][0]}, found {shown(leak)}")
     pairs = tuple((-1 if sign == "-" else 1, int(shift)) for sign, shift in re.findall(r"([+-]?)2\^-?(\d)", text))
+    if len(pairs) > MOST_TERMS:
+        raise FormatError(f"leak: expected at most {MOST_TERMS} powers of two, found {len(pairs)}")
     total = sum(sign * 2.0**-shift for sign, shift in pairs)
     if not 0 <= total <= 1:
         raise FormatError(f"leak: expected a sum from 0 to 1, found {shown(leak)}, which is {total}")

@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, shown
+from ..errors import InputError, is_deep, shown
 from ..weights.architecture import Architecture
 from ..weights.config import ModelConfig
+
+MOST_AXES = 5
+MOST_NUMBERS = 1 << 32  # of an input: 16 GB in float32, which are not claimed for a shape that repeats one number
 
 
 def as_frames(x: Any, architecture: Architecture, config: ModelConfig, dtype: np.dtype) -> tuple[np.ndarray, int]:
@@ -29,6 +32,8 @@ def as_frames(x: Any, architecture: Architecture, config: ModelConfig, dtype: np
     """
     if "numpy.ma" in sys.modules and np.ma.isMaskedArray(x):  # naming it would import it: 20 ms
         raise InputError("input: expected an array without a mask, found a masked array; fill it first")
+    if is_deep(x, MOST_AXES):
+        raise InputError(f"input: expected axes (B, C, H, W) or (B, T, C, H, W), found more than {MOST_AXES}")
     try:
         array = np.asarray(x)
     except Exception as error:  # ragged lists, tensors that require grad or live on a GPU: whatever the source raises
@@ -50,6 +55,11 @@ def as_frames(x: Any, architecture: Architecture, config: ModelConfig, dtype: np
         raise InputError(
             f"input: expected height and width divisible by {divisor} (pooling_stat {config.pooling_stat}), "
             f"found {height}x{width}"
+        )
+    if array.size > MOST_NUMBERS:
+        raise InputError(
+            f"input: expected at most {MOST_NUMBERS:,} numbers, found shape {shown(array.shape)}; run fewer samples "
+            "at a time, or smaller ones"
         )
     with np.errstate(over="ignore", under="ignore"):  # what overflows is refused below
         image = array.astype(dtype)

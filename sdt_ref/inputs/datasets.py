@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..camera.opening import is_recording, open_recorded
 from ..errors import ImageError, RecordingError, shown
-from ..files import require_file
+from ..files import as_path, require_file
 from .classes import Matched, match
 from .packs import LabelledPack, Pack
 from .standard_input import StandardInput
@@ -53,7 +53,7 @@ def open_pictures(
 
     Raises ImageError when the set is missing, empty, unreadable, or has classes that the weights do not know.
     """
-    source = Path(path)
+    source = as_path(path, "data set", ImageError)
     if is_folder(source):
         return ImageFolder(source, classes, split, by_order)
     require_file(source, "data set", ImageError)

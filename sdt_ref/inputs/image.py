@@ -90,6 +90,8 @@ def _of_array(pixels: np.ndarray, channels: int) -> Image.Image:
             f"picture array: expected uint8 of shape {shapes[channels]}, found {shown(pixels.dtype)} of shape "
             f"{shown(pixels.shape)}"
         )
+    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        raise ImageError(f"picture array: expected at most {MAX_PIXELS:,} pixels, found shape {shown(pixels.shape)}")
     return Image.fromarray(pixels.reshape(pixels.shape[:2]) if planes == 1 else pixels).convert(MODES[channels])
 
 

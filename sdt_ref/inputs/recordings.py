@@ -14,7 +14,7 @@ from ..camera.opening import open_recording
 from ..camera.recording import CameraEvents, EventFile
 from ..camera.trials import LABELS, Trial, list_trials, only, table_beside
 from ..errors import ConfigError, RecordingError, shown
-from ..files import read_text, require_file
+from ..files import as_path, read_text, require_file
 from .classes import Matched, by_number, match
 from .datasets import RECORDINGS, RESOURCE_FORK, TABLES, Labelled, class_folders, is_folder, recordings_below
 from .packs import LabelledPack, Pack
@@ -35,7 +35,7 @@ def open_recordings(
 
     Raises RecordingError or ImageError when the set is missing, empty, unreadable, or of other classes.
     """
-    source = Path(path)
+    source = as_path(path, "data set", RecordingError)
     if not is_folder(source):
         require_file(source, "data set", RecordingError)
         return LabelledPack(Pack(source, split, "bin"), classes, by_order)

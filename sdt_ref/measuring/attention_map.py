@@ -9,6 +9,7 @@ import numpy as np
 from ..engine.events import SpikeEvents
 from ..errors import EventsError, shown
 from ..result import Spikes
+from ..weights.config import is_int
 
 HOOK = "MS_SSA_Conv"
 
@@ -59,7 +60,9 @@ def attention_maps(spikes: Mapping[str, Spikes], sample: int = 0) -> list[Attent
 
     Raises EventsError unless the attention's spikes were recorded, of that sample.
     """
-    blocks = sum(name.startswith(HOOK) and name.endswith("_kv") for name in spikes)
+    if not isinstance(spikes, Mapping):
+        raise EventsError(f"attention maps: expected spikes by name, found {shown(spikes)}")
+    blocks = sum(isinstance(name, str) and name.startswith(HOOK) and name.endswith("_kv") for name in spikes)
     if not blocks:
         raise EventsError(f"attention maps: expected spikes of {HOOK}0_kv, found none; run the model with record=True")
     return [_map(j, spikes, sample) for j in range(blocks)]
@@ -70,7 +73,7 @@ def _map(j: int, spikes: Mapping[str, Spikes], sample: int) -> AttentionMap:
         _events(spikes, f"{HOOK}{j}_{part}") for part in ("q_lif", "k_lif", "v_lif", "kv_before", "kv", "x_after_qkv")
     )
     T, B, H, W = q.grid
-    if not 0 <= sample < B:
+    if not is_int(sample) or not 0 <= sample < B:
         raise EventsError(f"attention maps: expected a sample from 0 to {B - 1}, found {shown(sample)}")
     lets_pass = np.zeros((T, q.n_channels), np.bool_)
     passing = np.zeros((T, H, W), np.int64)

@@ -19,7 +19,7 @@ from ..engine.run import Run
 from ..engine.synapse import PanelledLayer
 from ..engine.tiles import MAX_THREADS, available_cores
 from ..engine.token_parallel import token_parallel
-from ..errors import ConfigError, FormatError, InputError, WeightsError, shown
+from ..errors import ConfigError, FormatError, InputError, WeightsError, is_deep, shown
 from ..fixed import formats as formats_file
 from ..fixed.defaults import complete
 from ..fixed.formats import Formats
@@ -74,6 +74,10 @@ class SpikeDrivenTransformer:
         threads: int | None = None,
         formats: Formats | None = None,
     ) -> None:
+        if not isinstance(weights, Weights):
+            raise WeightsError(f"weights: expected what sdt_ref.weights.file.load returns, found {shown(weights)}")
+        if formats is not None and not isinstance(formats, Formats):
+            raise FormatError(f"formats: expected what sdt_ref.fixed.formats.load returns, found {shown(formats)}")
         if threads is not None and not (is_int(threads) and 1 <= threads <= MAX_THREADS):
             raise ConfigError(f"threads: expected 1 to {MAX_THREADS}, found {shown(threads)}")
         self.config = weights.config
@@ -161,7 +165,7 @@ class SpikeDrivenTransformer:
     @property
     def weight_layers(self) -> Mapping[str, PanelledLayer]:
         """The weight layers as the kernels read them, by official path."""
-        return self._layers
+        return ByName("layers", self._layers)
 
     def layer(self, module: str) -> Layer:
         """The folded weights of one layer, a copy: read back from where the kernels read them."""
@@ -215,11 +219,28 @@ class SpikeDrivenTransformer:
         return self.rank(self(x[None]).logits[0])[:top]
 
     def rank(self, logits: np.ndarray) -> list[tuple[str, float]]:
-        """Class names with their softmax, best first; equal logits in label order. logits : [K]."""
+        """Class names with their softmax, best first; equal logits in label order. logits : [K].
+
+        Raises InputError when they are not as many finite numbers as there are classes.
+        """
+        logits = _finite_logits(logits, len(self.classes))
         exponentials = np.exp((logits - logits.max()).astype(np.float64))
         scores = exponentials / exponentials.sum()
         order = np.argsort(-logits, kind="stable")
         return [(self.classes[k], float(scores[k])) for k in order]
+
+
+def _finite_logits(logits: Any, n_classes: int) -> np.ndarray:
+    """Logits as floats [K]."""
+    try:
+        found = np.asarray(None if is_deep(logits, 1) else logits)
+    except Exception:  # ragged lists, tensors of a GPU: whatever the source raises
+        found = np.asarray(None)
+    if found.dtype.kind not in "fiu" or found.shape != (n_classes,) or not np.isfinite(found).all():
+        raise InputError(
+            f"logits: expected {n_classes} finite numbers along one axis, one for each class, found {shown(logits)}"
+        )
+    return found if found.dtype.kind == "f" else found.astype(np.float64)
 
 
 def load(

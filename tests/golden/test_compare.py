@@ -517,9 +517,9 @@ OFFSETS = np.zeros(3 * 2 + 1, int)  # no spikes
     ("content", "message"),
     [
         ({}, "expected groups records/STAGE, found none"),
-        ({"block.0.attn.q_lif": None}, "expected a group records/block.0.attn.q_lif that holds records, found one"),
-        ({NAME: np.zeros((3, 2, 16), int), "nothing": None}, "expected a group records/nothing that holds records"),
-        ({"block.0.attn.q_lif": np.zeros(3, int)}, "expected a group records/block.0.attn.q_lif"),
+        ({"block.0.attn.q_lif": None}, "expected a group 'records/block.0.attn.q_lif' that holds records, found one"),
+        ({NAME: np.zeros((3, 2, 16), int), "nothing": None}, "expected a group 'records/nothing' that holds records"),
+        ({"block.0.attn.q_lif": np.zeros(3, int)}, "expected a group 'records/block.0.attn.q_lif'"),
         ({NAME: np.zeros((3, 2, 16))}, "expected whole numbers, found float64"),
         ({NAME: h5py.Empty("i4")}, "= (3, 2, 16), found None"),
         ({f"{LISTED}/offsets": OFFSETS}, "channels: expected whole numbers along one axis, found no such dataset"),

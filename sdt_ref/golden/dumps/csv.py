@@ -1,33 +1,36 @@
 """CSV: a header line, then one number per line, or one spike per line in the order in which the device sent them."""
 
 import csv
-import io
 import re
+from array import array
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 
-from ...errors import TraceError
+from ...errors import TraceError, shown
 from ...fixed.registers import WIDE
 from ..records import Record
 from ..trace_file import Trace
 from .dump import MOST_DIGITS, Dump, checked, find_record, not_a_number, require_whole, take_events
+from .text import lines_of
 
 NUMBER_COLUMNS = ["record", "step", "token", "channel", "value"]
 SPIKE_COLUMNS = NUMBER_COLUMNS[:-1]
 WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
 
 
-def read_csv(text: str, golden: Trace) -> Dump:
-    """Read a complete text; raises TraceError without the name of the file."""
-    lines = _csv_lines(text)
+def read_csv(file: BinaryIO, golden: Trace) -> Dump:
+    """Read a text of whole lines, one at a time; raises TraceError without the name of the file."""
+    lines = _csv_lines(file)
     header = next(lines)[1]
     if header not in (NUMBER_COLUMNS, SPIKE_COLUMNS):
         raise TraceError(
             f"line 1: expected '{','.join(NUMBER_COLUMNS)}', or for spikes '{','.join(SPIKE_COLUMNS)}', "
-            f"found '{','.join(header)[:60]}'"
+            f"found {shown(','.join(header[: 2 * len(NUMBER_COLUMNS)]))}"
         )
-    rows: dict[str, list[list[int]]] = {}
+    rows: dict[str, array[int]] = {}
+    steps = set(golden.header.steps)
     for line, row in lines:
         if len(row) != len(header):
             raise TraceError(f"line {line}: expected {len(header)} columns, found {len(row)}")
@@ -37,20 +40,22 @@ def read_csv(text: str, golden: Trace) -> Dump:
         if max(map(len, numbers)) > MOST_DIGITS:
             raise TraceError(f"line {line}: a number does not fit its register")
         whole = [int(number) for number in numbers]
-        if whole[0] not in golden.header.steps:
+        if whole[0] not in steps:
             raise TraceError(f"line {line}: time step {whole[0]} is not in the golden trace")
         if name not in rows:
-            rows[name] = []
+            rows[name] = array("q")
             record = find_record(golden, name)
             require_whole(record)
             if (record.quantity == "spikes") != (header == SPIKE_COLUMNS):
                 raise TraceError(f"line {line}: '{name}' belongs in a file of the other header")
-        rows[name].append(whole)
+        rows[name].extend(whole)
+        if len(rows[name]) > len(whole) * (most := _numbers_of(golden, name)):
+            raise TraceError(f"line {line}: expected {most:,} lines of '{name}' at most, found more")
     if not rows:
         raise TraceError("has a header and no lines; write records without any spike as .npz or .h5")
     dump = Dump(golden.header.steps)
     for name, listed in rows.items():
-        record, table = golden.records[name], np.array(listed, WIDE)
+        record, table = golden.records[name], np.array(listed, WIDE).reshape(-1, len(header) - 1)
         if header == SPIKE_COLUMNS:
             take_events(dump, record, table)
         else:
@@ -58,9 +63,14 @@ def read_csv(text: str, golden: Trace) -> Dump:
     return dump
 
 
-def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+def _numbers_of(golden: Trace, name: str) -> int:
+    record = golden.records[name]
+    return len(golden.header.steps) * record.tokens * record.channels
+
+
+def _csv_lines(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
     """Number and cells of each line."""
-    lines = csv.reader(io.StringIO(text))
+    lines = csv.reader(lines_of(file))
     try:
         for row in lines:
             yield lines.line_num, [cell.strip() for cell in row]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import TraceError
+from ...errors import TraceError, shown
 from ...fixed.registers import WIDE
 from ..records import Record
 from ..trace_file import Trace
@@ -40,9 +40,13 @@ def find_record(golden: Trace, name: str) -> Record:
         stage, _, quantity = name.rpartition("/")
         if stage in golden.stages and quantity in golden.stages[stage].quantities:
             if quantity not in golden.quantities(golden.stages[stage]):
-                raise TraceError(f"record '{name}' is of fixed point, and the golden trace of {golden.arithmetic.name}")
-            raise TraceError(f"record '{name}' is not in the golden trace; record it there, or leave it out here")
-        raise TraceError(f"unknown record '{name}'; records are STAGE/QUANTITY, such as '{next(iter(golden.records))}'")
+                raise TraceError(
+                    f"record {shown(name)} is of fixed point, and the golden trace of {golden.arithmetic.name}"
+                )
+            raise TraceError(f"record {shown(name)} is not in the golden trace; record it there, or leave it out here")
+        raise TraceError(
+            f"unknown record {shown(name)}; records are STAGE/QUANTITY, such as '{next(iter(golden.records))}'"
+        )
     return golden.records[name]
 
 
@@ -59,12 +63,14 @@ def checked(record: Record, values: Any, steps: list[int]) -> np.ndarray:
     """
     check_type(record, values.dtype)
     if values.shape != (shape := (len(steps), record.tokens, record.channels)):
-        raise TraceError(f"record '{record.name}': expected [steps, tokens, channels] = {shape}, found {values.shape}")
+        raise TraceError(
+            f"record '{record.name}': expected [steps, tokens, channels] = {shape}, found {shown(values.shape)}"
+        )
     array, name = np.asarray(values[()]), record.name
     if record.real:
         with np.errstate(over="ignore"):
             return array.astype(np.float64)
-    low, high = (0, 1) if record.quantity == "spikes" else (-(1 << (record.bits - 1)), (1 << (record.bits - 1)) - 1)
+    low, high = record.limits
     wrong = (array != 0) & (array != 1) if record.quantity == "spikes" else (array < low) | (array > high)
     if wrong.any():
         step, token, channel = (int(part[0]) for part in np.nonzero(wrong))
@@ -116,12 +122,7 @@ def not_a_number(text: str, expected: str = "a whole number") -> str:
     unknown = re.search(r"[xXzZ?]", text)
     if unknown:
         return (
-            f"found '{shortened(text)}', which holds an unknown value ({unknown[0]}); reset the device, or look at its "
+            f"found {shown(text, 40)}, which holds an unknown value ({unknown[0]}); reset the device, or look at its "
             "drivers"
         )
-    return f"expected {expected}, found '{shortened(text)}'"
-
-
-def shortened(text: str) -> str:
-    """A text for a message: 40 characters of it at most."""
-    return text if len(text) <= 40 else text[:40] + "..."
+    return f"expected {expected}, found {shown(text, 40)}"

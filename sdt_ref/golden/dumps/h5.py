@@ -7,10 +7,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ...errors import TraceError
+from ...errors import TraceError, shown
 from ...fixed.registers import WIDE
 from ..records import Record
 from ..trace_file import Trace, open_trace
+from ..validation import LABELS, check_labels
 from .dump import Dump, checked, find_record, take_events
 
 
@@ -28,7 +29,9 @@ def _opened_h5(file: Path) -> Iterator[h5py.File]:
             yield opened
     except TraceError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever h5py raises
         raise TraceError(f"expected HDF5, found a file that cannot be read ({error}); write it again") from None
 
 
@@ -45,6 +48,7 @@ def _read_trace(file: Path, golden: Trace) -> Dump:
         kept = [other.header.steps.index(step) for step in steps]
         dump = Dump(steps, extra=[name for name in other.records if name not in golden.records])
         for name in names:
+            check_labels(other.records[name], golden.records[name])
             dump.values[name] = checked(golden.records[name], other.values(name)[kept], steps)
         return dump
 
@@ -57,14 +61,37 @@ def _read_plain_h5(file: Path, golden: Trace) -> Dump:
             raise TraceError("expected groups records/STAGE, found none")
         for stage, group in stages.items():
             if not isinstance(group, h5py.Group) or not len(group):
-                raise TraceError(f"expected a group records/{stage} that holds records, found one that holds none")
+                raise TraceError(f"expected a group {shown(f'records/{stage}')} that holds records, found one without")
             for quantity in group:
                 record, node = find_record(golden, f"{stage}/{quantity}"), group[quantity]
+                _check_declared(record, node)
                 if isinstance(node, h5py.Group):
                     take_events(dump, record, _listed(record, node, dump.steps))
-                else:
+                elif isinstance(node, h5py.Dataset):
                     dump.values[record.name] = checked(record, node, dump.steps)
+                else:
+                    raise TraceError(f"record '{record.name}': expected a dataset, found a type without data")
     return dump
+
+
+def _check_declared(record: Record, node: h5py.Dataset | h5py.Group) -> None:
+    """Raise TraceError where attributes, which a dump may lack, are not those of the golden record."""
+    for key in (*LABELS, "fraction"):
+        if key not in node.attrs:
+            continue
+        stored, right = node.attrs.get_id(key), np.atleast_1d(getattr(record, key))
+        expected = right.tolist() if key == "fraction" else int(right[0])
+        if stored.dtype.kind not in "iuf" or np.prod(stored.shape, dtype=object) > max(1, record.channels):
+            found = f"{stored.dtype} of shape {stored.shape}"
+        else:
+            held = node.attrs[key]
+            numbers = np.zeros(0) if isinstance(held, h5py.Empty) else np.atleast_1d(held)
+            if np.array_equal(numbers, right) or (right.size == 1 and numbers.size and (numbers == right).all()):
+                continue
+            found = shown(np.asarray(held).tolist())
+        raise TraceError(
+            f"record '{record.name}': {key}: expected {shown(expected)}, found {found}; see its attributes"
+        )
 
 
 def _listed(record: Record, group: h5py.Group, steps: list[int]) -> np.ndarray:

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from ...dense.layers import max_pool
-from ...errors import TraceError
+from ...errors import TraceError, shown
 from ...weights.state import official_name
 from ...weights.tensors import batch_norm_of
 from ...weights.wiring import HEAD, INPUT, NEURON, STREAM
@@ -75,12 +75,12 @@ def axes_of(golden: Trace, record: Record, shape: tuple[int, ...]) -> str:
     batch = next((n for axes in known if "B" in axes for n in shape[:2] if n != 1 and fits(axes, n)), None)
     if batch is not None:
         raise TraceError(
-            f"record '{record.name}': expected one sample, that of the trace, found {batch} in {shape}; run your "
+            f"record '{record.name}': expected one sample, that of the trace, found {batch} in {shown(shape)}; run your "
             "network on the trace's dataset 'input', or keep the one that was traced"
         )
     own, official = (tuple(sizes[axis] for axis in axes) for axes in (OWN, known[0]))
     raise TraceError(
-        f"record '{record.name}': expected {_in_words(OWN)} = {own}, found {shape}; with PyTorch's axes, "
+        f"record '{record.name}': expected {_in_words(OWN)} = {own}, found {shown(shape)}; with PyTorch's axes, "
         f"{_in_words(known[0])} = {official}"
     )
 

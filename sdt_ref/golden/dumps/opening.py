@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from ...errors import TraceError
-from ...files import require_file
+from ...files import open_plain, require_file
 from ..trace_file import Trace
 from .csv import read_csv
 from .dump import Dump
 from .h5 import read_h5
 from .mem import read_mem
 from .npz import read_npz
+from .text import require_whole_lines
 
 FORMS = (".h5", ".npz", ".csv", ".mem")
 
@@ -44,9 +45,8 @@ def read_dump(path: str, golden: Trace, record: str | None = None) -> Dump:
 def _read(file: Path, golden: Trace, record: str | None) -> Dump:
     if file.suffix == ".h5":
         return read_h5(file, golden)
-    if file.suffix == ".npz":
-        return read_npz(file, golden)
-    text = file.read_text(encoding="utf-8")
-    if not text.endswith("\n"):
-        raise TraceError("ends in the middle of a line; write it again" if text else "is empty; write it again")
-    return read_csv(text, golden) if file.suffix == ".csv" else read_mem(text, golden, record)
+    with open_plain(file, "dump", TraceError) as opened:
+        if file.suffix == ".npz":
+            return read_npz(opened, golden)
+        require_whole_lines(opened)
+        return read_csv(opened, golden) if file.suffix == ".csv" else read_mem(opened, golden, record)

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from . import campaign, warm
+from . import campaign, coverage
 from .case import GRAMMARS
 from .judging import FAILED, OUTCOMES
 
@@ -34,14 +34,19 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where failures are kept (default: a new folder)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="inputs at a time (default: 2)")
     parser.add_argument("--again", type=Path, metavar="FOLDER/NNN", help="run one kept input again")
+    parser.add_argument("--coverage", choices=coverage.KINDS, help="search with atheris, guided by coverage")
     options = parser.parse_args()
     kinds = options.kinds.split(",") if options.kinds else list(GRAMMARS)
     if unknown := set(kinds) - set(GRAMMARS):
         parser.error(f"--kinds: unknown {', '.join(sorted(unknown))}; known: {', '.join(GRAMMARS)}")
+    keep = options.keep or Path(tempfile.mkdtemp(prefix="sdt-fuzz-kept-"))
+    if options.coverage:  # before the package is imported
+        coverage.search(options.coverage, options.minutes or 1.0, options.seed, keep)
+    from . import warm
+
     warm.up()
     if options.again:
         return _again(options.again)
-    keep = options.keep or Path(tempfile.mkdtemp(prefix="sdt-fuzz-kept-"))
     minutes = options.minutes if options.minutes or options.inputs else 1.0
     screen = Console(stderr=True)
     words = TextColumn("{task.description}"), TimeElapsedColumn()

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .golden.differences import EVENT_MODES, Cause, Comparison, Difference, cause, compare
 from .golden.dumps import Dump, read_dump
 from .golden.replay import isolated
@@ -83,9 +83,9 @@ def _tolerance(text: str | None, golden: Trace) -> float | None:
         tolerance = int(text) if fixed else float(text)
     except ValueError:
         numbers = "a whole number in fixed point" if fixed else f"a number for {golden.arithmetic.name}"
-        raise ConfigError(f"--tolerance: expected {numbers}, found '{text}'") from None
+        raise ConfigError(f"--tolerance: expected {numbers}, found {shown(text)}") from None
     if not 0 <= tolerance < math.inf:
-        raise ConfigError(f"--tolerance: expected 0 or more, found {text}")
+        raise ConfigError(f"--tolerance: expected 0 or more, found {shown(tolerance)}")
     return tolerance
 
 

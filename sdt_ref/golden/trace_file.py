@@ -67,20 +67,21 @@ class Trace:
         self.stages = wiring(self.architecture, self.config)
         validation.check_tables(header, self.stages, self.config)
         self._formats = validation.formats_of(header, self.architecture)
-        names = validation.nodes(file, {stage.name: self.quantities(stage) for stage in self.stages.values()})
-        sizes = self._sizes(names)
+        known = {stage.name: self.quantities(stage) for stage in self.stages.values()}
+        self._nodes = validation.records_of(file, known)
+        sizes = self._sizes()
         validation.check_neurons(header, self.stages, self._formats, sizes)
-        self.records = {name: validation.labelled(file["records"][name], *name.rsplit("/", 1)) for name in names}
+        self.records = {name: validation.labelled(node, *name.rsplit("/", 1)) for name, node in self._nodes.items()}
         neurons = header.neuron["stages"]
         one = grids(self.stages, (1, 1)) if sizes is None else sizes
         self._layout = Layout(self.stages, self.arithmetic, self._formats, neurons, one)
 
-    def _sizes(self, names: list[str]) -> dict[str, tuple[int, int]] | None:
+    def _sizes(self) -> dict[str, tuple[int, int]] | None:
         """Height and width of each stage's tokens; None where neither an input nor a record says them."""
         if self.schema > WHOLE_NUMBERS_ALONE:
             size: tuple[int, int] | None = validation.size_of_input(self._file, self.header, self.config)
         else:
-            size = validation.size_by_records(self._file, names, self.stages, self.config)
+            size = validation.size_by_records(self._nodes, self.stages, self.config)
         return None if size is None else grids(self.stages, size)
 
     def quantities(self, stage: Stage) -> tuple[str, ...]:
@@ -141,7 +142,7 @@ class Trace:
         """The numbers of a record, [steps, tokens, channels]: int64, or real as recorded; spikes as 0 and 1."""
         record = self.records[name]
         if record.quantity != "spikes":
-            return np.asarray(self._file["records"][name][()], self.arithmetic.dtype if record.real else WIDE)
+            return np.asarray(self._nodes[name][()], self.arithmetic.dtype if record.real else WIDE)
         offsets, channels = self.events(name)
         return dense(offsets, channels, self._shape(record))
 
@@ -171,8 +172,8 @@ class Trace:
             hashes["input"] = array_hash((), [read], self.schema)
             right = read.dtype.newbyteorder("=") == self.arithmetic.dtype
             if not (right and np.isfinite(read).all()):
-                expected = f"finite numbers in {self.arithmetic.dtype}"
-                wrong = wrong or TraceError(f"input: expected {expected}, found {read.dtype}; record the run again")
+                numbers = f"finite numbers in {self.arithmetic.dtype}"
+                wrong = wrong or TraceError(f"input: expected {numbers}, found {read.dtype}; record the run again")
         if file_hash(validation.text_of(self._file), hashes) != self.sha256:
             raise TraceError("the content does not have the hash that it was written with; record the run again")
         if wrong is not None:
@@ -181,7 +182,7 @@ class Trace:
     def _require_no_more(self, record: Record, expected: Record) -> None:
         """Raise TraceError where a record claims more numbers than one of its name may have."""
         rows = len(self.header.steps) * expected.tokens
-        node, all_of_them = self._file["records"][record.name], rows * expected.channels
+        node, all_of_them = self._nodes[record.name], rows * expected.channels
         most = {"offsets": rows + 1, "channels": all_of_them} if record.quantity == "spikes" else {"": all_of_them}
         for part, limit in most.items():
             dataset = node[part] if part else node
@@ -192,7 +193,7 @@ class Trace:
                 )
 
     def _arrays(self, record: Record) -> tuple[np.ndarray, ...]:
-        node = self._file["records"][record.name]
+        node = self._nodes[record.name]
         return tuple(node[part][()] for part in validation.parts(record.quantity)) or (node[()],)
 
     def _check_content(self, record: Record, arrays: Sequence[np.ndarray]) -> None:

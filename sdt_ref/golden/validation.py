@@ -5,7 +5,7 @@ All of it is checked when a trace is opened, so that whatever reads one may rely
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -29,6 +29,7 @@ NEURON_KEYS = {
 OPERATIONS = ("ac", "mac", "events", "neurons")
 OVERFLOWING = ("accumulator", "membrane", "stream")
 LABELS = ("bits", "height", "width", "channels")
+Node: TypeAlias = "h5py.Dataset | h5py.Group"
 Sizes = Mapping[str, tuple[int, int]]
 
 
@@ -154,34 +155,35 @@ def size_of_input(file: h5py.File, header: Header, config: ModelConfig) -> tuple
 
 
 def size_by_records(
-    file: h5py.File, names: list[str], stages: Mapping[str, Stage], config: ModelConfig
+    records: Mapping[str, Node], stages: Mapping[str, Stage], config: ModelConfig
 ) -> tuple[int, int] | None:
     """Height and width of the input by the first record that tells; None where all are of one token."""
     divisor = config.size_divisor
     unit = grids(stages, (divisor, divisor))
-    for name in names:
+    for name, node in records.items():
         stage = stages[name.rpartition("/")[0]]
         if not any(s.over_tokens for s in (stage, *(stages[read] for read in stage.reads[:1]))):
             times = divisor // unit[stage.name][0]
-            height, width = (label(file["records"][name], key, name) * times for key in ("height", "width"))
+            height, width = (label(node, key, name) * times for key in ("height", "width"))
             require(height > 0 and width > 0, f"record '{name}'", "tokens", (height, width))
             return height, width
     return None
 
 
-def nodes(file: h5py.File, known: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Names of the records in a file, in the order of `known`: of each stage its quantities.
+def records_of(file: h5py.File, known: Mapping[str, tuple[str, ...]]) -> dict[str, Node]:
+    """The records in a file, in the order of `known`: of each stage its quantities.
 
     Raises TraceError for what is no record, and where there is none.
     """
-    root, expected = file.get("records"), "groups records/STAGE"
+    root, found = file.get("records"), {}
     if not isinstance(root, h5py.Group) or not len(root):
-        raise TraceError(f"expected {expected}, found none; record the run again")
+        raise TraceError("expected groups records/STAGE, found none; record the run again")
     for stage in root:
-        if stage not in known or not isinstance(root.get(stage), h5py.Group) or not len(root[stage]):
-            raise TraceError(f"expected {expected}, found {shown(stage)}; record the run again")
-        for quantity in root[stage]:
-            name, node = f"{stage}/{quantity}", root[stage].get(quantity)
+        group = root.get(stage) if stage in known else None
+        if not isinstance(group, h5py.Group) or not len(group):
+            raise TraceError(f"expected groups records/STAGE, found {shown(stage)}; record the run again")
+        for quantity in group:
+            name, node = f"{stage}/{quantity}", group.get(quantity)
             if quantity not in known[stage]:
                 raise TraceError(f"unknown record {shown(name)}; record the run again")
             kind = h5py.Group if quantity == "spikes" else h5py.Dataset
@@ -189,9 +191,9 @@ def nodes(file: h5py.File, known: Mapping[str, tuple[str, ...]]) -> list[str]:
                 raise TraceError(
                     f"record '{name}': expected {' and '.join(parts(quantity)) or 'a dataset'}; record the run again"
                 )
-    return [
-        f"{stage}/{q}" for stage, quantities in known.items() if stage in root for q in quantities if q in root[stage]
-    ]
+            found[name] = node
+    ordered = (f"{stage}/{quantity}" for stage, quantities in known.items() for quantity in quantities)
+    return {name: found[name] for name in ordered if name in found}
 
 
 def parts(quantity: str) -> tuple[str, ...]:
@@ -199,24 +201,24 @@ def parts(quantity: str) -> tuple[str, ...]:
     return ("offsets", "channels") if quantity == "spikes" else ()
 
 
-def labelled(node: h5py.Dataset | h5py.Group, stage: str, quantity: str) -> Record:
+def labelled(node: Node, stage: str, quantity: str) -> Record:
     """The record that the attributes beside it say."""
     name = f"{stage}/{quantity}"
     bits, height, width, channels = (label(node, key, name) for key in LABELS)
     return Record(stage, quantity, bits, fraction_of(node, name), height, width, channels)
 
 
-def label(node: h5py.Dataset | h5py.Group, key: str, name: str) -> int:
+def label(node: Node, key: str, name: str) -> int:
     """An attribute that is a whole number; raises TraceError."""
     return int(_whole_attribute(node, key, name, 0))
 
 
-def fraction_of(node: h5py.Dataset | h5py.Group, name: str) -> np.ndarray:
+def fraction_of(node: Node, name: str) -> np.ndarray:
     """The attribute 'fraction', int64[n]; raises TraceError."""
     return np.asarray(_whole_attribute(node, "fraction", name, 1), WIDE)
 
 
-def _whole_attribute(node: h5py.Dataset | h5py.Group, key: str, name: str, axes: int) -> Any:
+def _whole_attribute(node: Node, key: str, name: str, axes: int) -> Any:
     expected = "a whole number" if axes == 0 else "whole numbers along one axis"
     if key not in node.attrs:
         raise TraceError(f"record '{name}': {key}: expected {expected}, found none; record the run again")

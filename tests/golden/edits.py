@@ -106,15 +106,18 @@ def _at(value: Any, path: Path) -> Any:
 
 
 def _changed(header: dict[str, Any], path: Path, how: str, value: Any = None) -> Edit:
-    changed = copy.deepcopy(header)
-    parent = _at(changed, path[:-1])
-    if how == "set":
-        parent[path[-1]] = value
-    elif how == "delete" or isinstance(parent, list):
-        del parent[path[-1]]
-    else:
-        parent[f"{path[-1]}x"] = parent.pop(path[-1])
-    return _text(json.dumps(changed).encode())
+    def edit(file: h5py.File) -> None:
+        changed = copy.deepcopy(header)
+        parent = _at(changed, path[:-1])
+        if how == "set":
+            parent[path[-1]] = value
+        elif how == "delete" or isinstance(parent, list):
+            del parent[path[-1]]
+        else:
+            parent[f"{path[-1]}x"] = parent.pop(path[-1])
+        _text(json.dumps(changed).encode())(file)
+
+    return edit
 
 
 def _text(text: bytes) -> Edit:

@@ -116,9 +116,10 @@ class Search:
 
 
 def searched(folder: Path, case: str, most: int, seed: int = 0) -> Search:
-    """A sample of so many edits."""
+    """A sample of so many edits, half of them beside the header, of which there are most."""
     search, rng = Search(folder, case), random.Random(seed)
-    for name, edit in rng.sample(search.edits, min(most, len(search.edits))):
+    of_header, others = ([e for e in search.edits if e[0].startswith("header ") is told] for told in (True, False))
+    for name, edit in rng.sample(of_header, most // 2) + rng.sample(others, most // 2):
         search.run(name, edit, rng)
     return search
 
@@ -126,7 +127,7 @@ def searched(folder: Path, case: str, most: int, seed: int = 0) -> Search:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", SOUND)
 def test_an_edited_trace_is_refused_in_one_line_or_gives_what_it_says(tmp_path: Path, case: str) -> None:
-    search = searched(tmp_path, case, 150)
+    search = searched(tmp_path, case, 40)
     assert not search.places
     assert search.refused > 75
 
@@ -135,6 +136,6 @@ def test_an_edited_trace_is_refused_in_one_line_or_gives_what_it_says(tmp_path: 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", SOUND)
 def test_any_edit_of_a_trace_is_refused_in_one_line_or_gives_what_it_says(tmp_path: Path, case: str) -> None:
-    search = searched(tmp_path, case, 10**6)
+    search = searched(tmp_path, case, 2000, seed=1)
     assert not search.places
-    assert len(search.edits) > 10_000
+    assert search.refused > 1000

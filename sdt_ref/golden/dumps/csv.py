@@ -4,7 +4,7 @@ import csv
 import re
 from array import array
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TextIO
 
 import numpy as np
 
@@ -20,9 +20,9 @@ SPIKE_COLUMNS = NUMBER_COLUMNS[:-1]
 WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
 
 
-def read_csv(file: BinaryIO, golden: Trace) -> Dump:
+def read_csv(text: TextIO, golden: Trace) -> Dump:
     """Read a text of whole lines, one at a time; raises TraceError without the name of the file."""
-    lines = _csv_lines(file)
+    lines = _csv_lines(text)
     header = next(lines)[1]
     if header not in (NUMBER_COLUMNS, SPIKE_COLUMNS):
         raise TraceError(
@@ -68,9 +68,9 @@ def _numbers_of(golden: Trace, name: str) -> int:
     return len(golden.header.steps) * record.tokens * record.channels
 
 
-def _csv_lines(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+def _csv_lines(text: TextIO) -> Iterator[tuple[int, list[str]]]:
     """Number and cells of each line."""
-    lines = csv.reader(lines_of(file))
+    lines = csv.reader(lines_of(text))
     try:
         for row in lines:
             yield lines.line_num, [cell.strip() for cell in row]

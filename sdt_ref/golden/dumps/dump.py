@@ -38,15 +38,12 @@ def find_record(golden: Trace, name: str) -> Record:
     """The record of the golden trace that has this name; raises TraceError where there is none."""
     if name not in golden.records:
         stage, _, quantity = name.rpartition("/")
+        named = f"record {shown(name)}"
         if stage in golden.stages and quantity in golden.stages[stage].quantities:
             if quantity not in golden.quantities(golden.stages[stage]):
-                raise TraceError(
-                    f"record {shown(name)} is of fixed point, and the golden trace of {golden.arithmetic.name}"
-                )
-            raise TraceError(f"record {shown(name)} is not in the golden trace; record it there, or leave it out here")
-        raise TraceError(
-            f"unknown record {shown(name)}; records are STAGE/QUANTITY, such as '{next(iter(golden.records))}'"
-        )
+                raise TraceError(f"{named} is of fixed point, and the golden trace of {golden.arithmetic.name}")
+            raise TraceError(f"{named} is not in the golden trace; record it there, or leave it out here")
+        raise TraceError(f"unknown {named}; records are STAGE/QUANTITY, such as '{next(iter(golden.records))}'")
     return golden.records[name]
 
 

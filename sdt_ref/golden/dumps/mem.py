@@ -1,7 +1,7 @@
 """Hexadecimal words as $writememh leaves them: @address, // comments; one record in each file. See `packing`."""
 
 import re
-from typing import BinaryIO
+from typing import TextIO
 
 import numpy as np
 
@@ -13,13 +13,13 @@ from .dump import MOST_DIGITS, Dump, checked, find_record, not_a_number, require
 from .text import read_all
 
 HEXADECIMAL = re.compile("[0-9a-fA-F]+")
-BESIDE = 256  # bytes beside a word, for its address, a comment and the end of its line
-COMMENTS = 1 << 20  # bytes of the others
+BESIDE = 256  # characters beside a word, for its address, a comment and the end of its line
+COMMENTS = 1 << 20  # characters of the others
 BLOCK_COMMENT = re.compile(r"/\*.*?\*/|/\*.*", re.S)  # the second has no end: the text is searched once
 PREFIXED = re.compile("0[xX][0-9a-fA-F]+")
 
 
-def read_mem(file: BinaryIO, golden: Trace, name: str | None) -> Dump:
+def read_mem(file: TextIO, golden: Trace, name: str | None) -> Dump:
     """Read a text of whole lines; `name` is the record that it holds, where the text does not say it.
 
     Raises TraceError without the name of the file.
@@ -100,7 +100,7 @@ def _blank(comment: re.Match[str]) -> str:
 
 
 def _longest(golden: Trace) -> int:
-    """Bytes that any record of a trace can need, with an underscore beside each digit."""
+    """Characters that any record of a trace can need, with an underscore beside each digit."""
     steps = len(golden.header.steps)
     words = [(steps * r.tokens, 2 * digits(r.channels, r.bits)) for r in golden.records.values() if not r.real]
     return COMMENTS + max((rows * (width + BESIDE) for rows, width in words), default=0)

@@ -75,8 +75,8 @@ def axes_of(golden: Trace, record: Record, shape: tuple[int, ...]) -> str:
     batch = next((n for axes in known if "B" in axes for n in shape[:2] if n != 1 and fits(axes, n)), None)
     if batch is not None:
         raise TraceError(
-            f"record '{record.name}': expected one sample, that of the trace, found {batch} in {shown(shape)}; run your "
-            "network on the trace's dataset 'input', or keep the one that was traced"
+            f"record '{record.name}': expected one sample, that of the trace, found {batch} in {shown(shape)}; run "
+            "your network on the trace's dataset 'input', or keep the one that was traced"
         )
     own, official = (tuple(sizes[axis] for axis in axes) for axes in (OWN, known[0]))
     raise TraceError(

@@ -1,5 +1,6 @@
 """Read a dump of any format, recognised by the end of its name."""
 
+import io
 from pathlib import Path
 
 from ...errors import TraceError
@@ -49,4 +50,5 @@ def _read(file: Path, golden: Trace, record: str | None) -> Dump:
         if file.suffix == ".npz":
             return read_npz(opened, golden)
         require_whole_lines(opened)
-        return read_csv(opened, golden) if file.suffix == ".csv" else read_mem(opened, golden, record)
+        with io.TextIOWrapper(opened, encoding="utf-8") as text:
+            return read_csv(text, golden) if file.suffix == ".csv" else read_mem(text, golden, record)

@@ -1,9 +1,8 @@
 """Dumps that are texts: read no further than the golden trace can need."""
 
-import io
 import os
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from ...errors import TraceError
 
@@ -19,9 +18,9 @@ def require_whole_lines(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def lines_of(file: BinaryIO) -> Iterator[str]:
-    """The lines of a text in UTF-8, one at a time; raises TraceError for one that is too long."""
-    text, number = io.TextIOWrapper(file, encoding="utf-8"), 0
+def lines_of(text: TextIO) -> Iterator[str]:
+    """The lines of a text, one at a time; raises TraceError for one that is too long."""
+    number = 0
     while line := text.readline(LONGEST_LINE):
         number += 1
         if len(line) == LONGEST_LINE:
@@ -29,9 +28,9 @@ def lines_of(file: BinaryIO) -> Iterator[str]:
         yield line
 
 
-def read_all(file: BinaryIO, longest: int) -> str:
-    """A text in UTF-8 of at most so many bytes; raises TraceError where it is longer."""
-    content = file.read(longest + 1)
+def read_all(text: TextIO, longest: int) -> str:
+    """A text of at most so many characters; raises TraceError where it is longer."""
+    content = text.read(longest + 1)
     if len(content) > longest:
-        raise TraceError(f"expected at most {longest:,} bytes, as the golden trace needs no more, found more")
-    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8").read()
+        raise TraceError(f"expected at most {longest:,} characters, as the golden trace needs no more, found more")
+    return content

@@ -219,7 +219,7 @@ def _is_clutter(folder: str) -> bool:
 
 def _split_folder(path: Path, split: str | None) -> Path:
     if split is not None:
-        if not (path / split).is_dir():
+        if not is_folder(path / split):
             raise ImageError(f"folder '{path}': expected a sub-folder {shown(split)}, found none; choose with --split")
         return path / split
     return next((path / name for name in SPLIT_FOLDERS if (path / name).is_dir()), path)

@@ -41,6 +41,7 @@ EXTRA = "in the folder of sdt_ref: pip install '.[events]'"
 PATIENCE, MEMORY = 10, 2 << 30  # seconds and bytes of the process that reads texts
 
 Array: TypeAlias = h5py.Dataset
+Group: TypeAlias = h5py.Group
 Output: TypeAlias = h5py.File  # that is written
 PLAIN = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM}  # classes of types; h5py's bool is an ENUM
 
@@ -58,10 +59,11 @@ class File:
     groups : paths of the groups; '' is the root
     members : by path of a group, the arrays in it by name
     others : by path, what else stands there
+    root : as h5py has it, which follows what was not looked at
     """
 
     def __init__(self, file: h5py.File, stream: BinaryIO, size: int) -> None:
-        self._file, self._stream, self._size = file, stream, size
+        self.root, self._stream, self._size = file, stream, size
         self.arrays: dict[str, Array] = {}
         self.groups = [""]
         self.members: dict[str, dict[str, Array]] = {"": {}}
@@ -81,7 +83,7 @@ class File:
         if kind != h5py.h5l.TYPE_HARD:
             self.others[path] = "a link to another place"
             return
-        found = h5py.h5o.open(self._file.id, path.encode())
+        found = h5py.h5o.open(self.root.id, path.encode())
         if isinstance(found, h5py.h5g.GroupID):
             self.groups.append(path)
             self.members[path] = {}
@@ -152,7 +154,7 @@ class File:
         path : of the group or array
         variable : whether texts may be of variable length
         """
-        node = h5py.h5o.open(self._file.id, path.encode() or b"/")
+        node = h5py.h5o.open(self.root.id, path.encode() or b"/")
         if not h5py.h5a.exists(node, name.encode()):
             return None
         attribute = h5py.h5a.open(node, name.encode())
@@ -233,6 +235,16 @@ with h5py.File(stream if stream.seekable() else io.BytesIO(stream.read()), "r") 
 """
 
 
+def is_array(node: object) -> bool:
+    """Whether this is an array of a file."""
+    return isinstance(node, h5py.Dataset)
+
+
+def is_group(node: object) -> bool:
+    """Whether this is a group of a file."""
+    return isinstance(node, h5py.Group)
+
+
 def _is_plain(kind: Any) -> bool:
     """Whether a type is of numbers or of texts of fixed length, and stands where it is used."""
     if kind.committed() or kind.get_class() not in PLAIN:
@@ -252,40 +264,57 @@ def chunk_bytes(array: Array) -> int:
 
 @contextmanager
 def opened(
-    stream: BinaryIO,
-    name: str,
-    error: type[SdtError],
-    expected: str,
-    remedy: str,
-    *,
-    own: bool = True,
-    cache: int = HARMLESS,
+    stream: BinaryIO, name: str, error: type[SdtError], expected: str, remedy: str, **how: Any
 ) -> Iterator[File]:
     """Open a file, look at all of it, and yield it; whatever is wrong with it, then or later, is raised as `error`.
 
     Parameters
     ----------
+    name, error, expected, remedy : as of `damage_named`
+    how : as of `looked_at`
+    """
+    with damage_named(stream, name, error, expected, remedy), looked_at(stream, **how) as file:
+        yield file
+
+
+@contextmanager
+def looked_at(stream: BinaryIO, *, own: bool = True, cache: int = HARMLESS) -> Iterator[File]:
+    """Open a file, look at all of it, and yield it; raises Refused, and whatever h5py raises.
+
+    Parameters
+    ----------
     stream : a plain file or bytes, which stay open
-    name : what messages call it, such as "trace 'run.h5'"
-    expected, remedy : what it is to be, and what to do otherwise
     own : whether it is of a format of ours, so that all must be plain; otherwise each array is to be required
     cache : bytes that hold chunks of an array
     """
+    size = stream.seek(0, io.SEEK_END)
+    with h5py.File(stream, "r", rdcc_nbytes=max(cache, HARMLESS)) as opened:
+        file = File(opened, stream, size)
+        if own:
+            file.require_own()
+        yield file
+
+
+@contextmanager
+def damage_named(stream: BinaryIO, name: str, error: type[SdtError], expected: str, remedy: str) -> Iterator[None]:
+    """Turn whatever is raised in here into an `error` of one line.
+
+    Parameters
+    ----------
+    name : what messages call the file, such as "trace 'run.h5'"; '' where somebody else adds it
+    expected, remedy : what it is to be, and what to do otherwise
+    """
+    named = f"{name}: " if name else ""
     try:
-        size = stream.seek(0, io.SEEK_END)
-        with h5py.File(stream, "r", rdcc_nbytes=max(cache, HARMLESS)) as opened:
-            file = File(opened, stream, size)
-            if own:
-                file.require_own()
-            yield file
+        yield
     except SdtError as reason:
-        raise error(f"{name}: {reason}") from None
+        raise error(f"{named}{reason}") from None
     except Refused as reason:
-        raise error(f"{name}: {reason}" if ";" in str(reason) else f"{name}: {reason}; {remedy}") from None
+        raise error(f"{named}{reason}" if ";" in str(reason) else f"{named}{reason}; {remedy}") from None
     except MemoryError:
         raise
     except Exception as reason:  # h5py raises OSError, RuntimeError, KeyError, TypeError, ValueError, ...
-        raise error(f"{name}: expected {expected}, found {_otherwise(stream, reason)}; {remedy}") from None
+        raise error(f"{named}expected {expected}, found {_otherwise(stream, reason)}; {remedy}") from None
 
 
 def _otherwise(stream: BinaryIO, reason: Exception) -> str:

@@ -18,18 +18,17 @@ attributes. Schema 1, which is read as well, had no input, and whole numbers alo
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
-import h5py
 import numpy as np
 
 from ..engine.events import CHANNEL, OFFSET
 from ..errors import TraceError, shown
-from ..files import require_file
+from ..files import open_plain
 from ..fixed.formats import Formats
 from ..fixed.quantise import FixedParameters, quantise
 from ..fixed.registers import WIDE
+from ..hdf5 import Group, damage_named, looked_at
 from ..weights.architecture import Architecture
 from ..weights.arithmetic import FIXED, Arithmetic
 from ..weights.arithmetic import arithmetic as named_arithmetic
@@ -57,7 +56,7 @@ class Trace:
     stages : the network's, by name
     """
 
-    def __init__(self, file: h5py.File, header: Header, schema: int) -> None:
+    def __init__(self, file: Group, header: Header, schema: int) -> None:
         self._file = file
         self.header = header
         self.schema = schema
@@ -223,29 +222,16 @@ def open_trace(path: str | os.PathLike[str]) -> Iterator[Trace]:
 
     Raises TraceError when it is missing, not a trace, of another version, not complete or damaged.
     """
-    file_path = Path(path)
-    require_file(file_path, "trace", TraceError)
-    try:
-        file = h5py.File(file_path, "r")
-    except OSError as error:
-        raise TraceError(
-            f"trace '{file_path}': expected HDF5 written by sdt_ref.trace, found a file that cannot be read ({error})"
-        ) from None
-    with file:
-        try:
-            trace = _opened(file)
+    with open_plain(path, "trace", TraceError) as stream, ExitStack() as stack:
+        with damage_named(
+            stream, f"trace '{path}'", TraceError, "HDF5 written by sdt_ref.trace", "record the run again"
+        ):
+            trace = _opened(stack.enter_context(looked_at(stream)).root)
             trace.check()
-        except TraceError as error:
-            raise TraceError(f"trace '{file_path}': {error}") from None
-        except MemoryError:
-            raise
-        except Exception as error:  # what h5py raises, and the settings' own errors
-            reason = str(error) or type(error).__name__
-            raise TraceError(f"trace '{file_path}': damaged ({reason}); record the run again") from None
         yield trace
 
 
-def _opened(file: h5py.File) -> Trace:
+def _opened(file: Group) -> Trace:
     if validation.text_attribute(file, "format") != FORMAT:
         raise TraceError("not a trace: attribute 'format' is missing; write it with sdt_ref.trace")
     version = file.attrs.get("schema_version")

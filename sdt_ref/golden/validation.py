@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import h5py
 import numpy as np
 
 from ..errors import SdtError, TraceError, shown
 from ..fixed.formats import OVERFLOWS, ROUNDINGS, Format, Formats, leak_terms
 from ..fixed.quantise import registers
 from ..fixed.registers import WIDE
+from ..hdf5 import Array, Group, is_array, is_group
 from ..weights.architecture import Architecture
 from ..weights.arithmetic import FIXED
 from ..weights.config import ModelConfig
@@ -29,21 +29,21 @@ NEURON_KEYS = {
 OPERATIONS = ("ac", "mac", "events", "neurons")
 OVERFLOWING = ("accumulator", "membrane", "stream")
 LABELS = ("bits", "height", "width", "channels")
-Node: TypeAlias = "h5py.Dataset | h5py.Group"
+Node: TypeAlias = "Array | Group"
 Sizes = Mapping[str, tuple[int, int]]
 
 
-def text_of(file: h5py.File) -> str:
+def text_of(file: Group) -> str:
     """The header's text; raises TraceError where there is none, or one that is too long."""
     node = file.get("header")
-    if not isinstance(node, h5py.Dataset) or node.shape != () or node.dtype.kind != "S":
+    if not is_array(node) or node.shape != () or node.dtype.kind != "S":
         raise TraceError("header: expected a text; record the run again")
     if node.dtype.itemsize > LONGEST:
         raise TraceError(f"header: expected at most {LONGEST:,} bytes, found {node.dtype.itemsize:,}")
     return bytes(node[()]).decode()
 
 
-def text_attribute(file: h5py.File, name: str) -> str | None:
+def text_attribute(file: Group, name: str) -> str | None:
     """A text among the attributes; None where there is none of this name, or it is no text."""
     if name not in file.attrs or file.attrs.get_id(name).dtype.kind != "S":
         return None
@@ -139,10 +139,10 @@ def _check_register(
 # --- the input and the records ----------------------------------------------------------------------------------------
 
 
-def size_of_input(file: h5py.File, header: Header, config: ModelConfig) -> tuple[int, int]:
+def size_of_input(file: Group, header: Header, config: ModelConfig) -> tuple[int, int]:
     """Height and width of the dataset 'input', whose shape is checked."""
     node, T, channels = file.get("input"), header.time_steps, header.architecture["in_channels"]
-    if not isinstance(node, h5py.Dataset):
+    if not is_array(node):
         raise TraceError("input: expected a dataset; record the run again")
     shape: tuple[int, ...] = node.shape or ()
     of_time = (T,) if len(shape) == 5 else ()
@@ -170,24 +170,24 @@ def size_by_records(
     return None
 
 
-def records_of(file: h5py.File, known: Mapping[str, tuple[str, ...]]) -> dict[str, Node]:
+def records_of(file: Group, known: Mapping[str, tuple[str, ...]]) -> dict[str, Node]:
     """The records in a file, in the order of `known`: of each stage its quantities.
 
     Raises TraceError for what is no record, and where there is none.
     """
     root, found = file.get("records"), {}
-    if not isinstance(root, h5py.Group) or not len(root):
+    if not is_group(root) or not len(root):
         raise TraceError("expected groups records/STAGE, found none; record the run again")
     for stage in root:
         group = root.get(stage) if stage in known else None
-        if not isinstance(group, h5py.Group) or not len(group):
+        if not is_group(group) or not len(group):
             raise TraceError(f"expected groups records/STAGE, found {shown(stage)}; record the run again")
         for quantity in group:
             name, node = f"{stage}/{quantity}", group.get(quantity)
             if quantity not in known[stage]:
                 raise TraceError(f"unknown record {shown(name)}; record the run again")
-            kind = h5py.Group if quantity == "spikes" else h5py.Dataset
-            if not isinstance(node, kind) or any(not isinstance(node.get(p), h5py.Dataset) for p in parts(quantity)):
+            right = is_group(node) if quantity == "spikes" else is_array(node)
+            if not right or any(not is_array(node.get(p)) for p in parts(quantity)):
                 raise TraceError(
                     f"record '{name}': expected {' and '.join(parts(quantity)) or 'a dataset'}; record the run again"
                 )
@@ -224,9 +224,9 @@ def _whole_attribute(node: Node, key: str, name: str, axes: int) -> Any:
         raise TraceError(f"record '{name}': {key}: expected {expected}, found none; record the run again")
     stored = node.attrs.get_id(key)
     found = f"{stored.dtype} of shape {stored.shape}"
-    right = stored.dtype.kind in "iu" and len(stored.shape) == axes
+    right = stored.dtype.kind in "iu" and stored.shape is not None and len(stored.shape) == axes
     value = node.attrs[key] if right else None
-    require(right and not isinstance(value, h5py.Empty), f"record '{name}': {key}", expected, found)
+    require(right, f"record '{name}': {key}", expected, found)
     return value
 
 

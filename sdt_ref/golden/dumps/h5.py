@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from ...errors import TraceError, shown
+from ...files import open_plain
 from ...fixed.registers import WIDE
+from ...hdf5 import Array, Group, is_array, is_group, opened
 from ..records import Record
 from ..trace_file import Trace, open_trace
 from ..validation import LABELS, check_labels
@@ -17,22 +18,18 @@ from .dump import Dump, checked, find_record, take_events
 
 def read_h5(file: Path, golden: Trace) -> Dump:
     """Read a trace of another run, or a file laid out as one; raises TraceError without the name of the file."""
-    with _opened_h5(file) as opened:
-        is_trace = "format" in opened.attrs
+    with _opened_h5(file) as root:
+        is_trace = "format" in root.attrs
     return _read_trace(file, golden) if is_trace else _read_plain_h5(file, golden)
 
 
 @contextmanager
-def _opened_h5(file: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(file, "r") as opened:
-            yield opened
-    except TraceError:
-        raise
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever h5py raises
-        raise TraceError(f"expected HDF5, found a file that cannot be read ({error}); write it again") from None
+def _opened_h5(file: Path) -> Iterator[Group]:
+    with (
+        open_plain(file, "dump", TraceError) as stream,
+        opened(stream, "", TraceError, "HDF5 of records", "write it again") as content,
+    ):
+        yield content.root
 
 
 def _read_trace(file: Path, golden: Trace) -> Dump:
@@ -55,37 +52,41 @@ def _read_trace(file: Path, golden: Trace) -> Dump:
 
 def _read_plain_h5(file: Path, golden: Trace) -> Dump:
     dump = Dump(golden.header.steps)
-    with _opened_h5(file) as opened:
-        stages = opened.get("records")
-        if not isinstance(stages, h5py.Group) or not len(stages):
+    with _opened_h5(file) as root:
+        stages = root.get("records")
+        if not is_group(stages) or not len(stages):
             raise TraceError("expected groups records/STAGE, found none")
         for stage, group in stages.items():
-            if not isinstance(group, h5py.Group) or not len(group):
+            if not is_group(group) or not len(group):
                 raise TraceError(f"expected a group {shown(f'records/{stage}')} that holds records, found one without")
             for quantity in group:
                 record, node = find_record(golden, f"{stage}/{quantity}"), group[quantity]
                 _check_declared(record, node)
-                if isinstance(node, h5py.Group):
+                if is_group(node):
                     take_events(dump, record, _listed(record, node, dump.steps))
-                elif isinstance(node, h5py.Dataset):
+                elif is_array(node):
                     dump.values[record.name] = checked(record, node, dump.steps)
                 else:
                     raise TraceError(f"record '{record.name}': expected a dataset, found a type without data")
     return dump
 
 
-def _check_declared(record: Record, node: h5py.Dataset | h5py.Group) -> None:
+def _check_declared(record: Record, node: Array | Group) -> None:
     """Raise TraceError where attributes, which a dump may lack, are not those of the golden record."""
     for key in (*LABELS, "fraction"):
         if key not in node.attrs:
             continue
         stored, right = node.attrs.get_id(key), np.atleast_1d(getattr(record, key))
         expected = right.tolist() if key == "fraction" else int(right[0])
-        if stored.dtype.kind not in "iuf" or np.prod(stored.shape, dtype=object) > max(1, record.channels):
+        if (
+            stored.dtype.kind not in "iuf"
+            or stored.shape is None
+            or np.prod(stored.shape, dtype=object) > max(1, record.channels)
+        ):
             found = f"{stored.dtype} of shape {stored.shape}"
         else:
             held = node.attrs[key]
-            numbers = np.zeros(0) if isinstance(held, h5py.Empty) else np.atleast_1d(held)
+            numbers = np.atleast_1d(held)
             if np.array_equal(numbers, right) or (right.size == 1 and numbers.size and (numbers == right).all()):
                 continue
             found = shown(np.asarray(held).tolist())
@@ -94,15 +95,15 @@ def _check_declared(record: Record, node: h5py.Dataset | h5py.Group) -> None:
         )
 
 
-def _listed(record: Record, group: h5py.Group, steps: list[int]) -> np.ndarray:
+def _listed(record: Record, group: Group, steps: list[int]) -> np.ndarray:
     """Events [n, 3] of a group with offsets and channels, laid out as in a trace."""
     rows = len(steps) * record.tokens
     if record.quantity != "spikes":
         raise TraceError(f"record '{record.name}': expected a dataset, found a group; lists of events are of spikes")
     for part, most in (("offsets", rows + 1), ("channels", rows * record.channels)):
         node = group.get(part)
-        if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iu" or len(node.shape or ()) != 1:
-            found = f"{node.dtype} of shape {node.shape}" if isinstance(node, h5py.Dataset) else "no such dataset"
+        if not is_array(node) or node.dtype.kind not in "iu" or len(node.shape or ()) != 1:
+            found = f"{node.dtype} of shape {node.shape}" if is_array(node) else "no such dataset"
             raise TraceError(f"record '{record.name}': {part}: expected whole numbers along one axis, found {found}")
         if len(node) > most:
             raise TraceError(f"record '{record.name}': {part}: expected {most:,} numbers at most, found {len(node):,}")

@@ -64,8 +64,8 @@ class Trace:
         self.config = ModelConfig.from_mapping(header.config)
         self.arithmetic: Arithmetic = named_arithmetic(header.arithmetic)
         self.stages = wiring(self.architecture, self.config)
-        validation.check_tables(header, self.stages, self.config)
         self._formats = validation.formats_of(header, self.architecture)
+        validation.check_tables(header, self.stages, self.config)
         known = {stage.name: self.quantities(stage) for stage in self.stages.values()}
         self._nodes = validation.records_of(file, known)
         sizes = self._sizes()

@@ -223,11 +223,9 @@ def _whole_attribute(node: Node, key: str, name: str, axes: int) -> Any:
     if key not in node.attrs:
         raise TraceError(f"record '{name}': {key}: expected {expected}, found none; record the run again")
     stored = node.attrs.get_id(key)
-    found = f"{stored.dtype} of shape {stored.shape}"
     right = stored.dtype.kind in "iu" and stored.shape is not None and len(stored.shape) == axes
-    value = node.attrs[key] if right else None
-    require(right, f"record '{name}': {key}", expected, found)
-    return value
+    require(right, f"record '{name}': {key}", expected, f"{stored.dtype} of shape {stored.shape}")
+    return node.attrs[key]
 
 
 def check_labels(found: Record, expected: Record) -> None:

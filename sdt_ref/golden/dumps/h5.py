@@ -1,5 +1,6 @@
 """HDF5: a trace, or any file with datasets records/STAGE/QUANTITY laid out as in a trace."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,18 +79,14 @@ def _check_declared(record: Record, node: Array | Group) -> None:
             continue
         stored, right = node.attrs.get_id(key), np.atleast_1d(getattr(record, key))
         expected = right.tolist() if key == "fraction" else int(right[0])
-        if (
-            stored.dtype.kind not in "iuf"
-            or stored.shape is None
-            or np.prod(stored.shape, dtype=object) > max(1, record.channels)
-        ):
-            found = f"{stored.dtype} of shape {stored.shape}"
-        else:
-            held = node.attrs[key]
-            numbers = np.atleast_1d(held)
-            if np.array_equal(numbers, right) or (right.size == 1 and numbers.size and (numbers == right).all()):
+        found, shape = f"{stored.dtype} of shape {shown(stored.shape)}", stored.shape
+        if shape is None:
+            found = "nothing"
+        elif stored.dtype.kind in "iuf" and math.prod(shape) <= max(1, record.channels):
+            held = np.atleast_1d(node.attrs[key])
+            if np.array_equal(held, right) or (right.size == 1 and held.size and (held == right).all()):
                 continue
-            found = shown(np.asarray(held).tolist())
+            found = shown(np.asarray(node.attrs[key]).tolist())
         raise TraceError(
             f"record '{record.name}': {key}: expected {shown(expected)}, found {found}; see its attributes"
         )

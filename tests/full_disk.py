@@ -17,6 +17,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def writing(name: str) -> list[dict[str, Any]]:
     code, said = in_a_child(line, lambda: None)
     assert code == 0, said
     expected, size, is_folder = case.read(target), size_of(target), target.is_dir()
-    found = []
+    found: list[dict[str, Any]] = []
     for limit in sorted({0, 1, 4096, size // 2, size - 1, size}):
         if is_folder:
             if target.exists():
@@ -66,7 +67,7 @@ def writing(name: str) -> list[dict[str, Any]]:
         else:
             target.write_text(OLD)
         before = set(os.listdir())
-        code, said = in_a_child(line, lambda most=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
+        code, said = in_a_child(line, partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))
         left = sorted(set(os.listdir()) - before - {case.out})
         if target.is_file() and target.read_bytes() == OLD.encode():
             state = "old"
@@ -78,7 +79,7 @@ def writing(name: str) -> list[dict[str, Any]]:
 
 def printing(name: str) -> list[dict[str, Any]]:
     """Run a command, for text and for JSON, onto /dev/full."""
-    found = []
+    found: list[dict[str, Any]] = []
     for more in ([], ["--json"]):
         before = set(os.listdir())
         code, said = in_a_child([*PRINTING[name].split(), *more], onto_full)

@@ -213,8 +213,8 @@ def undo():
 with interrupt.undone_at_end(undo):
     obey()
 """
-    code, out, err = ended_in(tmp_path, "SIGINT", code)
-    assert (code, out, err.strip(".")) == (130, "", "interrupted\n")
+    ended, out, err = ended_in(tmp_path, "SIGINT", code)
+    assert (ended, out, err.strip(".")) == (130, "", "interrupted\n")
 
 
 def test_when_all_is_done_a_signal_changes_nothing(tmp_path: Path) -> None:

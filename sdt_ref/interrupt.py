@@ -28,7 +28,7 @@ _ending: list[int] = []
 
 @contextlib.contextmanager
 def undone_at_end(undo: Callable[[], object]) -> Iterator[None]:
-    """Have `undo` called if the process is ended in here; what it undoes is made in here, too, while `making` is held."""
+    """Have `undo` called if the process is ended in here; what it undoes is made in here, too, holding `making`."""
     key = object()
     _undoing[key] = undo
     try:

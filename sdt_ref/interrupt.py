@@ -21,14 +21,14 @@ INTERRUPTED = 128 + signal.SIGINT  # exit code
 SHOWN_CURSOR = b"\r\x1b[2K\x1b[?25h"  # and the bar before it wiped out
 LONGEST_WAIT = 1.0  # seconds, for a thread that is making a file
 
-making = threading.RLock()  # held while a file, a folder or a process is made and entered in `_undoing`
+making = threading.RLock()  # held while a file or a folder is made
 _undoing: dict[object, Callable[[], object]] = {}
 _ending: list[int] = []
 
 
 @contextlib.contextmanager
 def undone_at_end(undo: Callable[[], object]) -> Iterator[None]:
-    """Have `undo` called if the process is ended in here; enter it before what it undoes is made, holding `making`."""
+    """Have `undo` called if the process is ended in here; what it undoes is made in here, too, holding `making`."""
     key = object()
     _undoing[key] = undo
     try:

@@ -1,8 +1,10 @@
-"""A disk without room, for a command in a process of its own: `python -m tests.full_disk FOLDER [NAME]`.
+"""A disk without room, for commands in a process of its own: `python -m tests.full_disk FOLDER writing|printing NAME ...`.
 
-With a name of `tests.writing_commands` its output is written under limits on the size of a file, RLIMIT_FSIZE, which
-fail like a full disk and need no rights: of 0, 1 and 4096 bytes, half of the file, all but one byte, and all of it.
-Without a name every command prints onto /dev/full. Prints JSON, a list of what was found in each run.
+writing  : runs of `tests.writing_commands`, under limits on the size of a file, RLIMIT_FSIZE, which fail like a full
+           disk and need no rights: of 0, 1 and 4096 bytes, half of the file, all but one byte, and all of it
+printing : commands that print onto /dev/full, text and JSON
+
+Prints JSON, a list of what was found in each run.
 
 As root, a disk that is really full can be tried, too (here of 64 kB; the files of the run lie outside of it):
 
@@ -15,6 +17,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +59,7 @@ def writing(name: str) -> list[dict[str, Any]]:
     code, said = in_a_child(line, lambda: None)
     assert code == 0, said
     expected, size, is_folder = case.read(target), size_of(target), target.is_dir()
-    found = []
+    found: list[dict[str, Any]] = []
     for limit in sorted({0, 1, 4096, size // 2, size - 1, size}):
         if is_folder:
             if target.exists():
@@ -64,7 +67,7 @@ def writing(name: str) -> list[dict[str, Any]]:
         else:
             target.write_text(OLD)
         before = set(os.listdir())
-        code, said = in_a_child(line, lambda most=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
+        code, said = in_a_child(line, partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))
         left = sorted(set(os.listdir()) - before - {case.out})
         if target.is_file() and target.read_bytes() == OLD.encode():
             state = "old"
@@ -74,31 +77,31 @@ def writing(name: str) -> list[dict[str, Any]]:
     return found
 
 
-def printing() -> list[dict[str, Any]]:
-    """Run every command, as text and as JSON, onto /dev/full."""
-    found = []
-    for name, arguments in PRINTING.items():
-        for more in ([], ["--json"]):
-            before = set(os.listdir())
-
-            def onto_full() -> None:
-                os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
-                sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-
-            code, said = in_a_child([*arguments.split(), *more], onto_full)
-            new = sorted(set(os.listdir()) - before)
-            for path in map(Path, new):  # so that the next run can make it
-                path.rename(f"done {name} {path}")
-            found.append({"command": [name, *more], "code": code, "said": said, "left": new})
+def printing(name: str) -> list[dict[str, Any]]:
+    """Run a command, for text and for JSON, onto /dev/full."""
+    found: list[dict[str, Any]] = []
+    for more in ([], ["--json"]):
+        before = set(os.listdir())
+        code, said = in_a_child([*PRINTING[name].split(), *more], onto_full)
+        for path in set(os.listdir()) - before:  # so that the next run can make it
+            os.rename(path, f"done {name} {len(found)}")
+        found.append({"command": [name, *more], "code": code, "said": said})
     return found
 
 
+def onto_full() -> None:
+    """Let standard output be a device that is full."""
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+
+
 def main() -> None:
-    os.chdir(sys.argv[1])
+    folder, what, *names = sys.argv[1:]
+    os.chdir(folder)
     prepare(Path())
     assert cli.main(["trace", "photo.png", "--weights", "w.h5", "-o", "run.h5", "--json"]) == 0
     print()
-    print(json.dumps(writing(sys.argv[2]) if sys.argv[2:] else printing()))
+    print(json.dumps([run for name in names for run in (writing if what == "writing" else printing)(name)]))
 
 
 if __name__ == "__main__":

@@ -71,10 +71,10 @@ def read_picture(path: Path) -> Any:
     return np.asarray(Image.open(path)).tobytes()
 
 
-def read_pdf(path: Path) -> Any:
-    """Its date is another in each run."""
+def read_drawing(path: Path) -> Any:
+    """PDF or SVG; date and names in it are others in each run, and as long."""
     content = path.read_bytes()
-    assert content.rstrip().endswith(b"%%EOF")
+    assert content.rstrip().endswith((b"%%EOF", b"</svg>"))
     return len(content)
 
 
@@ -95,8 +95,8 @@ WRITING = {
     "energy --plot": Writing(f"energy {OF_PHOTO} --plot OUT", "out.png", read_picture),
 }
 FORMS = {  # the same commands, other kinds of files
-    "attention .pdf": Writing(f"attention {OF_PHOTO} -o OUT", "out.pdf", read_pdf),
-    "attention .svg": Writing(f"attention {OF_PHOTO} -o OUT", "out.svg", read_bytes),
+    "attention .pdf": Writing(f"attention {OF_PHOTO} -o OUT", "out.pdf", read_drawing),
+    "attention .svg": Writing(f"attention {OF_PHOTO} -o OUT", "out.svg", read_drawing),
     **{
         f"energy {ending}": Writing(f"energy {OF_PHOTO} --table OUT", f"out{ending}", read_bytes)
         for ending in (".csv", ".tex", ".md")

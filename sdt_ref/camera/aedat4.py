@@ -109,8 +109,9 @@ def _copied(source: Source, opened: ExitStack) -> Path:
                 shutil.copyfileobj(stream, copy)
         except OSError as error:
             raise RecordingError(
-                f"recording '{source.name}': AEDAT 4 needs a copy of it in the folder for temporary files: "
-                f"{error.strerror or error}; make room, name another folder in TMPDIR, or give the recording as a file"
+                f"recording '{source.name}' is needed as a file, since it is AEDAT 4, and no copy of it can be written "
+                f"to the folder for temporary files: {error.strerror or error}; make room, name another folder in "
+                "TMPDIR, or give it as a file"
             ) from None
     return path
 

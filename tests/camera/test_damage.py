@@ -388,6 +388,21 @@ def test_streams_of_aedat4(streams: list[tuple[int, str, int, int]], message: st
     assert message in refused(made.header4(streams))
 
 
+@pytest.mark.parametrize("call", ["mkdir", "write"])
+def test_no_room_for_the_copy_that_aedat4_needs(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(aedat4.importlib.util, "find_spec", lambda _: "there")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(*((os, "mkdir", full) if call == "mkdir" else (aedat4.shutil, "copyfileobj", full)))
+    assert refused(made.header4()) == (
+        "recording 'bytes' is needed as a file, since it is AEDAT 4, and no copy of it can be written to the folder for "
+        "temporary files: No space left on device; make room, name another folder in TMPDIR, or give it as a file"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_damage_within_aedat4() -> None:
     """A table far beyond the header, where the package panics; a vector of 10^9 events; a packet of 2 GB."""

@@ -214,7 +214,9 @@ class Formats:
             raise FormatError(f"formats: expected a text in TOML, found {shown(text)}")
         lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
         if sum(line.count(".") ** 2 for line in lines) > MOST_DOTS:
-            raise FormatError("formats: expected names of a few parts, such as block.0.mlp.fc1_lif, found lines of dots")
+            raise FormatError(
+                "formats: expected names of a few parts, such as block.0.mlp.fc1_lif, found lines of dots"
+            )
         try:
             table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # what is no TOML; a number of thousands of digits

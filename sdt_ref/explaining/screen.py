@@ -6,7 +6,7 @@ import numpy as np
 from rich.markup import escape
 
 from ..terminal.screen import Screen, table
-from ..terminal.words import many
+from ..terminal.words import many, plain
 from ..weights.wiring import HEAD, SPIKES, STREAM
 from .additions import BIAS, BIT, EVENT, PIXEL, RESIDUAL, TOKEN, Addition, Sum
 from .characters import sparkline
@@ -88,7 +88,7 @@ def _answer(screen: Screen, run: Observation) -> None:
     best = np.argsort(-run.result.logits[0], kind="stable")
     for (label, score), k in zip(ranking, best.tolist(), strict=False):
         each = (f"{run.result.logits_per_step[t, 0, k]:.2f}" for t in steps)
-        shown.add_row(escape(label), *each, f"{run.result.logits[0, k]:.2f}", f"{score:.1%}")
+        shown.add_row(plain(label), *each, f"{run.result.logits[0, k]:.2f}", f"{score:.1%}")
     screen.print_table(shown, IN_TABLE)
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from PIL import Image
 from ..cost.account import Account, Accountant, rate
 from ..cost.technology import Technology
 from ..engine.events import SpikeEvents
+from ..errors import one_line
 from ..inputs.image import crop, on_white, preprocess
 from ..measuring.attention_map import AttentionMap, attention_maps
 from ..network.model import SpikeDrivenTransformer
@@ -36,6 +37,7 @@ from .sampling import (
 from .sentences import A_SINGLE_ONE, sentence
 
 FORMAT, VERSION = "sdt_ref report", 1
+LONGEST_NAME = 200  # characters of a class or a file
 LEADING = 6  # classes that are drawn
 THUMBNAIL = 320  # longer side of the photo as it was given, pixels
 LARGEST_SEEN = 384  # of the photo as the network sees it; a larger one is reduced
@@ -95,7 +97,7 @@ def gather(
         "version": VERSION,
         "photo": _photo(photo, seen),
         "network": {
-            "weights": weights,
+            "weights": one_line(weights, LONGEST_NAME),
             "arithmetic": model.arithmetic.name,
             "time_steps": T,
             "blocks": model.architecture.depth,
@@ -103,11 +105,14 @@ def gather(
             "heads": model.config.num_heads,
             "dvs_mode": model.config.dvs_mode,
             "classes": len(model.classes),
-            "knows": list(model.classes) if len(model.classes) <= 20 else list(model.classes[:6]),
+            "knows": _names(model.classes if len(model.classes) <= 20 else model.classes[:6]),
             "patches": list(tokens),
         },
         "steps": list(what.steps),
-        "answer": [{"label": label, "score": score} for label, score in model.rank(result.logits[0])[:LEADING]],
+        "answer": [
+            {"label": one_line(label, LONGEST_NAME), "score": score}
+            for label, score in model.rank(result.logits[0])[:LEADING]
+        ],
         "scores": _scores(model, result.logits_per_step[:, 0], what.steps),
         "stages": [_stage(stage, shapes[name], what, result, account, taken) for name, stage in shown.items()],
         "groups": [{"name": group, "stages": places} for group, places in groups.items()],
@@ -115,6 +120,11 @@ def gather(
         "operations": operations(model, account, size, technology, what.steps),
         "sampled": [*left_out(what, shapes.values(), T), *_smaller(seen)],
     }
+
+
+def _names(classes: Iterable[str]) -> list[str]:
+    """Names of classes, as a page shows them, whatever a weights file calls them."""
+    return [one_line(name, LONGEST_NAME) for name in classes]
 
 
 def _events(result: Result, stage: Stage) -> SpikeEvents:
@@ -135,7 +145,7 @@ def _photo(photo: Photo, seen: Image.Image) -> dict[str, Any]:
     small = on_white(photo.picture)
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     return {
-        "name": photo.name,
+        "name": one_line(photo.name, LONGEST_NAME),
         "width": photo.picture.width,
         "height": photo.picture.height,
         "given": _url(small, "JPEG", quality=85),
@@ -174,7 +184,7 @@ def _scores(model: SpikeDrivenTransformer, logits: np.ndarray, steps: Sequence[i
     leaders = [k for k in dict.fromkeys(after[list(steps)].argmax(axis=1).tolist()) if k not in best]
     classes = [*best, *leaders[:2]]
     return {
-        "labels": [model.classes[k] for k in classes],
+        "labels": _names(model.classes[k] for k in classes),
         "classes": classes,
         "score": after[list(steps)][:, classes].T.tolist(),
         "logit": logits[list(steps)][:, classes].T.astype(np.float64).tolist(),

@@ -78,12 +78,19 @@ class Screen(Console):
         drop_output()
 
 
+class SpelledTable(Table):
+    """A table whose cells are spelled before their widths are measured."""
+
+    def add_row(self, *cells: RenderableType | None, **how: Any) -> None:
+        super().add_row(*(spelled(cell) if isinstance(cell, str) else cell for cell in cells), **how)
+
+
 def table(*headings: str, left: int = 1, gap: int = 2, show_header: bool = True) -> Table:
     """Make a table: the first `left` columns are text, which may wrap; the others numbers, which never do."""
-    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, gap, 0, 0), show_header=show_header)
+    made = SpelledTable(box=None, pad_edge=False, header_style="dim", padding=(0, gap, 0, 0), show_header=show_header)
     for n, heading in enumerate(headings):
         is_text = n < left
-        made.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text)
+        made.add_column(spelled(heading), justify="left" if is_text else "right", no_wrap=not is_text)
     return made
 
 

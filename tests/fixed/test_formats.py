@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import sdt_ref
-from sdt_ref.fixed.formats import Formats
+from sdt_ref.errors import LONGEST, FormatError
+from sdt_ref.fixed.formats import Formats, load
 from tests.networks import Network, input_of, model_of
 
 HEAD = "schema_version = 1\n"
@@ -88,3 +89,43 @@ def test_a_formats_file_goes_through_its_text() -> None:
     assert again.to_toml() == formats.to_toml()
     assert again.register("block.0.attn.q_lif", "membrane") == formats.register("block.0.attn.q_lif", "membrane")
     assert again.register("", "input")["bits"] == 9
+
+
+def _texts() -> dict[str, tuple[str, str]]:
+    """Texts that are no formats, and what is said of each."""
+    first = "schema_version = 1\n"
+    return {
+        "hexadecimal digits": (f"{first}default.weight.bits = 0x{'f' * 5000}", "found a whole number of 20000 bits"),
+        "decimal digits": (f"{first}default.weight.bits = {'9' * 5000}", "expected TOML, found Exceeds the limit"),
+        "not a number": (f"{first}default.weight.bits = nan", "expected 2 to 48, found nan"),
+        "infinite": (f"{first}default.membrane.fraction = -inf", "expected 0 to 40, found -inf"),
+        "a date": (f"{first}default.weight.bits = 2020-01-01", "found a value of type date"),
+        "a time": (f"{first}default.weight.rounding = 07:00:00", "found a value of type time"),
+        "an array of tables": (f"{first}[[default]]\nbits = 1", "expected a table, found"),
+        "nested arrays": (first + "a = " + "[" * 10**5, "expected TOML, found maximum recursion depth exceeded"),
+        "nested tables": (first + "a = " + "{a = " * 10**5, "expected TOML, found maximum recursion depth exceeded"),
+        "a name of many parts": (first + "a" + ".a" * 10**5 + " = 1", "expected names of a few parts"),
+        "names of many parts": (first + "\n".join(f"k{k}{'.a' * 900} = 1" for k in range(500)), "names of a few parts"),
+        "an escape in a name": (f'{first}["\\u001b[31m\\u202e"]', r"unknown name '\\x1b\[31m\\u202e'"),
+        "a long name": (f"{first}[{'k' * 10**6}]", r"unknown name 'k{76}\.\.\.; known"),
+        "a long value": (f'{first}default.weight.rounding = "{"k" * 10**6}"', r"found 'k{76}\.\.\.$"),
+        "a leak of many terms": (f'{first}default.membrane.leak = "{"+2^-1-2^-1" * 10**5}"', "found 200000"),
+    }
+
+
+@pytest.mark.parametrize("name", _texts())
+def test_a_hostile_text_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    text, message = _texts()[name]
+    (tmp_path / "f.toml").write_text(text)
+    with pytest.raises(FormatError, match=message):
+        Formats.from_toml(text)
+    with pytest.raises(FormatError) as caught:
+        load(tmp_path / "f.toml")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= LONGEST
+
+
+def test_a_formats_file_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "f.toml").write_text("schema_version = 1\n#" + " " * (1 << 20))
+    with pytest.raises(FormatError, match="expected a text of at most 1,048,576 bytes, found more"):
+        load(tmp_path / "f.toml")

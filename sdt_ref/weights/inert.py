@@ -31,20 +31,17 @@ _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 def plain(value: Any, levels: int = LEVELS) -> Any:
     """A path, an enum, a NumPy number or array, ... as text, numbers and lists; what is none of these stays.
 
-    A dictionary, and a list that is long or has lists in it, become text: no setting is one. `levels` of lists and
-    objects within one another are looked into.
+    A dictionary stays, and a list that is long or has lists in it: no setting is one. `levels` of lists and objects
+    within one another are looked into.
     """
     if isinstance(value, Made):
         return _object(value, levels) if levels else value
     if isinstance(value, Name):
         return str(value)
-    if isinstance(value, (list, tuple, dict)):
-        told = not levels or isinstance(value, dict) or len(value) > MOST_ITEMS
-        if told or any(isinstance(item, (list, tuple, dict)) for item in value):
-            return words(value)
-        return type(value)(plain(item, levels - 1) for item in value)
-    huge = isinstance(value, int) and value.bit_length() > MOST_BITS
-    return words(value) if huge else value
+    if isinstance(value, (list, tuple)) and levels and len(value) <= MOST_ITEMS:
+        nested = any(isinstance(item, (list, tuple, dict)) for item in value)
+        return value if nested else type(value)(plain(item, levels - 1) for item in value)
+    return value
 
 
 def _object(value: Made, levels: int) -> Any:
@@ -67,7 +64,7 @@ def _object(value: Made, levels: int) -> Any:
     if str(value.of) == "torch.device":  # ("cuda", 0)
         return ":".join(shown(part) if isinstance(part, int) else part for part in parts if isinstance(part, (str, int)))
     if len(parts) == 1 and value.state is None and isinstance(parts[0], (str, int, float)):
-        return plain(parts[0])  # an enum of this value
+        return parts[0]  # an enum of this value
     return value
 
 

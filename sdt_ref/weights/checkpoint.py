@@ -115,7 +115,7 @@ def _is_plain(value: object) -> bool:
         return len(value) <= LONGEST_FACT
     if isinstance(value, int):
         return value.bit_length() <= LONGEST_FACT
-    return (isinstance(value, float) and math.isfinite(value))
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _metric(chosen: Chosen, metric: Any) -> dict[str, Any]:

@@ -62,7 +62,9 @@ def _object(value: Made, levels: int) -> Any:
     if value.of.module.split(".")[0] == "pathlib" and all(isinstance(part, str) for part in parts):
         return str((PureWindowsPath if "Windows" in value.of.name else PurePosixPath)(*parts))
     if str(value.of) == "torch.device":  # ("cuda", 0)
-        return ":".join(shown(part) if isinstance(part, int) else part for part in parts if isinstance(part, (str, int)))
+        return ":".join(
+            shown(part) if isinstance(part, int) else part for part in parts if isinstance(part, (str, int))
+        )
     if len(parts) == 1 and value.state is None and isinstance(parts[0], (str, int, float)):
         return parts[0]  # an enum of this value
     return value

@@ -105,9 +105,7 @@ class Lookup:
     def ignored(self) -> list[str]:
         """Names in the YAML file and in args that nothing here reads."""
         known = {*SETTINGS, *TOLD_BY_TENSORS}
-        unknown = {
-            k for source, values in self.layers[1:] if source != "--preset" for k in values if k not in known
-        }
+        unknown = {k for source, values in self.layers[1:] if source != "--preset" for k in values if k not in known}
         # and what was set in vain, such as a sensor for a network that reads pictures; num_heads tensors may tell
         unused = set(self.explicit) - set(self.sources) - {"num_heads"}
         return sorted(unknown | unused)
@@ -135,7 +133,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
 
     class Loader(yaml.SafeLoader):
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
-            """Merge `<<`, by which a few lines can grow to any number of settings."""
+            """Merge `<<`, by which a few lines can grow to any number of settings in older versions of PyYAML."""
             super().flatten_mapping(node)
             if len(node.value) > MOST_PAIRS:
                 raise ValueError(f"more than {MOST_PAIRS} settings in one mapping")
@@ -143,7 +141,15 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     text = read_text(path, "config", ConfigError, MOST_YAML)
     try:
         values = yaml.load(text, Loader)
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         reason = one_line(str(error), 200) or type(error).__name__  # PyYAML raises them all
         raise ConfigError(f"config '{path}': expected YAML, found {reason}") from None
     if not isinstance(values, dict):
@@ -168,8 +174,9 @@ def dataset_of(lookup: Lookup) -> str:
     """The bare name of the data set, '' without; ConfigError for one whose input is not that of the official code."""
     name = lookup.get("dataset", None)
     text = name if isinstance(name, str) else shown(name) if name else ""
-    short = isinstance(name, (str, int, float, type(None))) and len(text) <= LONGEST_DATASET
-    check(short, "dataset", "a name", name)
+    number = isinstance(name, float) or (isinstance(name, int) and abs(name) < 1 << 64)
+    named = name is None or isinstance(name, str) or number
+    check(named and len(text) <= LONGEST_DATASET, "dataset", "a name", name)
     dataset = base_dataset(text)
     if dataset == "cifar10-dvs-tet":
         raise ConfigError(
@@ -187,7 +194,9 @@ def read_settings(lookup: Lookup, architecture: Architecture, heads: int | None)
     dataset = dataset_of(lookup)
     told = lookup.explicit.get("num_heads", heads)
     if heads is not None and told != heads:
-        raise ConfigError(f"setting 'num_heads': expected {heads}, the rows of talking_heads.weight, found {shown(told)}")
+        raise ConfigError(
+            f"setting 'num_heads': expected {heads}, the rows of talking_heads.weight, found {shown(told)}"
+        )
     dvs_mode = lookup.get("dvs_mode", dataset in DVS_DATASETS if dataset else None)
     config = ModelConfig(
         time_steps=lookup.get("time_steps"),

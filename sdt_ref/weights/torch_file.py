@@ -167,4 +167,6 @@ class NotPyTorchError(ValueError):
 
 def is_module(value: Any) -> bool:
     """Whether this is a network that was pickled whole, with its class."""
-    return isinstance(value, Made) and isinstance(value.state, dict) and value.state.keys() >= {"_modules", "_parameters"}
+    return (
+        isinstance(value, Made) and isinstance(value.state, dict) and value.state.keys() >= {"_modules", "_parameters"}
+    )

@@ -83,7 +83,9 @@ def plain(value: Any) -> bytes:
 NETWORK = random_tensors(Network())
 
 
-def arranged(*, shared: bool = False, tensors: Mapping[str, np.ndarray] = NETWORK) -> tuple[dict[str, bytes], dict[str, bytes]]:
+def arranged(
+    *, shared: bool = False, tensors: Mapping[str, np.ndarray] = NETWORK
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """The small network: name -> opcodes of its tensor; storage -> bytes. All may lie in one storage."""
     if not shared:
         stored = {str(at): np.ascontiguousarray(values).tobytes() for at, values in enumerate(tensors.values())}
@@ -92,17 +94,26 @@ def arranged(*, shared: bool = False, tensors: Mapping[str, np.ndarray] = NETWOR
         stored = {"0": b"".join(np.ascontiguousarray(values).tobytes() for values in tensors.values())}
         starts = np.cumsum([0, *(values.size for values in tensors.values())]).tolist()
         rows = [(storage("0", starts[-1]), v, at) for v, at in zip(tensors.values(), starts[:-1], strict=True)]
-    made = {key: tensor(held, v.shape, [s // 4 for s in np.ascontiguousarray(v).strides], at) for key, (held, v, at) in zip(tensors, rows, strict=True)}
+    made = {
+        key: tensor(held, v.shape, [s // 4 for s in np.ascontiguousarray(v).strides], at)
+        for key, (held, v, at) in zip(tensors, rows, strict=True)
+    }
     return made, stored
 
 
 def checkpoint(
-    changes: Mapping[str, bytes] | None = None, args: Mapping[str, bytes] | None = None, others: Mapping[str, bytes] | None = None
+    changes: Mapping[str, bytes] | None = None,
+    args: Mapping[str, bytes] | None = None,
+    others: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """The pickle of a checkpoint: `changes` of its tensors, of its settings, and `others` beside them."""
     state = dict_of((text(key), value) for key, value in (arranged()[0] | dict(changes or {})).items())
     settings = {key: plain(value) for key, value in SETTINGS.items()} | dict(args or {})
-    parts = {"state_dict": state, "args": dict_of((text(key), value) for key, value in settings.items()), **(others or {})}
+    parts = {
+        "state_dict": state,
+        "args": dict_of((text(key), value) for key, value in settings.items()),
+        **(others or {}),
+    }
     return b"\x80\x02" + dict_of((text(key), value) for key, value in parts.items()) + b"."
 
 

@@ -52,7 +52,9 @@ def flood(opcodes: bytes, times: int, before: bytes = b"") -> bytes:
 
 def expanded(architecture: Architecture, axis: int = 0) -> bytes:
     """Every tensor of a large network, each a view that repeats one number."""
-    state = {key: tensor(storage("0", 1), shape, [axis] * len(shape)) for key, shape in tensor_shapes(architecture).items()}
+    state = {
+        key: tensor(storage("0", 1), shape, [axis] * len(shape)) for key, shape in tensor_shapes(architecture).items()
+    }
     return HEAD + dict_of([(STATE, dict_of((text(k), v) for k, v in state.items())), (ARGS, plain(SETTINGS))]) + b"."
 
 
@@ -236,12 +238,30 @@ def sparse(levels: int) -> bytes:
     """A sparse tensor whose values are a sparse tensor, and so on."""
     inside = tensor(storage("0", 1), (), ())
     for _ in range(levels):
-        inside = call("torch._utils", "_rebuild_sparse_tensor", text("x"), tuple_of(b"N", call("torch._utils", "_rebuild_parameter", inside), b"N"))
+        inside = call(
+            "torch._utils",
+            "_rebuild_sparse_tensor",
+            text("x"),
+            tuple_of(b"N", call("torch._utils", "_rebuild_parameter", inside), b"N"),
+        )
     return inside
+
 
 READ = {  # right: what claims much is shared, not read, or read once
     "laughs in sensor", "laughs in antialias", "laughs as a metric", "laughs as a key", "laughs of tuples as a key", "keys with one hash",
     "a tensor in wrappers", "a huge number as epoch", "a huge number as metric", "a huge number as arch", "a huge number as sensor",
     "a huge number as antialias", "a huge number as keys", "views of the end of a long storage", "an entry that says it is packed in 4 GB",
 }  # fmt: skip
-HEAVY = ("flood", "gigabyte", "many ", "million", "hundred", "views of", "9999", "long", "wrappers", "safetensors: 1", "more than it says")
+HEAVY = (
+    "flood",
+    "gigabyte",
+    "many ",
+    "million",
+    "hundred",
+    "views of",
+    "9999",
+    "long",
+    "wrappers",
+    "safetensors: 1",
+    "more than it says",
+)

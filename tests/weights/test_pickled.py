@@ -44,9 +44,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 SMALL = st.integers(1 - LARGEST_KEY, LARGEST_KEY - 1)
 PLAIN = st.recursive(
     SCALARS,
-    lambda inner: (
-        st.lists(inner) | st.tuples(inner, inner, inner, inner) | st.dictionaries(st.text() | SMALL, inner)
-    ),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner, inner, inner) | st.dictionaries(st.text() | SMALL, inner),
     max_leaves=20,
 )
 

@@ -180,5 +180,8 @@ def test_tensors_of_another_kind_are_named(tmp_path: Path) -> None:
              "torch.float8_e4m3fn": x.to(torch.float8_e4m3fn)}  # fmt: skip
     for kind, tensor in kinds.items():
         torch.save(OrderedDict(x=tensor), tmp_path / "c.pth")
-        with pytest.raises(WeightsError, match=f"tensor 'x': expected .*{kind}"), opened(tmp_path / "c.pth") as (content, _):
+        with (
+            pytest.raises(WeightsError, match=f"tensor 'x': expected .*{kind}"),
+            opened(tmp_path / "c.pth") as (content, _),
+        ):
             numbers(content["x"])

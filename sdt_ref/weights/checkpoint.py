@@ -92,7 +92,7 @@ def convert(
         about = {name: plain(content.get(name)) for name in ("arch", "epoch", "metric")}
         as_text = {name: words(content[name]) for name in ("__metadata__",) if name in content} | lookup.as_text
         file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO lacks readinto
     model_config, preprocessing = read_settings(lookup, architecture, heads)
     if heads is not None:
         lookup.sources["num_heads"] = "tensors"

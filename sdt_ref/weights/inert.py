@@ -53,15 +53,14 @@ def _object(value: Made, levels: int) -> Any:
         return value if found is None else found
     parts = value.arguments
     if str(value.of) == "torch.Size":
-        return plain(*parts, levels - 1)
+        return plain(parts[0], levels - 1)
     if value.of.module.startswith("omegaconf.") and isinstance(value.state, dict):
         inside = value.state.get("_val", value.state.get("_content"))  # of a node; of a list
         return value if isinstance(inside, dict) else plain(inside, levels - 1)
-    if len(parts) > MOST_ITEMS or sum(len(part) for part in parts if isinstance(part, str)) > MOST_TEXT:
-        return value
-    if value.of.module.split(".")[0] == "pathlib" and all(isinstance(part, str) for part in parts):
+    short = len(parts) <= MOST_ITEMS and sum(len(part) for part in parts if isinstance(part, str)) <= MOST_TEXT
+    if short and value.of.module.split(".")[0] == "pathlib" and all(isinstance(part, str) for part in parts):
         return str((PureWindowsPath if "Windows" in value.of.name else PurePosixPath)(*parts))
-    if str(value.of) == "torch.device":  # ("cuda", 0)
+    if short and str(value.of) == "torch.device":  # ("cuda", 0)
         return ":".join(
             shown(part) if isinstance(part, int) else part for part in parts if isinstance(part, (str, int))
         )

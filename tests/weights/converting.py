@@ -17,10 +17,10 @@ def main(paths: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
     for path in paths:
         try:
-            found = {"tensors": len(convert(path).weights.tensors)}
+            found: dict[str, object] = {"tensors": len(convert(path).weights.tensors)}
         except SdtError as error:
             found = {"refused": str(error)}
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             found = {"failed": f"{type(error).__name__}: {error}"[:500]}
         print(json.dumps({"path": path, **found}), flush=True)
 

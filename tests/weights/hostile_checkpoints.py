@@ -137,7 +137,7 @@ F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 CASES: dict[str, Callable[[], bytes]] = {
     # --- lists that are shared
     **{f"laughs in {setting}": lambda setting=setting: with_setting(laughs(), setting) for setting in NAMES},  # type: ignore[misc]
-    **{f"pairs of laughs in {setting}": lambda setting=setting: with_setting(list_of(*[laughs(12, 10, 100 + 40 * k) for k in range(n)]), setting) for setting, n in (("img_size", 2), ("input_size", 3))},  # type: ignore[misc]
+    **{f"pairs of laughs in {setting}": lambda setting=setting, n=n: with_setting(list_of(*[laughs(12, 10, 100 + 40 * k) for k in range(n)]), setting) for setting, n in (("img_size", 2), ("input_size", 3))},  # type: ignore[misc]
     "laughs as settings": lambda: of_args(laughs()),
     "laughs as weights": lambda: of_state(laughs()),
     "laughs as a tensor": lambda: packed(checkpoint({"head.bias": laughs()})),
@@ -173,7 +173,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "a million tensors of 64 axes": lambda: of_state(b"}(" + text("a") + axes(64) + PUT[11] + b"".join(number(at) + GET[11] for at in range(400_000)) + b"u"),
     "parts of the state of an object": lambda: of_args(name("a", "B") + b")R" + b"(" + dict_of((number(at), b"N") for at in range(10_000)) + b"2" * 100_000 + b"tb"),
     # --- floods
-    **{f"a flood of {what}": lambda opcodes=opcodes, before=before: flood(opcodes, 900_000 // steps, before) for what, opcodes, steps, before in (
+    **{f"a flood of {what}": lambda opcodes=opcodes, times=900_000 // steps, before=before: flood(opcodes, times, before) for what, opcodes, steps, before in (
         ("dictionaries", b"}", 1, b""), ("sets", b"\x8f", 1, b""), ("places in the memo", b"\x94", 1, b"N"), ("copies", b"2", 1, b"N"),
         ("tuples", b"\x85", 1, b"N"), ("names", b"cA\nB\n", 1, b""), ("marks", b"(", 1, b""), ("objects", GET[0] + b")\x81", 3, name("A", "B") + PUT[0]),
         ("storages", GET[0] + b"Q", 2, storage("0", 1)[:-1] + PUT[0]), ("frozen sets", b"(\x91", 2, b""), ("tensors", GET[0] + GET[1] + b"R", 3, name("torch._utils", "_rebuild_tensor_v2") + PUT[0] + b")" + PUT[1]))},  # type: ignore[misc]

@@ -129,7 +129,8 @@ def archive(program: bytes, stored: Mapping[str, bytes] | None = None, compressi
 
 def legacy(program: bytes, keys: bytes = b"\x80\x02].", rest: bytes = b"") -> bytes:
     """A file of torch.save as it was before 2020."""
-    return b"".join([*(pickle.dumps(value, 2) for value in (LEGACY_MAGIC, 1001, {})), program, keys, rest])
+    first: list[Any] = [LEGACY_MAGIC, 1001, {}]
+    return b"".join([*(pickle.dumps(value, 2) for value in first), program, keys, rest])
 
 
 def safetensors(header: bytes | dict[str, Any], body: bytes = b"", length: int | None = None) -> bytes:

@@ -5,6 +5,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 from sdt_ref.weights.architecture import Architecture
 from sdt_ref.weights.settings import SETTINGS as NAMES
@@ -173,7 +174,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "a million tensors of 64 axes": lambda: of_state(b"}(" + text("a") + axes(64) + PUT[11] + b"".join(number(at) + GET[11] for at in range(400_000)) + b"u"),
     "parts of the state of an object": lambda: of_args(name("a", "B") + b")R" + b"(" + dict_of((number(at), b"N") for at in range(10_000)) + b"2" * 100_000 + b"tb"),
     # --- floods
-    **{f"a flood of {what}": lambda opcodes=opcodes, times=900_000 // steps, before=before: flood(opcodes, times, before) for what, opcodes, steps, before in (
+    **{f"a flood of {what}": partial(flood, opcodes, 900_000 // steps, before) for what, opcodes, steps, before in (
         ("dictionaries", b"}", 1, b""), ("sets", b"\x8f", 1, b""), ("places in the memo", b"\x94", 1, b"N"), ("copies", b"2", 1, b"N"),
         ("tuples", b"\x85", 1, b"N"), ("names", b"cA\nB\n", 1, b""), ("marks", b"(", 1, b""), ("objects", GET[0] + b")\x81", 3, name("A", "B") + PUT[0]),
         ("storages", GET[0] + b"Q", 2, storage("0", 1)[:-1] + PUT[0]), ("frozen sets", b"(\x91", 2, b""), ("tensors", GET[0] + GET[1] + b"R", 3, name("torch._utils", "_rebuild_tensor_v2") + PUT[0] + b")" + PUT[1]))},  # type: ignore[misc]
@@ -219,7 +220,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "keys that are no list": lambda: legacy(checkpoint(), HEAD + HUGE + b"."),
     "keys that no tensor has": lambda: legacy(checkpoint(), HEAD + list_of(text("x"), text("y")) + b".", bytes(100)),
     # --- safetensors
-    **{f"safetensors: {what}": lambda content=content: content for what, content in {  # type: ignore[misc]
+    **{f"safetensors: {what}": partial(bytes, content) for what, content in {  # type: ignore[misc]
         "a header of 2^63 bytes": safetensors({"a": F32}, bytes(8), 2**63), "a deep header": safetensors(b'{"a":' + b"[" * 100_000),
         "deep notes": safetensors(b'{"__metadata__":' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}"),
         "a name twice": safetensors(b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8)),

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from sdt_ref.weights.architecture import Architecture
 from sdt_ref.weights.settings import SETTINGS as NAMES
@@ -128,6 +129,10 @@ def of_state(value: bytes) -> bytes:
     return packed(HEAD + dict_of([(STATE, value), (ARGS, plain(SETTINGS))]) + b".")
 
 
+def of_bias(*place: Any) -> bytes:
+    return packed(checkpoint({"head.bias": tensor(storage("0", 5), *place)}))
+
+
 def axes(count: int) -> bytes:
     return tensor(storage("0", 1), [1] * count, [0] * count)
 
@@ -192,9 +197,9 @@ CASES: dict[str, Callable[[], bytes]] = {
     "a huge number as keys": lambda: packed(HEAD + dict_of([(HUGE, dict_of((text(k), v) for k, v in arranged()[0].items())), (ARGS, dict_of([(HUGE, b"N"), *((text(k), plain(v)) for k, v in SETTINGS.items())]))]) + b"."),
     "a huge number as the name of a tensor": lambda: of_state(dict_of([(HUGE, axes(1)), (number(3), axes(1))])),
     "a huge number as the size of a storage": lambda: packed(checkpoint({"head.bias": tensor(storage("0", 1 << 40_000), (5,), (1,))})),
-    **{f"a tensor of {what}": lambda a=a: packed(checkpoint({"head.bias": tensor(storage("0", 5), *a)})) for what, a in (
+    **{f"a tensor of {what}": partial(of_bias, *a) for what, a in (
         ("10^12 numbers", ((10**12,), (0,))), ("huge sizes", ((1 << 40_000,), (1,))), ("huge steps", ((5,), (1 << 40_000,))), ("a huge offset", ((5,), (1,), 1 << 40_000)),
-        ("a negative offset", ((5,), (1,), -1)), ("negative steps", ((5,), (-1,))), ("negative sizes", ((-5,), (1,))), ("10^5 axes", ([1] * 100_000, [1] * 100_000)))},  # type: ignore[misc]
+        ("a negative offset", ((5,), (1,), -1)), ("negative steps", ((5,), (-1,))), ("negative sizes", ((-5,), (1,))), ("10^5 axes", ([1] * 100_000, [1] * 100_000)))},
     # --- more numbers than the file holds
     "a network of one number": lambda: archive(expanded(Architecture(8192, 2, 3, 1000, 32768, "lif")), {"0": bytes(4)}),
     "a network of one number, 8 GB": lambda: archive(expanded(Architecture(16384, 2, 3, 1000, 16384, "lif")), {"0": bytes(4)}),

@@ -63,7 +63,7 @@ class UnknownNameError(SdtError, KeyError):
 
 
 class Foreign:
-    """Stands for a value of a file that is never made; its `repr` is short and says what it is, and `shown` writes it."""
+    """Stands for a value of a file that is never made; its `repr` is short, and `shown` writes it."""
 
     __slots__ = ()
 

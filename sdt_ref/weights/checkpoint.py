@@ -23,7 +23,7 @@ from .settings import Lookup, dataset_of, read_settings
 from .state import Chosen, Rounding, as_float32, choose, require_held, tensors_of
 from .tensors import infer
 
-LONGEST_FACT = 1000  # characters of a text that is passed on from the checkpoint
+LONGEST_FACT = 1000  # characters of a text that is passed on from the checkpoint, or bits of a number
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def convert(
         about = {name: plain(content.get(name)) for name in ("arch", "epoch", "metric")}
         as_text = {name: words(content[name]) for name in ("__metadata__",) if name in content} | lookup.as_text
         file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO lacks readinto
     model_config, preprocessing = read_settings(lookup, architecture, heads)
     if heads is not None:
         lookup.sources["num_heads"] = "tensors"
@@ -113,7 +113,9 @@ def convert(
 def _is_plain(value: object) -> bool:
     if isinstance(value, str):
         return len(value) <= LONGEST_FACT
-    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, int):
+        return value.bit_length() <= LONGEST_FACT
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _metric(chosen: Chosen, metric: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ConfigError, shown
 
 MOST_STEPS = 4096  # T at most; the published networks have 4 to 16
+MOST_HEADS = 65_536  # as many as channels at most
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "hamming", "box")
 NORMALISATIONS = ("prefetcher", "to_tensor")
 
@@ -82,7 +83,8 @@ class ModelConfig(_Settings):
             "four characters of 0 and 1, such as '0011'",
             stat,
         )
-        check(is_int(self.num_heads) and self.num_heads >= 1, "num_heads", "a positive whole number", self.num_heads)
+        ok = is_int(self.num_heads) and 1 <= self.num_heads <= MOST_HEADS
+        check(ok, "num_heads", f"a positive whole number, {MOST_HEADS} at most", self.num_heads)
         check(isinstance(self.dvs_mode, bool), "dvs_mode", "true or false", self.dvs_mode)
         check(isinstance(self.TET, bool), "TET", "true or false", self.TET)
 

@@ -31,20 +31,17 @@ _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 def plain(value: Any, levels: int = LEVELS) -> Any:
     """A path, an enum, a NumPy number or array, ... as text, numbers and lists; what is none of these stays.
 
-    A dictionary, and a list that is long or has lists in it, become text: no setting is one. `levels` of lists and
-    objects within one another are looked into.
+    A dictionary stays, and a list that is long or has lists in it: no setting is one. `levels` of lists and objects
+    within one another are looked into.
     """
     if isinstance(value, Made):
         return _object(value, levels) if levels else value
     if isinstance(value, Name):
         return str(value)
-    if isinstance(value, (list, tuple, dict)):
-        told = not levels or isinstance(value, dict) or len(value) > MOST_ITEMS
-        if told or any(isinstance(item, (list, tuple, dict)) for item in value):
-            return words(value)
-        return type(value)(plain(item, levels - 1) for item in value)
-    huge = isinstance(value, int) and value.bit_length() > MOST_BITS
-    return words(value) if huge else value
+    if isinstance(value, (list, tuple)) and levels and len(value) <= MOST_ITEMS:
+        nested = any(isinstance(item, (list, tuple, dict)) for item in value)
+        return value if nested else type(value)(plain(item, levels - 1) for item in value)
+    return value
 
 
 def _object(value: Made, levels: int) -> Any:
@@ -56,20 +53,19 @@ def _object(value: Made, levels: int) -> Any:
         return value if found is None else found
     parts = value.arguments
     if str(value.of) == "torch.Size":
-        return plain(*parts, levels - 1)
+        return plain(parts[0], levels - 1)
     if value.of.module.startswith("omegaconf.") and isinstance(value.state, dict):
         inside = value.state.get("_val", value.state.get("_content"))  # of a node; of a list
         return value if isinstance(inside, dict) else plain(inside, levels - 1)
-    if len(parts) > MOST_ITEMS or sum(len(part) for part in parts if isinstance(part, str)) > MOST_TEXT:
-        return value
-    if value.of.module.split(".")[0] == "pathlib" and all(isinstance(part, str) for part in parts):
+    short = len(parts) <= MOST_ITEMS and sum(len(part) for part in parts if isinstance(part, str)) <= MOST_TEXT
+    if short and value.of.module.split(".")[0] == "pathlib" and all(isinstance(part, str) for part in parts):
         return str((PureWindowsPath if "Windows" in value.of.name else PurePosixPath)(*parts))
-    if str(value.of) == "torch.device":  # ("cuda", 0)
+    if short and str(value.of) == "torch.device":  # ("cuda", 0)
         return ":".join(
             shown(part) if isinstance(part, int) else part for part in parts if isinstance(part, (str, int))
         )
     if len(parts) == 1 and value.state is None and isinstance(parts[0], (str, int, float)):
-        return plain(parts[0])  # an enum of this value
+        return parts[0]  # an enum of this value
     return value
 
 

@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol, cast
 
 from .made import LONGEST_NAME, CallRefused, Key, Made, Name, may_make_a_value
 
-MOST_STEPS = 2_000_000  # a checkpoint of the largest published model has about 100,000
+MOST_STEPS = 1_000_000  # a checkpoint of the largest published model has about 100,000
 LARGEST_KEY = 2**60  # numbers from there on can be chosen so that their hashes are the same, and a dictionary slow
 MOST_MEMO = 2**32  # as the widest opcode counts
 

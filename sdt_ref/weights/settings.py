@@ -133,7 +133,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
 
     class Loader(yaml.SafeLoader):
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
-            """Merge `<<`, by which a few lines can grow to any number of settings."""
+            """Merge `<<`, by which a few lines can grow to any number of settings in older versions of PyYAML."""
             super().flatten_mapping(node)
             if len(node.value) > MOST_PAIRS:
                 raise ValueError(f"more than {MOST_PAIRS} settings in one mapping")
@@ -174,8 +174,9 @@ def dataset_of(lookup: Lookup) -> str:
     """The bare name of the data set, '' without; ConfigError for one whose input is not that of the official code."""
     name = lookup.get("dataset", None)
     text = name if isinstance(name, str) else shown(name) if name else ""
-    short = isinstance(name, (str, int, float, type(None))) and len(text) <= LONGEST_DATASET
-    check(short, "dataset", "a name", name)
+    number = isinstance(name, float) or (isinstance(name, int) and abs(name) < 1 << 64)
+    named = name is None or isinstance(name, str) or number
+    check(named and len(text) <= LONGEST_DATASET, "dataset", "a name", name)
     dataset = base_dataset(text)
     if dataset == "cifar10-dvs-tet":
         raise ConfigError(

@@ -238,5 +238,6 @@ def require_held(tensors: Mapping[str, Tensor], size: int) -> None:
     bound = max(LEAST_BOUND, MOST_PER_BYTE * size)
     if max(numbers, stored) > bound:
         raise WeightsError(
-            f"tensors: expected at most {bound:,} bytes of numbers in a file of {size:,}, found {max(numbers, stored):,}"
+            f"tensors: expected at most {bound:,} bytes of numbers in a file of {size:,}, "
+            f"found {max(numbers, stored):,}"
         )

@@ -103,7 +103,7 @@ def read_zip(archive: zipfile.ZipFile, pickle_name: str) -> Any:
 def opened_zip(file: BinaryIO) -> zipfile.ZipFile:
     """The archive; BadZipFile where its directory is damaged, or is longer than MOST_DIRECTORY."""
     pieces = InPieces(file)
-    archive = zipfile.ZipFile(pieces)  # type: ignore[call-overload]
+    archive = zipfile.ZipFile(pieces)
     pieces.most = sys.maxsize
     return archive
 

@@ -1,7 +1,6 @@
 """The fuzzer finds what is planted, and says which input it was; and its fixed campaign finds nothing."""
 
 import gc
-import importlib
 import os
 import random
 import subprocess
@@ -11,11 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 import sdt_ref.compare
-from tests.fuzz import campaign, child, commands, signing
-from tests.fuzz.case import GRAMMARS, SAME, Case, Done, make
+from tests.camera_bytes import listed
+from tests.fuzz import campaign, child, commands, plain, seeds, signing
+from tests.fuzz.case import CHANGED, GRAMMARS, SAME, Case, Done, make
+from tests.fuzz.grammars import checkpoints, packs, recordings, weights
 from tests.fuzz.judging import ACCEPTED, FAILED, REFUSED, judge
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="forks and /proc are Linux's")
@@ -167,8 +169,6 @@ def test_it_is_the_input_that_decides(tmp_path: Path) -> None:
 
 
 def test_a_trace_is_signed_as_it_was_written(tmp_path: Path) -> None:
-    h5py = importlib.import_module("h5py")
-    seeds = importlib.import_module("tests.fuzz.seeds")
     commands.put(tmp_path, "t.h5", seeds.trace())
     with h5py.File(tmp_path / "t.h5", "r+") as file:
         written = bytes(file.attrs["sha256"])
@@ -187,6 +187,76 @@ def test_what_is_an_answer() -> None:
     assert judge(Case("", ["infer", "--json"]), Done(0, '{"a": NaN}', ""))[0] == FAILED
     assert judge(Case("", ["trace"], outputs=("o.h5",)), Done(0, "", "", left={"o.h5": "new"})) == (ACCEPTED, "")
     assert judge(Case("", ["trace"], outputs=("o.h5",)), Done(0, "", "", left={"o.h5.x.part": "new"}))[0] == FAILED
+
+
+# --- oracles: each agrees with a sound file, and sees one other number ------------------------------------------------
+
+
+def asked(folder: Path, oracle: Any, done: Done, *argv: str) -> str:
+    (folder.parent / child.CASE).write_text(Case("", ["compare", *argv]).to_json())
+    return oracle(folder, done)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / child.FILES).mkdir()
+    return tmp_path / child.FILES
+
+
+EQUAL = Done(0, "all equal", "")
+DUMPS = {"u.npz": seeds.dump_npz, "u.h5": seeds.dump_h5, "u.csv": seeds.dump_csv, "s.csv": lambda: seeds.dump_csv("/spikes"),
+         "u.mem": seeds.dump_mem, "t2.h5": seeds.trace}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DUMPS)
+def test_the_oracle_of_compare(files: Path, name: str) -> None:
+    commands.put(files, "t.h5", seeds.trace("fixed", seeds.ALL))
+    commands.put(files, name, DUMPS[name]())
+    assert asked(files, plain.equal, EQUAL, "t.h5", name) == SAME
+    record = next(iter(plain.read(files / name)))
+    with h5py.File(files / "t.h5", "r+") as file:
+        node = file[f"records/{record}"]
+        array = node["channels"] if isinstance(node, h5py.Group) else node
+        values = array[()]
+        values.reshape(-1)[0] ^= 1
+        array[...] = values
+    assert "is not" in asked(files, plain.equal, EQUAL, "t.h5", name)
+    assert asked(files, plain.equal, Done(1, "1 differ", ""), "t.h5", name) == SAME
+
+
+@pytest.mark.parametrize(("content", "said"), [(seeds.weights, "checksum"), (seeds.weights_of_version_1, CHANGED)])
+def test_the_oracle_of_weights(files: Path, content: Any, said: str) -> None:
+    commands.put(files, "w.h5", content())
+    assert weights.unchanged(files, Done(0, "", "")) == SAME
+    with h5py.File(files / "w.h5", "r+") as file:
+        file.attrs["schema_version"] = 1 if content is seeds.weights_of_version_1 else 2
+        file["weights/head/bias"][0] += 1
+    assert said in weights.unchanged(files, Done(0, "", ""))
+
+
+@pytest.mark.parametrize("form", ["zip", "safetensors"])
+def test_the_oracle_of_checkpoints(files: Path, form: str) -> None:
+    commands.put(files, checkpoints.NAME, seeds.checkpoint(form))
+    commands.put(files, "o.h5", seeds.weights())
+    assert checkpoints.same_tensors(files, Done(0, "", "")) == SAME
+    with h5py.File(files / "o.h5", "r+") as file:
+        file["weights/head/bias"][0] += 1
+    assert "head.bias" in checkpoints.same_tensors(files, Done(0, "", ""))
+
+
+def test_the_oracle_of_packs(files: Path) -> None:
+    commands.put(files, packs.NAME, seeds.pack())
+    assert packs.all_counted(files, Done(0, '{"images": 2, "unreadable": [1]}', "")) == SAME
+    assert "2 of [3]" in packs.all_counted(files, Done(0, '{"images": 2, "unreadable": []}', ""))
+
+
+@pytest.mark.parametrize("kind", recordings.PLAIN)
+def test_the_oracle_of_recordings(files: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands.put(files, recordings.NAME, seeds.recording(kind))
+    assert recordings.plain_words(files, Done(0, "", "")) == SAME
+    monkeypatch.setattr(recordings, "listed", lambda recording: listed(recording)[1:])
+    assert "other events" in recordings.plain_words(files, Done(0, "", ""))
 
 
 @pytest.mark.campaign

@@ -183,6 +183,8 @@ def test_what_is_an_answer() -> None:
     assert judge(compared, Done(1, "1 differs\n", "")) == (ACCEPTED, "")
     assert judge(compared, Done(2, "", "error: no\n")) == (REFUSED, "")
     assert judge(compared, Done(2, "", "sdt-ref compare: error: no; see --help\n")) == (REFUSED, "")
+    assert judge(Case("", ["energy"]), Done(2, "", "unreadable a: b\nerror: no\n")) == (REFUSED, "")
+    assert judge(compared, Done(2, "", "unreadable a: b\nerror: no\n"))[0] == FAILED
     assert judge(Case("", ["infer"]), Done(1, "", ""))[0] == FAILED
     assert judge(Case("", ["infer", "--json"]), Done(0, '{"a": NaN}', ""))[0] == FAILED
     assert judge(Case("", ["trace"], outputs=("o.h5",)), Done(0, "", "", left={"o.h5": "new"})) == (ACCEPTED, "")

@@ -217,7 +217,9 @@ def _filtered(file: h5py.File, rng: random.Random) -> None:
     plist.set_chunk(tuple(max(1, n) for n in values.shape))
     for _ in range(rng.choice((1, 1, 2, 30))):
         plist.set_filter(
-            rng.choice(FILTERS), h5py.h5z.FLAG_OPTIONAL, tuple(rng.randrange(2**31) for _ in range(rng.randrange(6)))
+            rng.choice(FILTERS),
+            h5py.h5z.FLAG_OPTIONAL,
+            tuple(rng.choice((0, 1, rng.randrange(2**31))) for _ in range(rng.randrange(6))),
         )
     space = h5py.h5s.create_simple(values.shape)
     made = h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(values.dtype), space, plist)

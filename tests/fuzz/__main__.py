@@ -10,6 +10,7 @@ for name in (
     os.environ[name] = "1"
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -58,6 +59,7 @@ def main() -> int:
             shown.update(task, description=f"{report.inputs:,} inputs, {len(report.failures):,} failed")
             shown.refresh()
 
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         report = campaign.run(
             kinds,
             options.seed,

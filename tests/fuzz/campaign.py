@@ -92,7 +92,7 @@ def run(
     limit: float = LIMIT,
     progress: Callable[[Report], None] = lambda report: None,
 ) -> Report:
-    """Run inputs until the time is over, or so many."""
+    """Run inputs until the time is over, or so many; an interrupt ends it earlier."""
     report, running = Report(), list[_Running]()
     until = None if minutes is None else time.monotonic() + 60 * minutes
     upcoming = inputs(grammars)
@@ -115,6 +115,8 @@ def run(
                         running.remove(one)
                         _count(report, one, verdict, keep, seed)
                 progress(report)
+        except KeyboardInterrupt:
+            return report
         finally:
             for one in running:
                 _stop(one, signal.SIGKILL)

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import resource
+import signal
 import stat
 import sys
 import tempfile
@@ -68,6 +69,8 @@ def _made(grammar: str, seed: int, number: int, folder: Path) -> Case:
 
 def _run(prepared: Any, folder: Path) -> None:
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     case = prepared()
     files = folder / FILES

@@ -66,7 +66,7 @@ def _tensors(rng: random.Random) -> tuple[str, bytes]:
         Stored(had.key, (huge,), (0,)), Stored(had.key, had.shape, tuple(0 for _ in had.shape)), Stored(had.key, had.shape, had.strides, huge),
         Stored(had.key, had.shape, had.strides, 0, huge), Stored("absent", had.shape, had.strides), Stored("../../etc/passwd", had.shape, had.strides),
         Stored(had.key, (1,) * 70, (0,) * 70), Stored(had.key, had.shape, tuple(-n for n in had.strides)), Stored(had.key, [3, 3], None),
-        Stored(had.key, None, None), Stored(had.key, ("a",), (1,)), Stored(had.key, (huge,) * 3, (0, 0, 0)), Stored(had.key, had.shape, ()),
+        Stored(had.key, None, None, 0, 8), Stored(had.key, ("a",), (1,), 0, 8), Stored(had.key, (huge,) * 3, (0, 0, 0)), Stored(had.key, had.shape, ()),
         Stored(had.key, had.shape, had.strides, kind=rng.choice(("DoubleStorage", "HalfStorage", "LongStorage", "QInt8Storage", "UntypedStorage",
                                                                "Float4_e2m1fn_x2Storage", "Float8_e4m3fnStorage", "xStorage"))),
         Stored(had.key, had.shape, had.strides, kind=rng.choice((None, "x" * 100_000, 3))),

@@ -98,7 +98,9 @@ def _text(content: bytes, rng: random.Random) -> bytes:
                         b"",
                     )
                 )
-            case 4:
+            case 4 if lines[at]:
+                lines.insert(at, b"// a remark" if b"//" in content else b" " * 9)  # as harmless as a blank line
+            case 5:
                 lines = lines[:at]
                 lines.append(b"")
             case _:

@@ -1,4 +1,4 @@
-"""Pictures of every format that Pillow writes, damaged; and pictures that claim to be large.
+"""Pictures of every format that this Pillow writes, damaged; and pictures that claim to be large.
 
 There is no oracle: what the bytes of a picture mean is what Pillow says.
 """

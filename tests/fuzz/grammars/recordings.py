@@ -66,6 +66,8 @@ def make(rng: random.Random, folder: Path) -> Case:
 
 def plain_words(folder: Path, done: Done) -> str:
     """Whether the events and the repairs are those that a plain decoder finds."""
+    if done.code:
+        return SAME  # named as unreadable
     content = (folder / NAME).read_bytes()
     recording = open_recording(content)
     events = listed(recording)

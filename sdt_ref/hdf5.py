@@ -34,7 +34,7 @@ GROWTH, HARMLESS = 1100, 1 << 20  # gzip packs 1032 times at most; below a MiB a
 LARGEST = 4 << 30  # bytes that an array unpacks to
 LARGEST_ATTRIBUTE = 16 << 20  # bytes
 OWN_FILTERS = {1: "gzip", 2: "shuffle", 32000: "lzf"}
-OTHER_FILTERS = {*OWN_FILTERS, 3, 4, 5, 6}  # that HDF5 brings: Fletcher's sum, szip, n-bit, scale-offset
+OTHER_FILTERS = {*OWN_FILTERS, 3}  # and Fletcher's sum; szip, which HDF5 brings too, ends the process when damaged
 PLUGINS = {307: "bzip2", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32015: "Zstandard", 32026: "Blosc2"}
 ECF = 0x8ECF  # Prophesee's number of its own
 EXTRA = "in the folder of sdt_ref: pip install '.[events]'"
@@ -397,7 +397,7 @@ class _Output(io.RawIOBase):
 def _require_filter(number: int, name: str) -> None:
     """Refuse a filter of a recording that is missing, or that may not keep numbers as they are."""
     if number not in {*OTHER_FILTERS, *PLUGINS, ECF}:
-        raise Refused(f"expected array {name} compressed without loss, found filter {number}")
+        raise Refused(f"expected array {name} compressed without loss, found filter {number}; save it with gzip")
     if number in PLUGINS and importlib.util.find_spec("hdf5plugin") is not None:
         importlib.import_module("hdf5plugin")  # brings its filters
     if h5py.h5z.filter_avail(number):

@@ -190,5 +190,5 @@ def _sensor(file: File, place: Place) -> tuple[int, int] | None:
             continue
         if len(sides) == 2 and all(side.isdecimal() and len(side) < 9 and 0 < int(side) <= LARGEST for side in sides):
             return int(sides[0]), int(sides[1])
-        raise RecordingError(f"expected a sensor of 1 to {LARGEST} pixels a side, found {'x'.join(sides)[:40]!r}")
+        raise RecordingError(f"expected a sensor of 1 to {LARGEST} pixels a side, found {shown('x'.join(sides))}")
     return None

@@ -175,11 +175,12 @@ def records_of(file: Group, known: Mapping[str, tuple[str, ...]]) -> dict[str, N
 
     Raises TraceError for what is no record, and where there is none.
     """
-    root, found = file.get("records"), {}
+    found: dict[str, Node] = {}
+    root: Any = file.get("records")
     if not is_group(root) or not len(root):
         raise TraceError("expected groups records/STAGE, found none; record the run again")
     for stage in root:
-        group = root.get(stage) if stage in known else None
+        group: Any = root.get(stage) if stage in known else None
         if not is_group(group) or not len(group):
             raise TraceError(f"expected groups records/STAGE, found {shown(stage)}; record the run again")
         for quantity in group:

@@ -233,13 +233,15 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
         except KeyboardInterrupt:  # in a program that calls a command; a command itself ends in `interrupt.end`
             return _fail("interrupted", interrupt.INTERRUPTED)
         except SdtError as error:
-            return _fail(f"error: {' '.join(str(error).split())}")
+            return _fail(f"error: {error}")
         except OSError as error:
             drop_output()
             said = f"'{error.filename}': {error.strerror}" if error.filename and error.strerror else str(error)
-            return _fail(f"error: {' '.join(said.split())}; check the path, its permissions and the disk")
+            return _fail(f"error: {one_line(said)}; check the path, its permissions and the disk")
         except MemoryError:
-            return _fail("error: not enough memory; use a smaller picture, --size or weights")
+            return _fail(
+                "error: not enough memory; use fewer samples or --time-steps, a smaller --size, or smaller weights"
+            )
         except RuntimeError as error:
             if "start new thread" not in str(error):
                 raise

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 
 
 @dataclass(frozen=True)
@@ -50,5 +50,5 @@ ARITHMETICS = {a.name: a for a in (FLOAT32, FLOAT64, FIXED)}
 def arithmetic(name: str) -> Arithmetic:
     """Look an arithmetic up by name; raises ConfigError that lists the known ones."""
     if not isinstance(name, str) or name not in ARITHMETICS:
-        raise ConfigError(f"arithmetic: expected one of {', '.join(ARITHMETICS)}, found {name!r}")
+        raise ConfigError(f"arithmetic: expected one of {', '.join(ARITHMETICS)}, found {shown(name)}")
     return ARITHMETICS[name]

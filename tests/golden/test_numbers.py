@@ -416,7 +416,7 @@ def test_traces_of_two_arithmetics_are_of_two_runs(tmp_path: Path, capsys: Captu
     ("arithmetic", "text", "message"),
     [
         ("float32", "much", "--tolerance: expected a number for float32, found 'much'"),
-        ("float64", "-1", "--tolerance: expected 0 or more, found -1"),
+        ("float64", "-1", "--tolerance: expected 0 or more, found -1.0"),
         ("float64", "nan", "--tolerance: expected 0 or more, found nan"),
         ("float64", "inf", "--tolerance: expected 0 or more, found inf"),
         ("fixed", "1.5", "--tolerance: expected a whole number in fixed point, found '1.5'"),

@@ -6,6 +6,9 @@ import os
 import re
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -140,20 +143,34 @@ def test_a_folder_that_vanishes_meanwhile_is_said_in_one_line(begun: object, tmp
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the rights of a folder do not bind root")
-@pytest.mark.parametrize("begun", [written_whole, folder_written_whole])
-def test_a_folder_that_can_no_more_be_written_is_said_in_one_line(begun: object, tmp_path: Path) -> None:
-    def act() -> None:
-        with begun(tmp_path / "new", sdt_ref.SdtError):
-            tmp_path.chmod(0o500)
-
+@contextmanager
+def as_nobody_in(folder: Path) -> Iterator[Path]:
+    """A folder of one's own, without the rights of root, which no folder binds."""
+    folder.chmod(0o777)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
     try:
-        assert (
-            refused(act) == f"cannot write '{tmp_path / 'new'}': Permission denied; choose a folder that can be written"
-        )
+        (folder / "own").mkdir()
+        yield folder / "own"
     finally:
-        tmp_path.chmod(0o700)
-    assert not (tmp_path / "new").exists()
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX rights")
+@pytest.mark.parametrize("begun", [written_whole, folder_written_whole])
+def test_a_folder_that_can_no_more_be_written_is_said_in_one_line(begun: object) -> None:
+    with tempfile.TemporaryDirectory() as folder, as_nobody_in(Path(folder)) as inside:
+
+        def act() -> None:
+            with begun(inside / "new", sdt_ref.SdtError):
+                inside.chmod(0o500)
+
+        said = refused(act)
+        inside.chmod(0o700)
+        assert said == f"cannot write '{inside / 'new'}': Permission denied; choose a folder that can be written"
+        assert not (inside / "new").exists()
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800"])
@@ -229,5 +246,5 @@ def test_printing_onto_a_full_disk_is_one_line(names: tuple[str, ...], tmp_path:
     found = on_a_full_disk(tmp_path, "printing", *names)
     assert [run["command"] for run in found] == [[name, *more] for name in names for more in ([], ["--json"])]
     for run in found:
-        said = "error: [Errno 28] No space left on device; check the path, its permissions and the disk\n"
+        said = "error: No space left on device; check the path, its permissions and the disk\n"
         assert (run["code"], run["said"]) == (2, said), run

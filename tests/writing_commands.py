@@ -114,6 +114,6 @@ PRINTING = {  # every command, for what it prints
     "trace": "trace photo.png --weights w.h5 -o printed.h5",
     "compare": "compare run.h5 run.h5",
     "vectors": "vectors run.h5 -o printed --weights w.h5",
-    "sizing": "sizing run.h5",
+    "sizing": "sizing run.h5 --weights w.h5",
     "convert": "convert m.safetensors printed2.h5 --config c.yml",
 }

@@ -17,6 +17,7 @@ from PIL import Image
 import sdt_ref
 from sdt_ref.cost.account import Accountant
 from sdt_ref.cost.technology import TECHNOLOGIES, energy
+from sdt_ref.errors import spelled
 from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.page.gather import Photo, gather
 from sdt_ref.page.write import render, write
@@ -393,8 +394,8 @@ def test_hostile_names_do_nothing_in_a_browser(driver: Any, tmp_path: Path) -> N
     browser.open_page(driver, path.as_uri())
     go_to(driver, 1)
     assert driver.execute_script("return window.hacked ?? 'safe'") == "safe"
-    assert HOSTILE in driver.execute_script("return document.querySelector('.label').textContent")
-    assert driver.execute_script("return document.querySelector('#ranking b').textContent").endswith(HOSTILE)
+    assert spelled(HOSTILE) in driver.execute_script("return document.querySelector('.label').textContent")
+    assert driver.execute_script("return document.querySelector('#ranking b').textContent").endswith(spelled(HOSTILE))
     assert driver.execute_script("return document.querySelectorAll('img').length") == 2
     assert browser.said(driver) == []
     assert browser.asked(driver) == [path.as_uri()]

@@ -74,9 +74,9 @@ class SpikeDrivenTransformer:
         threads: int | None = None,
         formats: Formats | None = None,
     ) -> None:
-        if not isinstance(weights, Weights):
+        if not hasattr(weights, "tensors"):
             raise WeightsError(f"weights: expected what sdt_ref.weights.file.load returns, found {shown(weights)}")
-        if formats is not None and not isinstance(formats, Formats):
+        if formats is not None and not hasattr(formats, "stages"):
             raise FormatError(f"formats: expected what sdt_ref.fixed.formats.load returns, found {shown(formats)}")
         if threads is not None and not (is_int(threads) and 1 <= threads <= MAX_THREADS):
             raise ConfigError(f"threads: expected 1 to {MAX_THREADS}, found {shown(threads)}")

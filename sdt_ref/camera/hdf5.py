@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import hdf5
 from ..errors import RecordingError, shown
-from ..hdf5 import Array, File
+from ..hdf5 import Array, File, chunk_bytes, opened
 from .checking import LARGEST, require_growth
 from .columns import ORDER, Columns, open_columns
 from .naming import find_columns
@@ -71,7 +70,7 @@ def open_hdf5(source: Source) -> EventFile:
     with _opened(source) as file:
         place = _place(file)
         _require_readable(file, place, source.size)
-        sensor, cache = _sensor(file, place), max(map(hdf5.chunk_bytes, place.arrays))
+        sensor, cache = _sensor(file, place), max(map(chunk_bytes, place.arrays))
 
     def read(_: Counter[str]) -> Iterator[Columns]:
         with _opened(source, cache) as file:
@@ -91,7 +90,7 @@ def _opened(source: Source, cache: int = 0) -> Iterator[File]:
     """Open the file to read; `cache` bytes hold chunks of an array."""
     with (
         source.open() as stream,
-        hdf5.opened(
+        opened(
             stream, f"recording '{source.name}'", RecordingError, "HDF5", "copy it again", own=False, cache=cache
         ) as file,
     ):
@@ -138,9 +137,9 @@ def _require_readable(file: File, place: Place, size: int) -> None:
         kinds = [array.dtype[field] for field in place.fields] if place.fields else [array.dtype]
         other = next((kind for kind in kinds if kind.kind not in "buif" or kind.itemsize > 8), None)
         if other is not None:
-            raise RecordingError(f"expected numbers in array {_named(array)}, found {str(other)[:40]}")
+            raise RecordingError(f"expected numbers in array {_named(array)}, found {shown(other)}")
         if array.shape is None or array.ndim != axes:
-            raise RecordingError(f"expected array {_named(array)} of {axes} axis, found shape {array.shape}")
+            raise RecordingError(f"expected array {_named(array)} of {axes} axis, found shape {shown(array.shape)}")
         file.require_here(_named(array), own=False)
     lengths = {array.shape[0] for array in place.arrays}
     if len(lengths) > 1:

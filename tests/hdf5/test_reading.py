@@ -1,10 +1,7 @@
-"""HDF5 of strangers: all of a file is looked at before a number is read; what is written survives a full disk."""
+"""HDF5 of strangers: all of a file is looked at before a number is read."""
 
-import errno
 import io
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sdt_ref import hdf5
 from sdt_ref.errors import SdtError
-from sdt_ref.hdf5 import File, created, opened
+from sdt_ref.hdf5 import File, opened, reading, texts
 
 Make = Callable[[h5py.File], object]
 
@@ -94,7 +90,7 @@ def test_what_ours_never_have_is_refused_before_a_number_is_read(name: str) -> N
 
 
 def test_groups_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hdf5, "MOST_OBJECTS", 100)
+    monkeypatch.setattr(reading, "MOST_OBJECTS", 100)
     groups = [lambda f, i=i: f.create_group(str(i)) for i in range(99)]
     looked_at(written(*groups))
     assert "expected at most 100 objects, found more" in refused(written(*groups, lambda f: f.create_group("99")))
@@ -173,7 +169,7 @@ def test_attributes_of_other_kinds_are_refused() -> None:
 
 def test_a_damaged_heap_of_texts_does_not_run_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """HDF5 walks a heap object by object; one of no size is walked for ever."""
-    monkeypatch.setattr(hdf5, "PATIENCE", 2)
+    monkeypatch.setattr(texts, "PATIENCE", 2)
     content = bytearray(written(lambda f: f.attrs.__setitem__("a", ["one", "two"])))
     at = content.index(b"GCOL") + 16
     size = 16 + (struct.unpack_from("<Q", content, at + 8)[0] + 7) // 8 * 8
@@ -187,47 +183,3 @@ def test_what_is_no_hdf5_is_named() -> None:
     assert refused(b"\x89PNG\r\n\x1a\n") == "file 'f': expected HDF5 of ours, found a PNG picture; write it again"
     assert refused(b"").startswith("file 'f': expected HDF5 of ours, found a damaged one (")
     assert refused(written()[:-9]).startswith("file 'f': expected HDF5 of ours, found a damaged one (")
-
-
-WRITE = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from sdt_ref.hdf5 import created
-limit = int(sys.argv[2])
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-rng = np.random.default_rng(0)
-try:
-    with created(Path(sys.argv[1]), track_order=True) as file:
-        for i in range(20):
-            file.create_dataset(f"a/{i}", data=rng.random((40, 50)), compression="gzip")
-            file[f"a/{i}"].attrs["number"] = i
-        file.attrs["done"] = 1
-except OSError as error:
-    print(error.errno)
-else:
-    print(0)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources")
-def test_a_disk_that_is_full_at_any_byte_is_told_as_the_system_tells_it(tmp_path: Path) -> None:
-    """HDF5 itself ends the process there; the limit of a file's size stands for the disk's."""
-    limits = [0, 1, 2000, 4096, 100_000, 300_000]
-    for limit in [*limits, 10**9]:
-        done = subprocess.run(
-            [sys.executable, "-c", WRITE, str(tmp_path / "f.h5"), str(limit)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.stdout, done.stderr, done.returncode) == (f"{errno.EFBIG if limit < 10**9 else 0}\n", "", 0)
-    assert (tmp_path / "f.h5").stat().st_size > max(limits)
-
-
-def test_what_was_written_is_read_by_h5py(tmp_path: Path) -> None:
-    with created(tmp_path / "f.h5", libver="v108") as file:
-        file["a"] = np.arange(10_000)
-    with h5py.File(tmp_path / "f.h5") as file:
-        assert np.array_equal(file["a"][()], np.arange(10_000))

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeAlias
 import h5py
 import numpy as np
 
-from ..errors import SdtError, one_line, shown
+from ..errors import SdtError, reason_of, shown
 from ..kinds import HDF5, kind_of
 from . import filters
 from .refused import Refused
@@ -260,5 +260,4 @@ def _otherwise(stream: BinaryIO, reason: Exception) -> str:
     """What a file is that h5py does not read."""
     stream.seek(0)
     kind = kind_of(stream.read(4096))
-    words = one_line(str(reason).partition("\n")[0], 200) or type(reason).__name__
-    return f"a damaged one ({words})" if kind is None or kind.name == HDF5 else kind.name
+    return f"a damaged one ({reason_of(reason)})" if kind is None or kind.name == HDF5 else kind.name

@@ -239,9 +239,7 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
             said = f"'{error.filename}': {error.strerror}" if error.filename and error.strerror else str(error)
             return _fail(f"error: {one_line(said)}; check the path, its permissions and the disk")
         except MemoryError:
-            return _fail(
-                "error: not enough memory; use fewer samples or --time-steps, a smaller --size or weights"
-            )
+            return _fail("error: not enough memory; use fewer samples or --time-steps, a smaller --size or weights")
         except RuntimeError as error:
             if "start new thread" not in str(error):
                 raise

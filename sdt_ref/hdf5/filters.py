@@ -4,7 +4,7 @@ import importlib.util
 
 import h5py
 
-from ..errors import shown
+from ..errors import LONGEST_VALUE, one_line, shown
 from .refused import Refused
 
 OWN = {1: "gzip", 2: "shuffle", 32000: "lzf"}
@@ -23,6 +23,7 @@ def require_own(number: int, path: str) -> None:
 
 def require_available(number: int, path: str) -> None:
     """Refuse a filter of a recording that is missing, or that may not keep numbers as they are."""
+    path = one_line(path, LONGEST_VALUE)
     if number not in {*OTHERS, *PLUGINS, ECF}:
         raise Refused(f"expected array {path} compressed without loss, found filter {number}; save it with gzip")
     if number in PLUGINS and importlib.util.find_spec("hdf5plugin") is not None:

@@ -1,7 +1,10 @@
 """HDF5 of strangers: all of a file is looked at before a number is read."""
 
 import io
+import signal
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +75,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "texts of variable length": (lambda f: f.create_dataset("v", data=["a", "b"]), "expected plain numbers"),
     "references": (lambda f: f.create_dataset("r", data=[f.ref], dtype=h5py.ref_dtype), "expected plain numbers"),
     "lists of variable length": (lambda f: f.create_dataset("l", (2,), h5py.vlen_dtype("i4")), "expected plain numbers"),
+    "a long name": (lambda f: f.create_dataset("n" * 5000, data=np.zeros(2, [("a", "i4")])), f"array '{'n' * 76}...: expected plain numbers"),
     "opaque": (lambda f: f.create_dataset("o", data=np.zeros(2, h5py.opaque_dtype(np.dtype("V4")))), "expected plain numbers"),
     "no numbers": (lambda f: f.__setitem__("n", h5py.Empty("f4")), "array 'n': expected numbers, found none"),
     "claims without storage": (claims(10**9), "array 'claims': 0 bytes are stored, which cannot hold the 4000000000 that it claims"),
@@ -167,16 +171,45 @@ def test_attributes_of_other_kinds_are_refused() -> None:
     assert "expected text or numbers, found another type" in refused(content, lambda f: f.attribute("nothing"))
 
 
-def test_a_damaged_heap_of_texts_does_not_run_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_any_bytes_are_names() -> None:
+    content = written(lambda f: f.create_dataset(b"\xff", data=[1, 2]))
+    assert looked_at(content, lambda file: file["\udcff"][()].tolist()) == [1, 2]
+    compound = written(lambda f: f.create_dataset(b"\xff", data=np.zeros(2, [("a", "i4")])))
+    assert r"array '\udcff': expected plain numbers" in refused(compound)
+
+
+def of_a_damaged_heap() -> bytes:
     """HDF5 walks a heap object by object; one of no size is walked for ever."""
-    monkeypatch.setattr(texts, "PATIENCE", 2)
     content = bytearray(written(lambda f: f.attrs.__setitem__("a", ["one", "two"])))
     at = content.index(b"GCOL") + 16
     size = 16 + (struct.unpack_from("<Q", content, at + 8)[0] + 7) // 8 * 8
     content[at + size : at + size + 16] = bytes(16)
+    return bytes(content)
+
+
+def test_a_damaged_heap_of_texts_does_not_run_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "PATIENCE", 2)
     assert "attribute 'a': expected text, found damage" in refused(
-        bytes(content), lambda file: file.attribute("a", variable=True)
+        of_a_damaged_heap(), lambda file: file.attribute("a", variable=True)
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources")
+def test_the_process_that_reads_texts_ends_without_the_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal may have ended that one."""
+    run, ended = subprocess.run, []
+
+    def waits_for_long(*command: Any, timeout: float, check: bool, **how: Any) -> Any:
+        done = run(*command, timeout=100 * timeout, check=False, **how)
+        ended.append(done.returncode)
+        done.check_returncode()
+        return done
+
+    monkeypatch.setattr(texts, "PATIENCE", 1)
+    monkeypatch.setattr(subprocess, "run", waits_for_long)
+    refused(of_a_damaged_heap(), lambda file: file.attribute("a", variable=True))
+    assert ended[0] in (-signal.SIGKILL, -signal.SIGXCPU)
 
 
 def test_what_is_no_hdf5_is_named() -> None:

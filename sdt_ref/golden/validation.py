@@ -51,7 +51,7 @@ def formats_of(header: Header, architecture: Architecture) -> Formats | None:
     try:
         formats = Formats.from_toml(header.formats)
         formats.check_stages(registers(architecture))
-    except (SdtError, ValueError, RecursionError) as error:
+    except SdtError as error:
         raise TraceError(f"header: {error}; record the run again") from None
     return formats
 

@@ -11,6 +11,7 @@ from typing import Any
 
 LONGEST = 1000  # characters of a message
 LONGEST_VALUE = 80  # and of a value in it
+LONGEST_REASON = 200  # and of what another library says
 MOST_BITS, MOST_ITEMS, MOST_LEVELS = 128, 8, 2  # of a number, of a list, and of lists in lists, that are written out
 CONTROLS = re.compile(r"[\t\n\v\f\r]+")
 
@@ -86,7 +87,12 @@ def shown(value: Any, longest: int = LONGEST_VALUE) -> str:
     return one_line(_written(value, longest, MOST_LEVELS), longest)
 
 
-def is_deep(value: Any, levels: int) -> bool:
+def reason_of(error: Exception) -> str:
+    """What an exception of another library says, in its first line; its type where it says nothing."""
+    return one_line(str(error).partition("\n")[0], LONGEST_REASON) or type(error).__name__
+
+
+def is_nested(value: Any, levels: int) -> bool:
     """Whether lists lie in lists, by their first items, beyond so many levels: NumPy would walk through all of them."""
     for _ in range(levels + 1):
         if not isinstance(value, (list, tuple)) or not value:
@@ -98,6 +104,8 @@ def is_deep(value: Any, levels: int) -> bool:
 def _written(value: Any, longest: int, levels: int) -> str:
     if isinstance(value, (str, bytes)):
         return repr(value[:longest]) + "..." * (len(value) > longest)
+    if type(value).__module__ in ("numpy", "numpy.dtypes"):  # first: some are Python's floats, too
+        return _written_numpy(value, longest, levels)
     if isinstance(value, int) and value.bit_length() > MOST_BITS:  # Python refuses to write numbers of 4300 digits
         return f"a whole number of {value.bit_length()} bits"
     if value is None or isinstance(value, (bool, int, float, complex)):
@@ -106,8 +114,6 @@ def _written(value: Any, longest: int, levels: int) -> str:
         return repr(value)
     if isinstance(value, (Mapping, list, tuple, set, frozenset)):
         return _written_items(value, longest, levels)
-    if type(value).__module__ in ("numpy", "numpy.dtypes"):
-        return _written_numpy(value, longest, levels)
     return f"a value of type {type(value).__name__}"
 
 

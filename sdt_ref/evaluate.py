@@ -8,7 +8,7 @@ import numpy as np
 
 from .camera.array import read_npy_header
 from .camera.frames import SPLITS
-from .errors import ConfigError, shown
+from .errors import ConfigError, reason_of, shown
 from .files import open_plain
 from .inputs.classes import Matched
 from .inputs.datasets import open_pictures, spread
@@ -96,8 +96,7 @@ def _read_labels(path: str, total: int) -> np.ndarray:
         try:
             shape, _, dtype = read_npy_header(file)
         except Exception as error:  # numpy raises OSError, ValueError, EOFError, TokenError, MemoryError, ...
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ConfigError(f"labels '{path}': expected a .npy file of integers ({reason})") from None
+            raise ConfigError(f"labels '{path}': expected a .npy file of integers ({reason_of(error)})") from None
         if len(shape) != 1 or shape[0] < total or dtype.kind not in "iu":
             raise ConfigError(
                 f"labels '{path}': expected at least {total} integers along one axis, found {shown(dtype)} of shape "

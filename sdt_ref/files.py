@@ -166,7 +166,7 @@ def _said(path: str | os.PathLike[str], error: type[SdtError]) -> Iterator[None]
     try:
         yield
     except OSError as reason:
-        raise error(f"cannot write '{_named(path)}': {in_words(reason)}") from None
+        raise error(f"cannot write '{_named(path)}': {_in_words(reason)}") from None
 
 
 def _file_name(path: str | os.PathLike[str], error: type[SdtError]) -> Path:
@@ -243,7 +243,7 @@ def _keep(file: Path) -> None:
         os.close(handle)
 
 
-def in_words(reason: OSError) -> str:
+def _in_words(reason: OSError) -> str:
     """What the system says of a path that cannot be written, without its number, and what to do about it."""
     if reason.errno == errno.ENAMETOOLONG:
         return "the name is too long for the disk; choose a shorter one"

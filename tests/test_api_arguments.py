@@ -11,7 +11,7 @@ import pytest
 import sdt_ref
 from sdt_ref.camera.opening import open_recording
 from sdt_ref.cost.technology import TECHNOLOGIES, technology
-from sdt_ref.errors import LONGEST, SdtError, is_deep, shown
+from sdt_ref.errors import LONGEST, SdtError, is_nested, shown
 from sdt_ref.explaining import look_into, observe
 from sdt_ref.fixed import formats
 from sdt_ref.fixed.formats import Formats
@@ -155,7 +155,7 @@ def test_a_picture_that_repeats_in_a_batch_is_no_mistake() -> None:
 
 
 def test_depth_is_told_by_first_items() -> None:
-    assert not is_deep([[1]], 2)
-    assert is_deep([[[1]]], 2)
-    assert not is_deep([], 0)
-    assert is_deep(LAUGHS, 5)
+    assert not is_nested([[1]], 2)
+    assert is_nested([[[1]]], 2)
+    assert not is_nested([], 0)
+    assert is_nested(LAUGHS, 5)

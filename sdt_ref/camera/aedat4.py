@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..errors import RecordingError
+from ..errors import LONGEST_REASON, RecordingError, one_line
 from ..files import temporary_folder
 from ..interrupt import undone_at_end
 from .checking import CUT, LARGEST, event_file
@@ -138,4 +138,5 @@ def _exactly(source: Source, out: IO[bytes], n: int) -> bytes:
 
 
 def _damaged(source: Source, reason: str) -> RecordingError:
-    return RecordingError(f"recording '{source.name}' is a damaged AEDAT 4: {reason.splitlines()[0]}; copy it again")
+    reason = one_line(reason, LONGEST_REASON)
+    return RecordingError(f"recording '{source.name}' is a damaged AEDAT 4: {reason}; copy it again")

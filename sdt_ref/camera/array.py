@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..errors import RecordingError, shown
+from ..errors import RecordingError, reason_of, shown
 from .columns import ORDER, Columns, open_columns
 from .naming import Named, find_columns
 from .recording import CHUNK, EventFile, FrameFile
@@ -107,8 +107,9 @@ def reading(source: Source, format: str) -> Iterator[IO[bytes]]:
         except Exception as error:  # NumPy and zipfile raise BadZipFile, zlib.error, EOFError, ValueError, ...
             if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that one: a place before the beginning
                 raise
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RecordingError(f"recording '{source.name}' is a damaged {format}: {reason}; copy it again") from None
+            raise RecordingError(
+                f"recording '{source.name}' is a damaged {format}: {reason_of(error)}; copy it again"
+            ) from None
 
 
 def read_header(key: str, stream: IO[bytes], size: int) -> Header:

@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from .. import hdf5
-from ..errors import RecordingError, shown
-from ..hdf5 import Array, File
+from ..errors import LONGEST_VALUE, RecordingError, one_line, shown
+from ..hdf5 import Array, File, chunk_bytes, opened
+from .array import require_numbers
 from .checking import LARGEST, require_growth
 from .columns import ORDER, Columns, open_columns
 from .naming import find_columns
@@ -71,7 +70,7 @@ def open_hdf5(source: Source) -> EventFile:
     with _opened(source) as file:
         place = _place(file)
         _require_readable(file, place, source.size)
-        sensor, cache = _sensor(file, place), max(map(hdf5.chunk_bytes, place.arrays))
+        sensor, cache = _sensor(file, place), max(map(chunk_bytes, place.arrays))
 
     def read(_: Counter[str]) -> Iterator[Columns]:
         with _opened(source, cache) as file:
@@ -91,7 +90,7 @@ def _opened(source: Source, cache: int = 0) -> Iterator[File]:
     """Open the file to read; `cache` bytes hold chunks of an array."""
     with (
         source.open() as stream,
-        hdf5.opened(
+        opened(
             stream, f"recording '{source.name}'", RecordingError, "HDF5", "copy it again", own=False, cache=cache
         ) as file,
     ):
@@ -136,21 +135,25 @@ def _require_readable(file: File, place: Place, size: int) -> None:
     axes = 1 if place.fields or len(place.arrays) > 1 else 2
     for array in place.arrays:
         kinds = [array.dtype[field] for field in place.fields] if place.fields else [array.dtype]
-        other = next((kind for kind in kinds if kind.kind not in "buif" or kind.itemsize > 8), None)
-        if other is not None:
-            raise RecordingError(f"expected numbers in array {_named(array)}, found {str(other)[:40]}")
+        for kind in kinds:
+            require_numbers(f"array {_told(array)}", kind)
         if array.shape is None or array.ndim != axes:
-            raise RecordingError(f"expected array {_named(array)} of {axes} axis, found shape {array.shape}")
-        file.require_here(_named(array), own=False)
+            raise RecordingError(f"expected array {_told(array)} of {axes} axis, found shape {shown(array.shape)}")
+        file.require_here(_path(array), own=False)
     lengths = {array.shape[0] for array in place.arrays}
     if len(lengths) > 1:
-        found = ", ".join(f"{_named(array)} of {array.shape[0]}" for array in place.arrays)
+        found = ", ".join(f"{_told(array)} of {array.shape[0]}" for array in place.arrays)
         raise RecordingError(f"expected arrays t, x, y and p of one length, found {found}")
     require_growth(sum(math.prod(array.shape) * array.dtype.itemsize for array in place.arrays), size)
 
 
-def _named(array: Any) -> str:
-    return array.name.lstrip("/")
+def _path(array: Array) -> str:
+    return str(array.name).lstrip("/")
+
+
+def _told(array: Array) -> str:
+    """An array's path in a message."""
+    return one_line(_path(array), LONGEST_VALUE)
 
 
 def _offset(file: File, place: Place) -> int | float | None:
@@ -180,7 +183,7 @@ def _later(t: np.ndarray, offset: float) -> np.ndarray:
 
 def _sensor(file: File, place: Place) -> tuple[int, int] | None:
     """Width and height, if an attribute says them: `geometry`, '640x480', or `sensor_resolution`, height and width."""
-    for path in (_named(place.arrays[0]), place.group, ""):
+    for path in (_path(place.arrays[0]), place.group, ""):
         geometry, resolution = (file.attribute(name, path, variable=True) for name in ("geometry", "sensor_resolution"))
         if geometry is not None:
             sides = str(geometry).split("x")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..errors import EventsError, is_deep, shown
+from ..errors import EventsError, is_nested, shown
 from ..weights.tensors import MAX_CHANNELS
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def _frozen(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def _as_array(name: str, value: Any, axes: int) -> np.ndarray:
     """What NumPy makes of a value of at most so many axes."""
-    if is_deep(value, axes):
+    if is_nested(value, axes):
         raise EventsError(f"{name}: expected an array of at most {axes} axes, found more")
     try:
         return np.asarray(value)

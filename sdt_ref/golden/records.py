@@ -78,7 +78,7 @@ def grids(stages: Mapping[str, Stage], size: tuple[int, int]) -> dict[str, tuple
     return found
 
 
-def grown_by(stages: Mapping[str, Stage], stage: Stage, sizes: Mapping[str, tuple[int, int]]) -> int:
+def grown_by(stage: Stage, sizes: Mapping[str, tuple[int, int]]) -> int:
     """Bits by which registers of a stage grow, as it sums over so many tokens."""
     height, width = sizes[stage.reads[0]] if stage.reads else (1, 1)
     return wider_by(height * width) if stage.over_tokens else 0
@@ -129,7 +129,7 @@ class Layout:
         if source.kind == SPIKES:  # counts
             height, width = self.sizes[source.name]
             return bits_for(0, height * width), 0
-        return self._stream(source).bits + grown_by(self.stages, stage, self.sizes), self._stream(source).fraction
+        return self._stream(source).bits + grown_by(stage, self.sizes), self._stream(source).fraction
 
     def _stream(self, stage: Stage) -> Any:
         assert self.formats is not None

@@ -28,7 +28,7 @@ from ..files import open_plain
 from ..fixed.formats import Formats
 from ..fixed.quantise import FixedParameters, quantise
 from ..fixed.registers import WIDE
-from ..hdf5 import Group, damage_named, looked_at
+from ..hdf5 import File, damage_named, looked_at
 from ..weights.architecture import Architecture
 from ..weights.arithmetic import FIXED, Arithmetic
 from ..weights.arithmetic import arithmetic as named_arithmetic
@@ -42,6 +42,7 @@ from .header import Header, parsed
 from .records import Layout, Record, grids
 
 FORMAT, SCHEMA_VERSION = "sdt_ref trace", 2
+EXPECTED, REMEDY = "HDF5 written by sdt_ref.trace", "record the run again"
 
 
 class Trace:
@@ -56,7 +57,7 @@ class Trace:
     stages : the network's, by name
     """
 
-    def __init__(self, file: Group, header: Header, schema: int) -> None:
+    def __init__(self, file: File, header: Header, schema: int) -> None:
         self._file = file
         self.header = header
         self.schema = schema
@@ -213,7 +214,7 @@ class Trace:
     @property
     def sha256(self) -> str:
         """Of header, input and records."""
-        return validation.text_attribute(self._file, "sha256") or ""
+        return self._file.text("sha256")
 
 
 @contextmanager
@@ -223,24 +224,23 @@ def open_trace(path: str | os.PathLike[str]) -> Iterator[Trace]:
     Raises TraceError when it is missing, not a trace, of another version, not complete or damaged.
     """
     with open_plain(path, "trace", TraceError) as stream, ExitStack() as stack:
-        with damage_named(
-            stream, f"trace '{path}'", TraceError, "HDF5 written by sdt_ref.trace", "record the run again"
-        ):
-            trace = _opened(stack.enter_context(looked_at(stream)).root)
+        with damage_named(stream, f"trace '{path}'", TraceError, EXPECTED, REMEDY):
+            trace = _opened(stack.enter_context(looked_at(stream)))
             trace.check()
         yield trace
 
 
-def _opened(file: Group) -> Trace:
-    if validation.text_attribute(file, "format") != FORMAT:
-        raise TraceError("not a trace: attribute 'format' is missing; write it with sdt_ref.trace")
-    version = file.attrs.get("schema_version")
+def _opened(file: File) -> Trace:
+    found = file.attribute("format")
+    if not (isinstance(found, str) and found == FORMAT):
+        raise TraceError(f"not a trace: expected attribute 'format' to be '{FORMAT}', found {shown(found)}; {REMEDY}")
+    version = file.attribute("schema_version", variable=True)
     if not is_int(version) or not WHOLE_NUMBERS_ALONE <= version <= SCHEMA_VERSION:
         raise TraceError(
             f"schema version: expected {WHOLE_NUMBERS_ALONE} or {SCHEMA_VERSION}, found {shown(version)}; record the "
             "run again"
         )
-    if validation.text_attribute(file, "sha256") is None:
+    if file.attribute("sha256") is None:
         raise TraceError("not complete: the run that wrote it was interrupted; record it again")
     header = parsed(validation.text_of(file))
     if version == WHOLE_NUMBERS_ALONE and header.arithmetic != FIXED.name:

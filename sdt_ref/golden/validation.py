@@ -13,7 +13,7 @@ from ..errors import SdtError, TraceError, shown
 from ..fixed.formats import OVERFLOWS, ROUNDINGS, Format, Formats, leak_terms
 from ..fixed.quantise import registers
 from ..fixed.registers import WIDE
-from ..hdf5 import Array, Group, is_array, is_group
+from ..hdf5 import Array, File, Group, is_array, is_group
 from ..weights.architecture import Architecture
 from ..weights.arithmetic import FIXED
 from ..weights.config import ModelConfig
@@ -33,22 +33,14 @@ Node: TypeAlias = "Array | Group"
 Sizes = Mapping[str, tuple[int, int]]
 
 
-def text_of(file: Group) -> str:
+def text_of(file: File) -> str:
     """The header's text; raises TraceError where there is none, or one that is too long."""
-    node = file.get("header")
-    if not is_array(node) or node.shape != () or node.dtype.kind != "S":
+    node = file.arrays.get("header")
+    if node is None or node.shape != () or node.dtype.kind != "S":
         raise TraceError("header: expected a text; record the run again")
     if node.dtype.itemsize > LONGEST:
         raise TraceError(f"header: expected at most {LONGEST:,} bytes, found {node.dtype.itemsize:,}")
     return bytes(node[()]).decode()
-
-
-def text_attribute(file: Group, name: str) -> str | None:
-    """A text among the attributes; None where there is none of this name, or it is no text."""
-    if name not in file.attrs or file.attrs.get_id(name).dtype.kind != "S":
-        return None
-    value = file.attrs[name]
-    return value.decode(errors="replace") if isinstance(value, bytes) else None
 
 
 def formats_of(header: Header, architecture: Architecture) -> Formats | None:
@@ -59,7 +51,7 @@ def formats_of(header: Header, architecture: Architecture) -> Formats | None:
     try:
         formats = Formats.from_toml(header.formats)
         formats.check_stages(registers(architecture))
-    except (SdtError, ValueError, RecursionError) as error:
+    except SdtError as error:
         raise TraceError(f"header: {error}; record the run again") from None
     return formats
 
@@ -108,18 +100,16 @@ def check_neurons(header: Header, stages: Mapping[str, Stage], formats: Formats 
                 right = isinstance(number, float) and 0 <= number <= most and math.isfinite(number)
                 require(right, f"{what}: {key}", "a number of 0 or more" if key == "threshold" else "0 to 1", number)
         else:
-            _check_register(what, entry, formats, stages, stages[name], sizes)
+            _check_register(what, entry, formats, stages[name], sizes)
 
 
-def _check_register(
-    what: str, entry: dict[str, Any], formats: Formats, stages: Mapping[str, Stage], stage: Stage, sizes: Sizes | None
-) -> None:
+def _check_register(what: str, entry: dict[str, Any], formats: Formats, stage: Stage, sizes: Sizes | None) -> None:
     declared = formats.format(stage.name, "membrane")
-    grown = 0 if sizes is None else grown_by(stages, stage, sizes)
-    least, most = declared.bits + grown, declared.bits + grown
-    if stage.over_tokens and sizes is None:
-        most = WIDEST
-    require(whole(entry["bits"], least, min(most, WIDEST)), f"{what}: bits", f"{least}", entry["bits"])
+    grown = 0 if sizes is None else grown_by(stage, sizes)
+    least = declared.bits + grown
+    most = WIDEST if stage.over_tokens and sizes is None else min(least, WIDEST)
+    expected = f"{least}" if most == least else f"{least} to {most}"
+    require(whole(entry["bits"], least, most), f"{what}: bits", expected, entry["bits"])
     for key, choices in (("rounding", ROUNDINGS), ("leak_rounding", ROUNDINGS), ("overflow", OVERFLOWS)):
         require(entry[key] in choices, f"{what}: {key}", f"one of {', '.join(choices)}", entry[key])
     for key in ("fraction", "rounding", "overflow"):
@@ -139,10 +129,10 @@ def _check_register(
 # --- the input and the records ----------------------------------------------------------------------------------------
 
 
-def size_of_input(file: Group, header: Header, config: ModelConfig) -> tuple[int, int]:
+def size_of_input(file: File, header: Header, config: ModelConfig) -> tuple[int, int]:
     """Height and width of the dataset 'input', whose shape is checked."""
-    node, T, channels = file.get("input"), header.time_steps, header.architecture["in_channels"]
-    if not is_array(node):
+    node, T, channels = file.arrays.get("input"), header.time_steps, header.architecture["in_channels"]
+    if node is None:
         raise TraceError("input: expected a dataset; record the run again")
     shape: tuple[int, ...] = node.shape or ()
     of_time = (T,) if len(shape) == 5 else ()
@@ -170,13 +160,13 @@ def size_by_records(
     return None
 
 
-def records_of(file: Group, known: Mapping[str, tuple[str, ...]]) -> dict[str, Node]:
+def records_of(file: File, known: Mapping[str, tuple[str, ...]]) -> dict[str, Node]:
     """The records in a file, in the order of `known`: of each stage its quantities.
 
     Raises TraceError for what is no record, and where there is none.
     """
     found: dict[str, Node] = {}
-    root: Any = file.get("records")
+    root: Any = file.root.get("records")
     if not is_group(root) or not len(root):
         raise TraceError("expected groups records/STAGE, found none; record the run again")
     for stage in root:

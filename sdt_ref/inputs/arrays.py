@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, is_deep, shown
+from ..errors import InputError, is_nested, shown
 from ..weights.architecture import Architecture
 from ..weights.config import ModelConfig
 
@@ -32,7 +32,7 @@ def as_frames(x: Any, architecture: Architecture, config: ModelConfig, dtype: np
     """
     if "numpy.ma" in sys.modules and np.ma.isMaskedArray(x):  # naming it would import it: 20 ms
         raise InputError("input: expected an array without a mask, found a masked array; fill it first")
-    if is_deep(x, MOST_AXES):
+    if is_nested(x, MOST_AXES):
         raise InputError(f"input: expected axes (B, C, H, W) or (B, T, C, H, W), found more than {MOST_AXES}")
     try:
         array = np.asarray(x)

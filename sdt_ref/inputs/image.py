@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ..camera.recording import TAKEN
-from ..errors import ImageError, shown
+from ..errors import ImageError, reason_of, shown
 from ..files import open_plain
 from ..kinds import CAMERA
 from ..weights.config import Preprocessing
@@ -75,10 +75,8 @@ def _read(source: Any, name: str, as_official: bool, mode: str, told: Counter[st
             raise ImageError(
                 f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found more; make it smaller"
             ) from None
-        except PermissionError as error:
-            raise ImageError(f"picture '{name}' cannot be read: {error.strerror}") from None
         except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, ValueError, struct.error, ...
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = reason_of(error)
             raise ImageError(f"picture '{name}' cannot be decoded, it may be truncated: {reason}") from None
 
 

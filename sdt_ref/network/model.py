@@ -19,7 +19,7 @@ from ..engine.run import Run
 from ..engine.synapse import PanelledLayer
 from ..engine.tiles import MAX_THREADS, available_cores
 from ..engine.token_parallel import token_parallel
-from ..errors import ConfigError, FormatError, InputError, WeightsError, is_deep, shown
+from ..errors import ConfigError, FormatError, InputError, WeightsError, is_nested, shown
 from ..fixed import formats as formats_file
 from ..fixed.defaults import complete
 from ..fixed.formats import Formats
@@ -233,7 +233,7 @@ class SpikeDrivenTransformer:
 def _finite_logits(logits: Any, n_classes: int) -> np.ndarray:
     """Logits as floats [K]."""
     try:
-        found = np.asarray(None if is_deep(logits, 1) else logits)
+        found = np.asarray(None if is_nested(logits, 1) else logits)
     except Exception:  # ragged lists, tensors of a GPU: whatever the source raises
         found = np.asarray(None)
     if found.dtype.kind not in "fiu" or found.shape != (n_classes,) or not np.isfinite(found).all():

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import SdtError, WeightsError, one_line
+from ..errors import SdtError, WeightsError, reason_of
 from ..files import open_plain
 from .made import CallRefused, Made
 from .recognise import PICKLE, ZIP, pickle_entry, recognise
@@ -59,10 +59,9 @@ def damage_named(path: Path) -> Iterator[None]:
             f"checkpoint '{path}': expected a file of torch.save, found a pickle that PyTorch did not write"
         ) from None
     except DAMAGE as error:
-        reason = one_line(str(error), 200) or type(error).__name__
         raise WeightsError(
-            f"checkpoint '{path}': expected a PyTorch file, found one that cannot be read ({reason}); it may be cut "
-            "short, download it again"
+            f"checkpoint '{path}': expected a PyTorch file, found one that cannot be read ({reason_of(error)}); it may "
+            "be cut short, download it again"
         ) from None
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, WeightsError, one_line, shown
+from ..errors import LONGEST_REASON, ConfigError, WeightsError, one_line, shown
 from ..files import read_text
 from .architecture import Architecture
 from .config import TIMM_CROP_PCT, TIMM_INTERPOLATION, TIMM_MEAN, TIMM_STD, ModelConfig, Preprocessing, check, is_int
@@ -150,7 +150,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         ArithmeticError,
         RecursionError,
     ) as error:
-        reason = one_line(str(error), 200) or type(error).__name__  # PyYAML raises them all
+        reason = one_line(str(error), LONGEST_REASON) or type(error).__name__  # PyYAML raises them all
         raise ConfigError(f"config '{path}': expected YAML, found {reason}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"config '{path}': expected names and values, found {type(values).__name__}")

@@ -1,5 +1,6 @@
 """HDF5 of events as programs write it; what is elsewhere, too large or not events is refused, and other HDF5 keeps its meaning."""
 
+import importlib.util
 import io
 import tracemalloc
 from collections.abc import Callable
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdt_ref import errors, hdf5
+from sdt_ref import errors
 from sdt_ref.camera.hdf5 import SIGNATURE
 from sdt_ref.camera.opening import is_recording, open_recording
 from sdt_ref.camera.recording import CHUNK, survey
+from sdt_ref.hdf5 import filters
 from sdt_ref.weights import shipped_path
 from sdt_ref.weights.file import DEFAULT, DEFAULT_OF_RECORDINGS
 from tests import camera_bytes as made
@@ -295,7 +297,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "an offset beyond": (written(offset(np.int64(2**62))), "expected whole times and t_offset below 2^62"),
     "an offset that is no number": (written(offset(np.nan)), "expected whole times and t_offset below 2^62"),
     "a filter with losses": (changed(t=filtered(32013)), "expected array events/t compressed without loss, found filter 32013"),
-    "Prophesee's ECF": (changed(t=filtered(hdf5.ECF)), "array events/t is compressed with Prophesee's ECF, which needs their HDF5 plugin hdf5_ecf; install that, or take the RAW file"),
+    "Prophesee's ECF": (changed(t=filtered(filters.ECF)), "array events/t is compressed with Prophesee's ECF, which needs their HDF5 plugin hdf5_ecf; install that, or take the RAW file"),
     "cut": (written(arrays())[:-100], "expected HDF5, found a damaged one ("),
     "a superblock alone": (SIGNATURE + bytes(600), "expected HDF5, found a damaged one ("),
 }  # fmt: skip
@@ -310,8 +312,8 @@ def test_a_bad_content_is_refused_in_one_line(tmp_path: Path, name: str) -> None
 
 
 def test_without_the_package_a_filter_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hdf5.importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setattr(hdf5.h5py.h5z, "filter_avail", lambda _: False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda _: False)
     assert refused(changed(t=filtered(32001))) == (
         "recording 'r': array events/t is compressed with Blosc, which needs the package hdf5plugin; in the folder of "
         "sdt_ref: pip install '.[events]'"
@@ -365,7 +367,7 @@ def test_a_chunk_larger_than_the_usual_cache_is_unpacked_once(monkeypatch: pytes
     content = written(lambda file: [file.create_dataset(k, data=np.arange(n) % 2, chunks=(n,)) for k in "txyp"])
     asked: list[int] = []
     opened = h5py.File
-    monkeypatch.setattr(hdf5.h5py, "File", lambda *a, **k: asked.append(k["rdcc_nbytes"]) or opened(*a, **k))
+    monkeypatch.setattr(h5py, "File", lambda *a, **k: asked.append(k["rdcc_nbytes"]) or opened(*a, **k))
     assert survey(open_recording(content)).events == n
     assert asked == [1 << 20, 8 * n, 8 * n]
 

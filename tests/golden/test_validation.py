@@ -18,6 +18,7 @@ from sdt_ref import compare as command
 from sdt_ref.golden import header as header_module
 from sdt_ref.golden import trace_file
 from sdt_ref.golden.trace_file import open_trace
+from sdt_ref.hdf5 import texts
 from tests.golden.edits import signed
 
 Capture = pytest.CaptureFixture[str]
@@ -108,6 +109,23 @@ def test_nothing_is_built_from_a_claim(golden: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(header_module, "LONGEST", 100)
     monkeypatch.setattr("sdt_ref.golden.validation.LONGEST", 100)
     with pytest.raises(sdt_ref.TraceError, match=r"header: expected at most 100 bytes, found"), open_trace(golden):
+        pass
+
+
+@pytest.mark.parametrize("name", ["format", "schema_version", "sha256"])
+def test_a_damaged_text_beside_the_records_does_not_run_without_end(
+    golden: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in tests/hdf5: HDF5 walks a heap of texts of variable length for ever where one has no size."""
+    monkeypatch.setattr(texts, "PATIENCE", 2)
+    with h5py.File(golden, "a") as file:
+        file.attrs[name] = "text"
+    content = bytearray(golden.read_bytes())
+    at = content.index(b"GCOL") + 16
+    content[at + 24 : at + 40] = bytes(16)  # behind the one text, 16 bytes of head and 8 of its own
+    golden.write_bytes(content)
+    expected = "expected text of fixed length|expected text, found damage"
+    with pytest.raises(sdt_ref.TraceError, match=f"attribute '{name}': ({expected})"), open_trace(golden):
         pass
 
 

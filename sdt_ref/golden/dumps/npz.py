@@ -6,12 +6,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ...errors import TraceError
+from ...camera.array import read_npy_header
+from ...errors import TraceError, reason_of
 from ..trace_file import Trace
 from .dump import Dump, check_type, checked
 from .official import axes_of, find, pooled, rows
 
-NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 LONGEST_HEADER = 1 << 16  # bytes
 
 
@@ -28,7 +28,7 @@ def read_npz(file: BinaryIO, golden: Trace) -> Dump:
                     raise TraceError(f"record '{record.name}' is in the file twice; write each once")
                 with archive.open(member) as stream:
                     start = io.BytesIO(stream.read(LONGEST_HEADER))
-                shape, _, dtype = NPY_HEADERS[np.lib.format.read_magic(start)](start)
+                shape, _, dtype = read_npy_header(start)
                 check_type(record, dtype)
                 axes = axes_of(golden, record, shape)
                 with archive.open(member) as stream:
@@ -40,5 +40,7 @@ def read_npz(file: BinaryIO, golden: Trace) -> Dump:
     except TraceError:
         raise
     except Exception as error:  # what zipfile, its decompressors and numpy raise
-        raise TraceError(f"expected arrays of numbers that numpy.savez wrote ({error}); write it again") from None
+        raise TraceError(
+            f"expected arrays of numbers that numpy.savez wrote ({reason_of(error)}); write it again"
+        ) from None
     return dump

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from ...errors import TraceError
+from ...errors import TraceError, reason_of
 from ...files import open_plain, require_file
 from ..trace_file import Trace
 from .csv import read_csv
@@ -40,7 +40,7 @@ def read_dump(path: str, golden: Trace, record: str | None = None) -> Dump:
     except TraceError as error:
         raise TraceError(f"dump '{file}': {error}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise TraceError(f"dump '{file}': cannot be read ({' '.join(str(error).split())}); write it again") from None
+        raise TraceError(f"dump '{file}': cannot be read ({reason_of(error)}); write it again") from None
 
 
 def _read(file: Path, golden: Trace, record: str | None) -> Dump:

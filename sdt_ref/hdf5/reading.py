@@ -1,53 +1,35 @@
-"""HDF5 files: the one place that opens them, to read and to write; nothing else imports h5py.
+"""HDF5 files of strangers: all of a file is looked at before a number of it is read.
 
-A file may come from anybody, and HDF5 follows what it says: to other files, to filters, through damage. So all of a
-file is looked at before a number of it is read. What is read is in this file, of a plain type, and not far larger than
-the bytes that are stored. Texts of variable length stand in a heap in which damage makes HDF5 run without end: they are
-read by a process of its own, which may end.
-
-What HDF5 writes goes through a Python file, since HDF5 itself crashes on a full disk.
+HDF5 follows what a file says: to other files, to filters, through damage. What is read here is in the file, of a plain
+type, and not far larger than the bytes that are stored.
 Source: The HDF Group, HDF5 file format specification, version 3.0.
 """
 
-import contextlib
-import importlib.util
 import io
-import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import h5py
 import numpy as np
 
-from .errors import SdtError, shown
-from .kinds import HDF5, kind_of
+from ..errors import SdtError, reason_of, shown
+from ..kinds import HDF5, kind_of
+from . import filters
+from .refused import Refused
+from .texts import read_texts
 
 MOST_OBJECTS = 50_000  # groups, arrays and links of a file
 LARGEST_CHUNK = 64 << 20  # bytes of an array's chunk, which is in memory as a whole
 GROWTH, HARMLESS = 1100, 1 << 20  # gzip packs 1032 times at most; below a MiB a claim does no harm
 LARGEST = 4 << 30  # bytes that an array unpacks to
 LARGEST_ATTRIBUTE = 16 << 20  # bytes
-OWN_FILTERS = {1: "gzip", 2: "shuffle", 32000: "lzf"}
-OTHER_FILTERS = {*OWN_FILTERS, 3}  # and Fletcher's sum; szip, which HDF5 brings too, ends the process when damaged
-PLUGINS = {307: "bzip2", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32015: "Zstandard", 32026: "Blosc2"}
-ECF = 0x8ECF  # Prophesee's number of its own
-EXTRA = "in the folder of sdt_ref: pip install '.[events]'"
-PATIENCE, MEMORY = 10, 2 << 30  # seconds and bytes of the process that reads texts
+CACHE = 1 << 20  # bytes of an array's chunks that stay unpacked, at least: as HDF5 has it
 
 Array: TypeAlias = h5py.Dataset
 Group: TypeAlias = h5py.Group
-Output: TypeAlias = h5py.File  # that is written
 PLAIN = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM}  # classes of types; h5py's bool is an ENUM
-
-
-class Refused(ValueError):
-    """What of a file is not as it must be; `opened` adds which file."""
 
 
 class File:
@@ -71,7 +53,7 @@ class File:
         links: list[tuple[str, int]] = []
 
         def collect(name: bytes | str, link: Any) -> bool | None:
-            links.append((name.decode("utf-8", "replace") if isinstance(name, bytes) else name, link.type))
+            links.append((name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name, link.type))
             return len(links) > MOST_OBJECTS or None
 
         if file.id.links.visit(collect, info=True):
@@ -83,7 +65,7 @@ class File:
         if kind != h5py.h5l.TYPE_HARD:
             self.others[path] = "a link to another place"
             return
-        found = h5py.h5o.open(self.root.id, path.encode())
+        found = h5py.h5o.open(self.root.id, path.encode("utf-8", "surrogateescape"))
         if isinstance(found, h5py.h5g.GroupID):
             self.groups.append(path)
             self.members[path] = {}
@@ -102,16 +84,16 @@ class File:
     def __getitem__(self, path: str) -> Array:
         """The array of a path; Refused where there is none."""
         if path not in self.arrays:
-            raise Refused(f"array '{path}' is missing")
+            raise Refused(f"array {shown(path)} is missing")
         return self.arrays[path]
 
     def require_own(self) -> None:
         """Refuse what a file of ours never has."""
         for path, what in self.others.items():
-            raise Refused(f"'{path}': expected a group or an array, found {what}")
+            raise Refused(f"{shown(path)}: expected a group or an array, found {what}")
         for path, array in self.arrays.items():
             if not _is_plain(array.id.get_type()):
-                raise Refused(f"array '{path}': expected plain numbers, found {shown(str(array.dtype))}")
+                raise Refused(f"array {shown(path)}: expected plain numbers, found {shown(str(array.dtype))}")
             self.require_here(path, own=True)
         total = sum(map(nbytes, self.arrays.values()))
         if total > max(GROWTH * self._size, HARMLESS):
@@ -127,24 +109,22 @@ class File:
         array = self[path]
         settings = array.id.get_create_plist()
         if settings.get_layout() == h5py.h5d.VIRTUAL or settings.get_external_count():
-            raise Refused(f"array '{path}': expected it in this file, found it kept in another")
+            raise Refused(f"array {shown(path)}: expected it in this file, found it kept in another")
         if array.shape is None:
-            raise Refused(f"array '{path}': expected numbers, found none")
+            raise Refused(f"array {shown(path)}: expected numbers, found none")
         for k in range(settings.get_nfilters()):
             number = settings.get_filter(k)[0]
-            if not own:
-                _require_filter(number, path)
-            elif number not in OWN_FILTERS:
-                names = ", ".join(OWN_FILTERS.values())
-                raise Refused(f"array '{path}': expected no filters but {names}, found filter {number}")
+            filters.require_own(number, path) if own else filters.require_available(number, path)
         if chunk_bytes(array) > LARGEST_CHUNK:
             raise Refused(
-                f"array '{path}': expected chunks of at most {LARGEST_CHUNK} bytes, found {chunk_bytes(array)}; "
+                f"array {shown(path)}: expected chunks of at most {LARGEST_CHUNK} bytes, found {chunk_bytes(array)}; "
                 "save it again with smaller ones"
             )
         stored, claimed = min(array.id.get_storage_size(), self._size), nbytes(array)
         if claimed > stored and claimed > min(max(GROWTH * stored, HARMLESS), LARGEST):
-            raise Refused(f"array '{path}': {stored} bytes are stored, which cannot hold the {claimed} that it claims")
+            raise Refused(
+                f"array {shown(path)}: {stored} bytes are stored, which cannot hold the {claimed} that it claims"
+            )
 
     def attribute(self, name: str, path: str = "", *, variable: bool = False) -> Any:
         """A text or number, or an array or list of them, and None where there is no such attribute; Refused for others.
@@ -154,7 +134,7 @@ class File:
         path : of the group or array
         variable : whether texts may be of variable length
         """
-        node = h5py.h5o.open(self.root.id, path.encode() or b"/")
+        node = h5py.h5o.open(self.root.id, path.encode("utf-8", "surrogateescape") or b"/")
         if not h5py.h5a.exists(node, name.encode()):
             return None
         attribute = h5py.h5a.open(node, name.encode())
@@ -167,7 +147,7 @@ class File:
         if variable_text:
             if not variable:
                 raise Refused(f"attribute '{name}': expected text of fixed length, found one of variable length")
-            return self._read_apart(name, path)
+            return read_texts(self._stream, name, path)
         value = np.empty(shape, attribute.dtype)
         attribute.read(value)
         found = np.char.decode(value, "utf-8") if value.dtype.kind == "S" else value
@@ -192,47 +172,6 @@ class File:
         if value is None:
             raise Refused(f"attribute '{name}' is missing: expected {expected}")
         return value
-
-    def _read_apart(self, name: str, path: str) -> Any:
-        """Read texts of variable length in a process with a limit of time and memory."""
-        command = [sys.executable, "-P", "-c", READER, json.dumps([sys.path, path or "/", name, MEMORY])]
-        with self._as_standard_input() as given:
-            try:
-                done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True, **given)
-                return json.loads(done.stdout)
-            except (OSError, ValueError, subprocess.SubprocessError):
-                raise Refused(f"attribute '{name}': expected text, found damage") from None
-
-    @contextmanager
-    def _as_standard_input(self) -> Iterator[dict[str, Any]]:
-        try:
-            number = self._stream.fileno()
-        except OSError:  # bytes in memory
-            self._stream.seek(0)
-            yield {"input": self._stream.read()}
-            return
-        at = os.lseek(number, 0, os.SEEK_CUR)
-        try:
-            yield {"stdin": number}
-        finally:
-            os.lseek(number, at, os.SEEK_SET)  # the other process has moved it, which our buffer does not know
-
-
-READER = """
-import io, json, sys
-sys.path[:], path, name, memory = json.loads(sys.argv[1])
-try:
-    import resource
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-except (ImportError, ValueError, OSError):
-    pass
-import h5py, numpy
-stream = open(0, "rb")
-with h5py.File(stream if stream.seekable() else io.BytesIO(stream.read()), "r") as file:
-    value = numpy.asarray(file[path].attrs[name], object)
-    texts = [v.decode() if isinstance(v, bytes) else str(v) for v in value.ravel()]
-    json.dump(texts if value.shape else texts[0], sys.stdout)
-"""
 
 
 def is_array(node: object) -> bool:
@@ -278,7 +217,7 @@ def opened(
 
 
 @contextmanager
-def looked_at(stream: BinaryIO, *, own: bool = True, cache: int = HARMLESS) -> Iterator[File]:
+def looked_at(stream: BinaryIO, *, own: bool = True, cache: int = CACHE) -> Iterator[File]:
     """Open a file, look at all of it, and yield it; raises Refused, and whatever h5py raises.
 
     Parameters
@@ -288,7 +227,7 @@ def looked_at(stream: BinaryIO, *, own: bool = True, cache: int = HARMLESS) -> I
     cache : bytes that hold chunks of an array
     """
     size = stream.seek(0, io.SEEK_END)
-    with h5py.File(stream, "r", rdcc_nbytes=max(cache, HARMLESS)) as opened:
+    with h5py.File(stream, "r", rdcc_nbytes=max(cache, CACHE)) as opened:
         file = File(opened, stream, size)
         if own:
             file.require_own()
@@ -321,92 +260,4 @@ def _otherwise(stream: BinaryIO, reason: Exception) -> str:
     """What a file is that h5py does not read."""
     stream.seek(0)
     kind = kind_of(stream.read(4096))
-    words = str(reason).partition("\n")[0] or type(reason).__name__
-    return f"a damaged one ({words})" if kind is None or kind.name == HDF5 else kind.name
-
-
-@contextmanager
-def created(path: Path, **settings: Any) -> Iterator[Output]:
-    """Make a file and yield it; what cannot be written is raised, at the end, as the OSError that it was.
-
-    Parameters
-    ----------
-    settings : of h5py.File
-    """
-    with path.open("w+b", buffering=0) as raw:
-        output = _Output(raw)
-        with contextlib.ExitStack() as stack:
-            stack.callback(output.raise_failure)  # in place of what HDF5 raises because of it
-            yield stack.enter_context(h5py.File(output, "w", **settings))
-
-
-class _Output(io.RawIOBase):
-    """A file that keeps the first failure to write, and lets HDF5 go on: its own clearing up crashes otherwise."""
-
-    def __init__(self, raw: io.FileIO) -> None:
-        self._raw, self._at = raw, 0
-        self._failure: OSError | None = None
-
-    def raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure from None
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset if whence == io.SEEK_SET else self._raw.seek(offset, whence)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        self._raw.seek(self._at)
-        found = self._raw.readinto(buffer) or 0
-        self._at += found
-        return found
-
-    def write(self, content: Any) -> int:
-        left = memoryview(content).cast("B")
-        total = len(left)
-        try:
-            self._raw.seek(self._at)
-            while len(left) and self._failure is None:
-                left = left[self._raw.write(left) :]
-        except OSError as reason:
-            self._failure = reason
-        self._at += total
-        return total
-
-    def truncate(self, size: int | None = None) -> int:
-        try:
-            if self._failure is None:
-                self._raw.truncate(size)
-        except OSError as reason:
-            self._failure = reason
-        return self._at if size is None else size
-
-
-def _require_filter(number: int, name: str) -> None:
-    """Refuse a filter of a recording that is missing, or that may not keep numbers as they are."""
-    if number not in {*OTHER_FILTERS, *PLUGINS, ECF}:
-        raise Refused(f"expected array {name} compressed without loss, found filter {number}; save it with gzip")
-    if number in PLUGINS and importlib.util.find_spec("hdf5plugin") is not None:
-        importlib.import_module("hdf5plugin")  # brings its filters
-    if h5py.h5z.filter_avail(number):
-        return
-    if number in PLUGINS:
-        raise Refused(f"array {name} is compressed with {PLUGINS[number]}, which needs the package hdf5plugin; {EXTRA}")
-    if number == ECF:
-        raise Refused(
-            f"array {name} is compressed with Prophesee's ECF, which needs their HDF5 plugin hdf5_ecf; install that, "
-            "or take the RAW file"
-        )
-    raise Refused(f"array {name} is compressed with filter {number}, which this h5py lacks; save it with gzip")
+    return f"a damaged one ({reason_of(reason)})" if kind is None or kind.name == HDF5 else kind.name

@@ -5,6 +5,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from .cost.screen import show, show_official, show_published
 from .cost.summary import Summary, take_stock, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError, shown
-from .files import require_writable, write
+from .files import require_writable, written_whole
 from .inputs.datasets import Samples
 from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, require_alike, source_of
 from .network.model import SpikeDrivenTransformer
@@ -138,14 +139,15 @@ def _require_outputs(options: argparse.Namespace, *pictures: Path) -> None:
 
 
 def _write(options: argparse.Namespace, report: Summary) -> None:
-    """Write the files that were asked for."""
-    for path, to_text in ((options.csv, to_csv), (options.table, partial(table.to_table, path=options.table))):
-        if path is not None:
-            write(path, to_text(report).encode(), ConfigError)
-    if options.plot is not None:
-        from .drawing.energy import draw
+    """Write the files that were asked for: all of them, or none."""
+    with ExitStack() as stack:
+        for path, to_text in ((options.csv, to_csv), (options.table, partial(table.to_table, path=options.table))):
+            if path is not None:
+                stack.enter_context(written_whole(path, ConfigError)).write_bytes(to_text(report).encode())
+        if options.plot is not None:
+            from .drawing.energy import draw
 
-        draw(options.plot, report)
+            draw(options.plot, report)
 
 
 def _print_published(as_json: bool) -> None:

@@ -61,11 +61,22 @@ def open_plain(path: str | os.PathLike[str], what: str, error: type[SdtError]) -
         raise error(f"{what} '{_named(path)}' cannot be read: {reason.strerror or reason}") from None
     opened = os.fdopen(handle, "rb")
     try:  # the path may name another file by now
-        _require_plain(os.fstat(handle).st_mode, Path(path), what, error)
+        status = os.fstat(handle)
+        _require_plain(status.st_mode, Path(path), what, error)
+        if not status.st_size and _has_bytes(handle):
+            raise error(f"{what} '{_named(path)}': expected a file on a disk, found one that the system makes up")
     except SdtError:
         opened.close()
         raise
     return opened
+
+
+def _has_bytes(handle: int) -> bool:
+    """Whether a file that says that it is empty is not: the system's own, some of which never end."""
+    try:
+        return bool(os.read(handle, 1))
+    except OSError:  # there will be some
+        return True
 
 
 def read_text(path: str | os.PathLike[str], what: str, error: type[SdtError], longest: int = LONGEST_TEXT) -> str:

@@ -124,7 +124,11 @@ def _places(file: File) -> Iterator[Place]:
 
 def _columns(place: Place, part: slice) -> Columns:
     """Read t, x, y and p of some events."""
-    values = [array[part] for array in place.arrays]
+    if place.fields:  # and not what else stands in the array
+        (array,) = place.arrays
+        values = [array.fields(list(place.fields))[part]]
+    else:
+        values = [array[part] for array in place.arrays]
     if len(values) == 1:
         (one,) = values
         values = [one[name] for name in place.fields] if place.fields else list(one.T)
@@ -140,11 +144,15 @@ def _require_readable(file: File, place: Place, size: int) -> None:
         if array.shape is None or array.ndim != axes:
             raise RecordingError(f"expected array {_told(array)} of {axes} axis, found shape {shown(array.shape)}")
         file.require_here(_path(array), own=False)
+        if array.dtype.hasobject:
+            raise RecordingError(f"expected numbers in array {_told(array)}, found texts or lists among them")
     lengths = {array.shape[0] for array in place.arrays}
     if len(lengths) > 1:
         found = ", ".join(f"{_told(array)} of {array.shape[0]}" for array in place.arrays)
         raise RecordingError(f"expected arrays t, x, y and p of one length, found {found}")
     require_growth(sum(math.prod(array.shape) * array.dtype.itemsize for array in place.arrays), size)
+    for array in place.arrays:
+        file.require_whole(_path(array))
 
 
 def _path(array: Array) -> str:
@@ -165,6 +173,7 @@ def _offset(file: File, place: Place) -> int | float | None:
         if array is None or array.size != 1 or array.dtype.kind not in "uif":
             raise RecordingError("expected a single number in t_offset, found other")
         file.require_here(path, own=False)
+        file.require_whole(path)
         return np.ravel(array[()])[0].item()
     return None
 

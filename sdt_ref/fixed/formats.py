@@ -29,7 +29,7 @@ from ..weights.config import is_int
 SCHEMA_VERSION = 1
 MAX_BITS = 48  # of any register: sums, shifts and roundings of them fit into 64 bits
 MAX_FRACTION = 40
-MOST_DOTS = 1 << 25  # squared, of all lines: the time in which Python reads a name grows with the square of its parts
+MOST_DOTS = 64  # of a line
 MOST_TERMS = 64  # of a leak: each is a shift and an addition at every neuron
 FLOOR, HALF_UP, HALF_EVEN, TOWARD_ZERO = ROUNDINGS = ("floor", "half up", "half even", "toward zero")
 SATURATE, WRAP, ERROR = OVERFLOWS = ("saturate", "wrap", "error")
@@ -212,11 +212,9 @@ class Formats:
         """Read the text of a formats file; raises FormatError."""
         if not isinstance(text, str):
             raise FormatError(f"formats: expected a text in TOML, found {shown(text)}")
-        lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
-        if sum(line.count(".") ** 2 for line in lines) > MOST_DOTS:
-            raise FormatError(
-                "formats: expected names of a few parts, such as block.0.mlp.fc1_lif, found lines of dots"
-            )
+        dots = max((line.count(".") for line in text.split("\n") if not line.startswith("#")), default=0)
+        if dots > MOST_DOTS:  # of names in names, through which the reader of TOML walks for each line below
+            raise FormatError(f"formats: expected at most {MOST_DOTS} dots in a line, found {dots}")
         try:
             table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # what is no TOML; a number of thousands of digits

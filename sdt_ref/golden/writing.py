@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, InputError, TraceError
+from ..errors import ConfigError, InputError, TraceError, shown
 from ..files import written_whole
 from ..fixed.quantise import FixedParameters
 from ..hdf5 import created
@@ -24,6 +24,8 @@ from .hashing import digest
 from .header import CHARGE, CONVENTION, Header
 from .recorders import NumberRecorder, Recorder, RegisterRecorder
 from .trace_file import FORMAT, SCHEMA_VERSION
+
+LONGEST_PATTERN = 200  # characters; matching takes time with their square
 
 
 def write_trace(
@@ -92,6 +94,8 @@ def _matching(wired: Mapping[str, Stage], patterns: Sequence[str]) -> set[str]:
     """Names of the stages that patterns match; ConfigError for a pattern that matches none."""
     wanted: set[str] = set()
     for pattern in patterns:
+        if len(pattern) > LONGEST_PATTERN:
+            raise ConfigError(f"trace: expected stages of at most {LONGEST_PATTERN} characters, found {shown(pattern)}")
         names = fnmatch.filter(wired, pattern)
         if not names:
             raise ConfigError(

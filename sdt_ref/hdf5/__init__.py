@@ -2,7 +2,8 @@
 
 reading   a file that may come from anybody is looked at whole, then read
 filters   that its arrays may be behind
-texts     of variable length, which are read by another process
+chunks    whether they unpack to what an array says
+apart     a process of its own, for what damage makes HDF5 do
 writing   through a Python file, which a full disk does not crash
 """
 

@@ -17,10 +17,12 @@ import numpy as np
 from ..errors import SdtError, reason_of, shown
 from ..kinds import HDF5, kind_of
 from . import filters
+from .apart import apart
+from .chunks import require_whole_chunks
 from .refused import Refused
-from .texts import read_texts
 
 MOST_OBJECTS = 50_000  # groups, arrays and links of a file
+DEEPEST = 64  # groups in one another; to open one at a depth takes so many steps
 LARGEST_CHUNK = 64 << 20  # bytes of an array's chunk, which is in memory as a whole
 GROWTH, HARMLESS = 1100, 1 << 20  # gzip packs 1032 times at most; below a MiB a claim does no harm
 LARGEST = 4 << 30  # bytes that an array unpacks to
@@ -58,6 +60,8 @@ class File:
 
         if file.id.links.visit(collect, info=True):
             raise Refused(f"expected at most {MOST_OBJECTS:,} objects, found more")
+        if links and max(path.count("/") for path, _ in links) > DEEPEST:
+            raise Refused(f"expected at most {DEEPEST} groups in one another, found more")
         for path, kind in links:
             self._add(path, kind)
 
@@ -126,6 +130,10 @@ class File:
                 f"array {shown(path)}: {stored} bytes are stored, which cannot hold the {claimed} that it claims"
             )
 
+    def require_whole(self, path: str) -> None:
+        """Refuse an array that does not unpack to what it says."""
+        require_whole_chunks(self[path], path, self._size)
+
     def attribute(self, name: str, path: str = "", *, variable: bool = False) -> Any:
         """A text or number, or an array or list of them, and None where there is no such attribute; Refused for others.
 
@@ -147,11 +155,24 @@ class File:
         if variable_text:
             if not variable:
                 raise Refused(f"attribute '{name}': expected text of fixed length, found one of variable length")
-            return read_texts(self._stream, name, path)
+            return self._texts(name, path)
         value = np.empty(shape, attribute.dtype)
         attribute.read(value)
         found = np.char.decode(value, "utf-8") if value.dtype.kind == "S" else value
         return found.item() if not shape else found.tolist() if found.dtype.kind == "U" else found
+
+    def _texts(self, name: str, path: str) -> Any:
+        """A text of variable length, or a list of them: they stand in a heap that damage makes endless."""
+
+        def read() -> Any:
+            value = np.asarray(self.root[path or "/"].attrs[name], object)
+            texts = [text.decode() if isinstance(text, bytes) else str(text) for text in value.ravel()]
+            return texts if value.shape else texts[0]
+
+        try:
+            return apart(read, self._stream)
+        except (Refused, ValueError):
+            raise Refused(f"attribute '{name}': expected text, found damage") from None
 
     def text(self, name: str) -> str:
         """An attribute of the root that is a text; Refused where it is none."""
@@ -226,12 +247,27 @@ def looked_at(stream: BinaryIO, *, own: bool = True, cache: int = CACHE) -> Iter
     own : whether it is of a format of ours, so that all must be plain; otherwise each array is to be required
     cache : bytes that hold chunks of an array
     """
+    apart(lambda: _look(stream, own), stream)
     size = stream.seek(0, io.SEEK_END)
     with h5py.File(stream, "r", rdcc_nbytes=max(cache, CACHE)) as opened:
         file = File(opened, stream, size)
         if own:
             file.require_own()
+            for path in file.arrays:
+                file.require_whole(path)
         yield file
+
+
+def _look(stream: BinaryIO, own: bool) -> None:
+    """Go through all of a file, to see whether HDF5 bears it."""
+    size = stream.seek(0, io.SEEK_END)
+    with h5py.File(stream, "r") as opened:
+        file = File(opened, stream, size)
+        if own:
+            file.require_own()
+        for array in file.arrays.values():
+            if array.chunks:
+                array.id.chunk_iter(lambda _: None)
 
 
 @contextmanager

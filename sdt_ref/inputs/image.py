@@ -21,6 +21,7 @@ from ..weights.config import Preprocessing
 from .foreign import head_of, kind_in, load_plug_in, name_foreign
 from .grey import eight_bits, is_deep
 
+MOST_FILL = 1000  # bytes before the first part of a JPEG
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb; below 1 GB in any mode
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's, by the number of channels
 
@@ -105,6 +106,8 @@ def _opened(source: Any, told: Counter[str]) -> Iterator[Image.Image]:
     if isinstance(source, Image.Image):
         yield source
         return
+    if head_of(source).startswith(b"\xff\xd8" + b"\xff" * MOST_FILL):  # Pillow would step through them
+        raise OSError("it has no header")
     try:
         opened = Image.open(source)
     except UnidentifiedImageError:
@@ -123,6 +126,24 @@ def _opened(source: Any, told: Counter[str]) -> Iterator[Image.Image]:
         yield opened
 
 
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Let nothing in here reach standard error: libtiff writes its remarks there by itself."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _converted(picture: Image.Image, name: str, as_official: bool, mode: str, told: Counter[str]) -> Image.Image:
     if not picture.width * picture.height:
         raise ImageError(f"picture '{name}': expected pixels, found none ({picture.width}x{picture.height})")
@@ -130,7 +151,8 @@ def _converted(picture: Image.Image, name: str, as_official: bool, mode: str, to
         raise ImageError(
             f"picture '{name}': expected at most {MAX_PIXELS:,} pixels, found {picture.width}x{picture.height}"
         )
-    picture.load()
+    with _unheard() if picture.format == "TIFF" else contextlib.nullcontext():
+        picture.load()
     upright = picture
     if not as_official:
         with contextlib.suppress(Exception):  # broken metadata of a sound picture: take it as it stands

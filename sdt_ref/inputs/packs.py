@@ -14,6 +14,7 @@ from ..hdf5 import File, opened
 from .classes import Matched, by_label, match
 
 CONTENTS = {"jpeg": "pictures", "bin": "recordings"}  # of packs, by the name of the files' array
+MOST_NAMES = 100_000  # of classes
 LARGEST = 1 << 30  # bytes; a file of a pack is in memory as a whole
 SPLIT_GROUPS = ("test", "validation", "val", "valid", "eval", "evaluation")  # the first that exists is taken
 
@@ -49,11 +50,14 @@ class Pack:
                 raise ImageError(
                     f"expected HDF5 with {content}, offset and label, found group '{self.split}' without {missing[0]}"
                 )
-            self._offsets = np.asarray(file[f"{self.split}/offset"][()])
-            self.labels = np.asarray(file[f"{self.split}/label"][()])
-            files = file[f"{self.split}/{content}"]
+            files, offset, label = (file[f"{self.split}/{name}"] for name in (content, "offset", "label"))
+            if label.size > files.size:
+                raise ImageError(f"expected files of a byte or more, found {files.size} bytes for {label.size} labels")
+            self._offsets, self.labels = np.asarray(offset[()]), np.asarray(label[()])
             n_bytes = files.shape[0] if files.dtype == np.uint8 and files.ndim == 1 else -1
             names = file.attribute("classes", variable=True)
+        if np.size(names) > MOST_NAMES:
+            raise ImageError(f"pack '{path}': expected at most {MOST_NAMES:,} class names, found {np.size(names):,}")
         self.names = tuple(map(str, np.atleast_1d(() if names is None else names)))
         self._require_sound(n_bytes)
 
@@ -69,6 +73,8 @@ class Pack:
     def _require_sound(self, n_bytes: int) -> None:
         """Refuse labels and offsets that do not fit each other, or the bytes of the files; -1 bytes: not uint8."""
         path, content, offsets, labels = self.path, self._content, self._offsets, self.labels
+        if offsets.dtype.kind == "u" and offsets.itemsize < 8:  # whose differences would not go below 0
+            offsets = self._offsets = offsets.astype(np.int64)
         if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
             raise ImageError(
                 f"pack '{path}': expected one integer label per file, found {labels.dtype} of shape {labels.shape}"

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import io
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -54,6 +55,7 @@ OPTIONS = {
 CHECK_FAILED = 1
 BAD_INPUT = 2
 notes: list[str] = []  # lines for stderr, behind the answer; a command that fails says why, and no more
+LONGEST_NUMBERS = 10_000  # characters of an option such as 0,2-3
 NEAR = 0.65  # of a name that was probably meant: the share of letters in common
 
 
@@ -85,7 +87,7 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: error: {one_line(message)}; see --help\n")
+        self.exit(BAD_INPUT, f"{self.prog}: error: {one_line(message, 900)}; see --help\n")
 
 
 def whole_number(text: str) -> int:
@@ -182,6 +184,8 @@ def load_weights(options: argparse.Namespace, source: Any = None) -> "Weights":
 def numbers(option: str, text: str) -> list[int]:
     """Read an option's '0,2-3'; a range ends after 4096 numbers, more than there are time steps or blocks."""
     found: list[int] = []
+    if len(text) > LONGEST_NUMBERS:
+        raise ConfigError(f"{option}: expected at most {LONGEST_NUMBERS} characters, found {shown(text)}")
     for part in text.split(","):
         first, _, last = part.partition("-")
         if not (first.isdecimal() and (last or first).isdecimal() and len(part) < 12) or int(last or first) < int(
@@ -221,6 +225,7 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
             for stream in (sys.stdout, sys.stderr):  # names and bars that an encoding lacks are spelled out
                 if isinstance(stream, io.TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
+            logging.lastResort = None  # what libraries remark does not stand beside the one line
             notes.clear()
             code = command(argv)
             with showing():
@@ -252,7 +257,7 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
 def _fail(message: str, code: int = BAD_INPUT) -> int:
     try:
         if sys.stderr is not None:
-            print(message, file=sys.stderr)
+            print(one_line(message), file=sys.stderr)
     except OSError:
         drop_output()
     return code

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
-from ..files import read_text
+from ..errors import ConfigError, WeightsError
+from ..files import as_path, read_text
 from .architecture import Architecture
 from .container import opened
 from .file import Weights
@@ -80,7 +80,7 @@ def convert(
     ConfigError
         a setting is missing, unknown or out of range
     """
-    source = Path(path)
+    source = as_path(path, "checkpoint", WeightsError)
     with opened(source) as (content, file):
         chosen = choose(content, key, ema, source)
         stored, ignored_tensors, heads = tensors_of(chosen.state)

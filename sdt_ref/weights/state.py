@@ -84,6 +84,7 @@ def choose(content: Mapping[Any, Any], key: str | None, ema: bool, path: Path) -
         _refuse(content, found, key or BARE, path)
     measured = averaged[0] if averaged else key if len(sets) == 1 else None  # timm measures the averaged weights
     told = key if isinstance(key, int) else name_of(key)
+    measured = measured if measured is None or isinstance(measured, int) else name_of(measured)
     return Chosen(told, found, sets[key], measured if "metric" in content else None)
 
 

@@ -1,9 +1,7 @@
 """HDF5 of strangers: all of a file is looked at before a number is read."""
 
 import io
-import signal
 import struct
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 
 from sdt_ref.errors import SdtError
-from sdt_ref.hdf5 import File, opened, reading, texts
+from sdt_ref.hdf5 import File, apart, opened, reading
 
 Make = Callable[[h5py.File], object]
 
@@ -188,7 +186,7 @@ def of_a_damaged_heap() -> bytes:
 
 
 def test_a_damaged_heap_of_texts_does_not_run_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "PATIENCE", 2)
+    monkeypatch.setattr(apart, "SECONDS", 1)
     assert "attribute 'a': expected text, found damage" in refused(
         of_a_damaged_heap(), lambda file: file.attribute("a", variable=True)
     )
@@ -196,22 +194,6 @@ def test_a_damaged_heap_of_texts_does_not_run_without_end(monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources")
-def test_the_process_that_reads_texts_ends_without_the_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal may have ended that one."""
-    run, ended = subprocess.run, []
-
-    def waits_for_long(*command: Any, timeout: float, check: bool, **how: Any) -> Any:
-        done = run(*command, timeout=100 * timeout, check=False, **how)
-        ended.append(done.returncode)
-        done.check_returncode()
-        return done
-
-    monkeypatch.setattr(texts, "PATIENCE", 1)
-    monkeypatch.setattr(subprocess, "run", waits_for_long)
-    refused(of_a_damaged_heap(), lambda file: file.attribute("a", variable=True))
-    assert ended[0] in (-signal.SIGKILL, -signal.SIGXCPU)
-
-
 def test_what_is_no_hdf5_is_named() -> None:
     assert refused(b"\x89PNG\r\n\x1a\n") == "file 'f': expected HDF5 of ours, found a PNG picture; write it again"
     assert refused(b"").startswith("file 'f': expected HDF5 of ours, found a damaged one (")

@@ -42,7 +42,7 @@ def make(rng: random.Random, folder: Path) -> Case:
     if rng.randrange(3) and signing.sign(folder / NAME):
         kind += ", signed"
     argv, outputs = _line(arithmetic, compared, rng, folder)
-    return Case(kind, argv, plain.equal if argv[0] == "compare" else None, outputs)
+    return Case(kind, argv, plain.equal if argv[0] == "compare" and "--isolated" not in argv else None, outputs)
 
 
 def _other_number(file: h5py.File, rng: random.Random) -> None:

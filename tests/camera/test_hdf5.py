@@ -367,9 +367,9 @@ def test_a_chunk_larger_than_the_usual_cache_is_unpacked_once(monkeypatch: pytes
     content = written(lambda file: [file.create_dataset(k, data=np.arange(n) % 2, chunks=(n,)) for k in "txyp"])
     asked: list[int] = []
     opened = h5py.File
-    monkeypatch.setattr(h5py, "File", lambda *a, **k: asked.append(k["rdcc_nbytes"]) or opened(*a, **k))
+    monkeypatch.setattr(h5py, "File", lambda *a, **k: asked.append(k.get("rdcc_nbytes")) or opened(*a, **k))
     assert survey(open_recording(content)).events == n
-    assert asked == [1 << 20, 8 * n, 8 * n]
+    assert [size for size in asked if size] == [1 << 20, 8 * n, 8 * n]
 
 
 def test_a_file_that_goes_away_or_fails(tmp_path: Path) -> None:

@@ -104,8 +104,18 @@ def _texts() -> dict[str, tuple[str, str]]:
         "an array of tables": (f"{first}[[default]]\nbits = 1", "expected a table, found"),
         "nested arrays": (first + "a = " + "[" * 10**5, "expected TOML, found maximum recursion depth exceeded"),
         "nested tables": (first + "a = " + "{a = " * 10**5, "expected TOML, found maximum recursion depth exceeded"),
-        "a name of many parts": (first + "a" + ".a" * 10**5 + " = 1", "expected names of a few parts"),
-        "names of many parts": (first + "\n".join(f"k{k}{'.a' * 900} = 1" for k in range(500)), "names of a few parts"),
+        "a name of many parts": (
+            first + "a" + ".a" * 10**5 + " = 1",
+            "expected at most 64 dots in a line, found 100000",
+        ),
+        "names of many parts": (
+            first + "\n".join(f"k{k}{'.a' * 900} = 1" for k in range(500)),
+            "expected at most 64 dots in a line, found 900",
+        ),
+        "names in a name, as TOML sees it": (
+            first + "a." + "\u2028#a" * 9 + ".a" * 900,
+            "expected at most 64 dots in a line",
+        ),
         "an escape in a name": (f'{first}["\\u001b[31m\\u202e"]', r"unknown name '\\x1b\[31m\\u202e'"),
         "a long name": (f"{first}[{'k' * 10**6}]", r"unknown name 'k{76}\.\.\.; known"),
         "a long value": (f'{first}default.weight.rounding = "{"k" * 10**6}"', r"found 'k{76}\.\.\.$"),

@@ -24,9 +24,9 @@ NOT_BORNE = "expected HDF5 that can be read, found damage that HDF5 does not bea
 def test_what_work_returns_and_raises() -> None:
     assert apart(lambda: ["é", {"a": 1}], io.BytesIO()) == ["é", {"a": 1}]
     assert apart(lambda: "x" * 10**6, io.BytesIO()) == "x" * 10**6
-    with pytest.raises(Refused, match="^words$"):
+    with pytest.raises(Refused, match=r"^words$"):
         apart(lambda: refuse(Refused("words")), io.BytesIO())
-    with pytest.raises(ValueError, match="^'name'$"):
+    with pytest.raises(ValueError, match=r"^'name'$"):
         apart(lambda: refuse(KeyError("name")), io.BytesIO())
 
 

@@ -238,16 +238,18 @@ def opened(
 
 
 @contextmanager
-def looked_at(stream: BinaryIO, *, own: bool = True, cache: int = CACHE) -> Iterator[File]:
+def looked_at(stream: BinaryIO, *, own: bool = True, strange: bool = True, cache: int = CACHE) -> Iterator[File]:
     """Open a file, look at all of it, and yield it; raises Refused, and whatever h5py raises.
 
     Parameters
     ----------
     stream : a plain file or bytes, which stay open
     own : whether it is of a format of ours, so that all must be plain; otherwise each array is to be required
+    strange : whether a copy of this process is to try it first; what ships needs no trial
     cache : bytes that hold chunks of an array
     """
-    apart(lambda: _look(stream, own), stream)
+    if strange:
+        apart(lambda: _look(stream, own), stream)
     size = stream.seek(0, io.SEEK_END)
     with h5py.File(stream, "r", rdcc_nbytes=max(cache, CACHE)) as opened:
         file = File(opened, stream, size)

@@ -147,14 +147,16 @@ def load(path: str | os.PathLike[str] | None = None) -> Weights:
     """
     if path is not None and not isinstance(path, (str, os.PathLike)):
         raise WeightsError(f"weights file: expected a path, found {type(path).__name__}")
-    file_path = shipped_path() if path is None else Path(path)
-    if path in (DEFAULT, DEFAULT_OF_RECORDINGS) and not file_path.exists():
-        file_path = shipped_path(str(path))
+    ships = path is None or (path in (DEFAULT, DEFAULT_OF_RECORDINGS) and not Path(path).exists())
+    file_path = shipped_path(DEFAULT if path is None else str(path)) if ships else Path(path or "")
     try:
         stream = open_plain(file_path, "weights file", WeightsError)
     except WeightsError as error:
         raise WeightsError(f"{error}; the weights that ship are {DEFAULT} and {DEFAULT_OF_RECORDINGS}") from None
-    with stream, opened(stream, f"weights file '{file_path}'", WeightsError, EXPECTED, REMEDY) as file:
+    with (
+        stream,
+        opened(stream, f"weights file '{file_path}'", WeightsError, EXPECTED, REMEDY, strange=not ships) as file,
+    ):
         return _read(file)
 
 

@@ -4,6 +4,7 @@ Trees, heaps and chunks of a file point at each other, and HDF5 follows them wit
 at by a copy of this process, which has little time and memory. Where a system cannot copy a process, nothing protects.
 """
 
+import faulthandler
 import gc
 import json
 import os
@@ -81,6 +82,8 @@ def _work(work: Callable[[], Any], writing: int) -> NoReturn:
         gc.disable()  # it would copy all memory
         for number in (signal.SIGINT, signal.SIGTERM):  # the lines of an end are the parent's
             signal.signal(number, signal.SIG_DFL)
+        faulthandler.disable()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the last words of libraries that crash
         _limit()
         try:
             found = "done", work()

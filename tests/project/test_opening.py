@@ -31,6 +31,7 @@ ALLOWED = {
     ("weights/presets.py", "source.read_text"): "a resource of the package",
     ("weights/torch_file.py", "zipfile.ZipFile"): "of a file that is open",
     ("drawing/notebook.py", "Image.open"): "of a picture in memory that it has drawn",
+    ("hdf5/apart.py", "os.open"): "of the system's null device",
     ("hdf5/apart.py", "open"): "of what the system says about this process",
     ("inputs/image.py", "Image.open"): "of a file that is open",
     ("inputs/image.py", "os.open"): "of the system's null device",

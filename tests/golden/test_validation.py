@@ -18,7 +18,7 @@ from sdt_ref import compare as command
 from sdt_ref.golden import header as header_module
 from sdt_ref.golden import trace_file
 from sdt_ref.golden.trace_file import open_trace
-from sdt_ref.hdf5 import texts
+from sdt_ref.hdf5 import apart
 from tests.golden.edits import signed
 
 Capture = pytest.CaptureFixture[str]
@@ -117,7 +117,7 @@ def test_a_damaged_text_beside_the_records_does_not_run_without_end(
     golden: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in tests/hdf5: HDF5 walks a heap of texts of variable length for ever where one has no size."""
-    monkeypatch.setattr(texts, "PATIENCE", 2)
+    monkeypatch.setattr(apart, "SECONDS", 1)
     with h5py.File(golden, "a") as file:
         file.attrs[name] = "text"
     content = bytearray(golden.read_bytes())

@@ -9,6 +9,7 @@ copies. What a pickle names twice is shared and not copied, so whoever walks thr
 """
 
 import pickletools
+import warnings
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Protocol, cast
@@ -40,9 +41,11 @@ def read_pickle(file: File, persistent: Callable[[Any], Any], most: int = MOST_S
     Raises CallRefused; ValueError, IndexError, KeyError, TypeError or AttributeError for a damaged pickle.
     """
     machine = _Machine(persistent, most)
-    for opcode, argument, _ in pickletools.genops(cast(IO[bytes], file)):
-        machine.count(1)
-        machine.step(opcode.name, argument)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of backslashes in a text of protocol 0
+        for opcode, argument, _ in pickletools.genops(cast(IO[bytes], file)):
+            machine.count(1)
+            machine.step(opcode.name, argument)
     return machine.stack.pop()
 
 

@@ -19,7 +19,7 @@ from tests.prophesee_bytes import PLAIN, WORDS
 
 CUT = "incomplete record at the end left out"
 FILES = 1_500  # of each kind of Prophesee's
-OF_HDF5 = 300  # of each layout
+OF_HDF5 = 1_000  # of each layout
 
 
 def some_events(n: int = 40) -> list[Event]:

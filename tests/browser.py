@@ -71,5 +71,5 @@ def asked(driver: Any) -> list[str]:
     messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     addresses = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     return [
-        address for address in addresses if not address.startswith(("data:", "chrome://"))
-    ]  # no page may ask for chrome://
+        address for address in addresses if not address.startswith(("data:", "chrome://", "chrome-untrusted://"))
+    ]  # no page may ask for the last two

@@ -86,7 +86,7 @@ def _dense(name: str, offsets: np.ndarray, channels: np.ndarray) -> np.ndarray:
 
 
 def _csv(text: str) -> dict[str, np.ndarray]:
-    header, *rows = csv.reader(io.StringIO(text))
+    header, *rows = csv.reader(io.StringIO(text, newline=None))
     found: dict[str, np.ndarray] = {}
     for name, step, token, channel, *value in (row for row in rows if row):
         values = found.setdefault(name.strip(), np.zeros(_shape(name.strip()), np.int64))

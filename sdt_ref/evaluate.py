@@ -11,11 +11,11 @@ from .camera.frames import SPLITS
 from .errors import ConfigError, reason_of, shown
 from .files import open_plain
 from .inputs.classes import Matched
-from .inputs.datasets import open_pictures, spread
-from .inputs.recordings import open_recordings
-from .measuring.accuracy import Accuracy, interval, measure
+from .inputs.selection import Selection
+from .jobs.job import Job
+from .measuring.accuracy import Accuracy, Classify, interval
 from .terminal import cli
-from .terminal.progress import counting, kernels_loading
+from .terminal import job as job_options
 from .terminal.screen import Screen, show_repairs, show_unreadable
 from .terminal.words import plain
 
@@ -27,39 +27,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate; exit code 0, 1 when files were unreadable, 2 for bad input."""
     options = command_line().parse_args(argv)
     cli.require_range(options, "limit")
-    model = cli.load_model(options)
-    if not model.preprocessing.frames and options.split_by:
+    job_options.require(options)
+    weights = cli.load_weights(options)
+    frames = weights.preprocessing.frames
+    if not frames and options.split_by:
         raise ConfigError("--split-by: expected weights for recordings with it, found weights for pictures")
-    labelled = (open_recordings if model.preprocessing.frames else open_pictures)(
-        options.data, model.classes, options.split, options.classes_by_order
+    task = Classify(*cli.arithmetic(options), options.size, options.time_steps is not None, options.split_by)
+    selection = Selection(
+        (options.data,), frames, options.split, options.limit, weights.classes, options.classes_by_order
     )
-    against = _read_labels(options.against, len(labelled)) if options.against is not None else None
-    screen = Screen(stderr=True)
+    job, data, counted = Job(task, weights, selection), selection.open(), Accuracy()
+    against = None if options.against is None else _read_labels(options.against, data.whole)[np.asarray(data.numbers)]
+    agreeing = None if against is None else 0
     start = time.perf_counter()
-    total = len(spread(len(labelled), options.limit))
-    with kernels_loading(screen, model.arithmetic.name), counting(screen, "evaluating", total) as shown:
 
-        def progress(so_far: Accuracy) -> None:
-            done = so_far.images + len(so_far.unreadable)
-            shown(done, f"top-1 {so_far.top1 / so_far.images:.2%}")
+    def so_far() -> str:
+        if not counted.images:
+            return ""
+        low, high = interval(counted.top1, counted.images)
+        return f"top-1 {counted.top1 / counted.images:.2%}, 95 % interval {low:.1%} to {high:.1%}"
 
-        counted = measure(
-            model,
-            labelled,
-            options.size,
-            options.limit,
-            progress,
-            strict_steps=options.time_steps is not None,
-            split=options.split_by,
-        )
+    with job_options.running(options, job, data, "evaluating", None, so_far) as run:
+        for part in run.parts():
+            if against is not None and agreeing is not None:
+                n = len(part.arrays["predicted"])
+                agreeing += int((against[:n] == part.arrays["predicted"]).sum())
+                against = against[n:]
+            counted.add(part)
     seconds = time.perf_counter() - start
-    agreeing = None if against is None else sum(int(against[i] == label) for i, label in counted.labels)
+    assert data.matched is not None
     with cli.showing():
         if options.json:
-            matched = {"classes_matched": _matched(labelled.matched, model.classes)}
+            matched = {"classes_matched": _matched(data.matched, weights.classes)}
             cli.print_json({**_summary(counted, seconds, agreeing), **matched})
         else:
-            _show(counted, seconds, agreeing, model.preprocessing.frames, _in_words(labelled.matched, model.classes))
+            _show(counted, seconds, agreeing, frames, _in_words(data.matched, weights.classes))
     return cli.CHECK_FAILED if counted.unreadable else 0
 
 
@@ -87,6 +89,7 @@ def command_line() -> cli.Parser:
     )
     parser.add_argument("--against", metavar="LABELS.npy", help="count how many labels agree with another program's")
     cli.add_model_options(parser)
+    job_options.add_options(parser)
     return parser
 
 

@@ -23,6 +23,7 @@ LONGEST_WAIT = 1.0  # seconds, for a thread that is making a file
 
 making = threading.RLock()  # held while a file or a folder is made
 _undoing: dict[object, Callable[[], object]] = {}
+_saying: list[Callable[[], str]] = []
 _ending: list[int] = []
 
 
@@ -37,6 +38,16 @@ def undone_at_end(undo: Callable[[], object]) -> Iterator[None]:
         del _undoing[key]
 
 
+@contextlib.contextmanager
+def adding_words(words: Callable[[], str]) -> Iterator[None]:
+    """Have the last line go on with what `words` returns if the process is ended in here: such as how far it came."""
+    _saying.append(words)
+    try:
+        yield
+    finally:
+        _saying.remove(words)
+
+
 def end(number: int, _: Any = None) -> None:
     """Undo what is unfinished, say so in one line, and end the process with 128 + the number of the signal."""
     if _ending:  # a second signal: the first one is being obeyed
@@ -47,7 +58,7 @@ def end(number: int, _: Any = None) -> None:
         with contextlib.suppress(Exception):
             undo()
     with contextlib.suppress(Exception):  # standard error may be closed
-        _say(WORDS[signal.Signals(number).name])
+        _say(" ".join([WORDS[signal.Signals(number).name], *(words() for words in _saying)]))
     os._exit(128 + number)
 
 

@@ -1,7 +1,7 @@
 """Packs: pictures, or recordings, in one HDF5 file. Read one by one."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,34 @@ LARGEST = 1 << 30  # bytes; a file of a pack is in memory as a whole
 SPLIT_GROUPS = ("test", "validation", "val", "valid", "eval", "evaluation")  # the first that exists is taken
 
 
-class Pack:
+class Numbered:
+    """Samples that can be had by their number, or one after the other."""
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        raise NotImplementedError
+
+    def items(self, numbers: Iterable[int]) -> Iterator[tuple[str, Any, int]]:
+        """Yield (name, source as `reading.read` takes it, label) of those with these numbers, which ascend."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[tuple[str, Any, int]]:
+        """Yield all, in a fixed order."""
+        return self.items(range(len(self)))
+
+
+class Labelled(Numbered):
+    """A labelled set of pictures, or of recordings.
+
+    Attributes
+    ----------
+    matched : how its classes became labels
+    """
+
+    matched: Matched
+
+
+class Pack(Numbered):
     """All pictures, or recordings, in one HDF5 file.
 
     A group per split, with `jpeg` uint8 (all encoded files back to back), `offset` int64 (n + 1) and `label` (n);
@@ -98,19 +125,19 @@ class Pack:
         """Number of files."""
         return len(self.labels)
 
-    def __iter__(self) -> Iterator[tuple[str, Any, int]]:
+    def items(self, numbers: Iterable[int]) -> Iterator[tuple[str, Any, int]]:
         """Yield (name, binary file, label as in the file)."""
         with self._opened() as file:
             files = file[f"{self.split}/{self._content}"]
-            for i, label in enumerate(self.labels):
+            for i in numbers:
                 try:
                     encoded = files[self._offsets[i] : self._offsets[i + 1]]
                 except OSError as error:
                     raise ImageError(f"file {i} cannot be read ({error})") from None
-                yield f"{self.split}/{i}", io.BytesIO(encoded.tobytes()), int(label)
+                yield f"{self.split}/{i}", io.BytesIO(encoded.tobytes()), int(self.labels[i])
 
 
-class LabelledPack:
+class LabelledPack(Labelled):
     """A pack with the labels of the weights.
 
     Names of its classes are matched as those of folders; labels without names are numbers of classes.
@@ -130,9 +157,9 @@ class LabelledPack:
         """Number of files."""
         return len(self._pack)
 
-    def __iter__(self) -> Iterator[tuple[str, Any, int]]:
+    def items(self, numbers: Iterable[int]) -> Iterator[tuple[str, Any, int]]:
         """Yield (name, binary file, label)."""
-        for name, file, number in self._pack:
+        for name, file, number in self._pack.items(numbers):
             yield name, file, self._label[number]
 
 

@@ -1,45 +1,39 @@
 """What is counted when labels are compared."""
 
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
+import pytest
 from PIL import Image
 
 import sdt_ref
+from sdt_ref.inputs.selection import Item
+from sdt_ref.jobs.job import Part
 from sdt_ref.measuring import accuracy
+from sdt_ref.network.model import SpikeDrivenTransformer
 
 
 def test_accuracy_literal() -> None:
     counted = accuracy.Accuracy()
-    logits = np.array([[9, 8, 7, 6, 5, 4.0], [1, 1, 1, 1, 1, 1], [0, 1, 2, 3, 4, 5]])
-    counted.add([0, 1, 5], logits, np.array([0, 5, 1]))
+    logits = np.array([[9, 8, 7, 6, 5, 4.0], [1, 1, 1, 1, 1, 1], [np.nan] * 6, [0, 1, 2, 3, 4, 5]])
+    arrays = {"label": np.array([0, 5, 5, 1]), "predicted": np.array([0, 0, -1, 5]), "logits": logits}
+    counted.add(Part(arrays, {"unreadable": [["c", "broken"]], "repairs": {"mended": 2}}))
     assert (counted.images, counted.top1, counted.top5) == (3, 1, 2)
-    assert counted.labels == [(0, 0), (1, 0), (5, 5)]
+    assert counted.unreadable == [("c", "broken")]
+    assert counted.repairs == {"mended": 2}
 
 
-def test_evaluation_s_memory_does_not_grow_with_the_number_of_images(pack: Path) -> None:
+def test_evaluation_s_memory_does_not_grow_with_the_number_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model sees batches of at most 16 CIFAR images, however many there are."""
-    model, sizes = sdt_ref.load(), []
+    run, sizes = SpikeDrivenTransformer.__call__, []
+
+    def spy(model: SpikeDrivenTransformer, x: np.ndarray) -> Any:
+        sizes.append(len(x))
+        return run(model, x)
+
+    monkeypatch.setattr(SpikeDrivenTransformer, "__call__", spy)
     grey = Image.fromarray(np.full((32, 32, 3), 99, np.uint8))
-    with h5py.File(pack) as file:
-        assert file["test/label"].shape == (3,)
-
-    class Many:
-        def __len__(self) -> int:
-            return 40
-
-        def __iter__(self) -> Any:
-            return ((str(i), grey, 0) for i in range(40))
-
-    class Spy:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(model, name)
-
-        def __call__(self, x: np.ndarray) -> Any:
-            sizes.append(len(x))
-            return model(x)
-
-    assert accuracy.measure(Spy(), Many()).images == 40  # type: ignore[arg-type]
+    compute = accuracy.Classify().prepare(sdt_ref.weights.load(), None)
+    part = compute(Item(str(i), grey, 0) for i in range(40))
+    assert (part.arrays["predicted"] >= 0).sum() == 40
     assert sizes == [16, 16, 8]

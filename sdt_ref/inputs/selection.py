@@ -50,8 +50,8 @@ class Selection:
     def open(self) -> "Selected":
         """Open the data. Raises ImageError, RecordingError or ConfigError as the data sets do."""
         if self.classes is None:
-            samples = Samples(self.paths, self.split, self.limit, self.frames)
-            return Selected(samples, range(len(samples)), None)
+            samples = Samples(self.paths, self.split, frames=self.frames)
+            return Selected(samples, spread(len(samples), self.limit), None)
         open_set = open_recordings if self.frames else open_pictures
         labelled = open_set(str(self.paths[0]), self.classes, self.split, self.by_order)
         return Selected(labelled, spread(len(labelled), self.limit), labelled.matched)

@@ -121,7 +121,7 @@ def require_sound(rows: Rows, n_classes: int, first: int) -> Rows:
     greater = (rows.logits > best).any(axis=1)
     if greater.any():
         raise ConfigError(
-            f"image {first + int(greater.argmax())}: expected the predicted label at the greatest logit, found a greater"
+            f"image {first + int(greater.argmax())}: expected no logit above that of the predicted label, found one"
         )
     return rows
 

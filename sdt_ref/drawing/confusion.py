@@ -16,8 +16,8 @@ FEW = 20  # classes that are named, each with its numbers
 CELL = 0.42  # inches
 SIDE = 6.0  # of the map of more classes
 MOST_CELLS = 250  # along a side; more classes are added up, several in a cell
-LONGEST_NAME = 24  # characters
-DARK = 0.45  # share from which numbers are white
+LONGEST_NAME = 32  # characters
+DARK = 0.35  # share from which numbers are white
 
 
 @canvas.own_style()
@@ -40,7 +40,7 @@ def figure(confusion: Confusion) -> Figure:
     else:
         _draw_map(left, confusion.counts)
         _draw_sorted(beside, confusion)
-    beside.set(xlim=(0, 1), xlabel="accuracy, with the interval of 95 %")
+    beside.set(xlim=(0, 1), xlabel="accuracy, and\n95 % interval")
     beside.xaxis.set_major_formatter("{x:.0%}")
     beside.set_xticks([0, 0.5, 1])
     beside.spines[["top", "right"]].set_visible(False)
@@ -54,11 +54,11 @@ def _draw_cells(axes: Axes, confusion: Confusion) -> None:
     counts, names = confusion.counts, [_short(name) for name in confusion.classes]
     shares = _shares(counts)
     axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), aspect="auto")
-    digits = len(str(int(counts.max(initial=0))))
-    size = min(8, 8 * 4 / max(digits, 4))
+    digits = len(f"{counts.max():,}")
+    size = min(8, 8 * 5 / digits)
     for label, predicted in zip(*counts.nonzero(), strict=True):
         color = "white" if shares[label, predicted] > DARK else "black"
-        text = str(int(counts[label, predicted]))
+        text = f"{counts[label, predicted]:,}"
         axes.text(predicted, label, text, ha="center", va="center", color=color, fontsize=size)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8, parse_math=False)
     axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
@@ -72,7 +72,7 @@ def _draw_bars(axes: Axes, confusion: Confusion) -> None:
             low, high = each.interval
             axes.barh(label, each.accuracy, 0.7, color=canvas.SKY)
             axes.plot([low, high], [label, label], color=canvas.BLACK, linewidth=1)
-    axes.set_yticks(range(len(confusion.classes)), [])
+    axes.set_yticks([])
 
 
 def _draw_map(axes: Axes, counts: np.ndarray) -> None:
@@ -107,6 +107,7 @@ def _draw_sorted(axes: Axes, confusion: Confusion) -> None:
     rows = np.repeat(rows, 2)[1:-1]
     axes.fill_betweenx(rows, accuracy, color=canvas.SKY, linewidth=0)
     axes.fill_betweenx(rows, low, high, color=canvas.BLACK, alpha=0.25, linewidth=0)
+    axes.plot(accuracy, rows, color=canvas.BLACK, linewidth=1)
     axes.set_ylim(len(worst) - 0.5, -0.5)
     axes.set_ylabel("classes, by accuracy")
 
@@ -117,5 +118,7 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 
 
 def _short(name: str) -> str:
+    """A name whose beginning and end are left, as names often differ there."""
     name = spelled(name)
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+    half = (LONGEST_NAME - 3) // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]}...{name[-half:]}"

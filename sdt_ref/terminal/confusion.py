@@ -19,17 +19,17 @@ class OfClass(Protocol):
     """A class, as `measuring.confusion.ClassAccuracy` has it."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...
     @property
-    def right(self) -> int: ...  # noqa: D102
+    def right(self) -> int: ...
     @property
-    def total(self) -> int: ...  # noqa: D102
+    def total(self) -> int: ...
     @property
-    def unreadable(self) -> int: ...  # noqa: D102
+    def unreadable(self) -> int: ...
     @property
-    def accuracy(self) -> float | None: ...  # noqa: D102
+    def accuracy(self) -> float | None: ...
     @property
-    def interval(self) -> tuple[float, float] | None: ...  # noqa: D102
+    def interval(self) -> tuple[float, float] | None: ...
 
 
 def show_matrix(screen: Screen, names: Sequence[str], counts: np.ndarray) -> None:

@@ -50,7 +50,7 @@ def _looked_at(chunks: Chunks, classes: Sequence[str]) -> tuple[int, int, Rows]:
     """Number of images, characters of the longest name, and no rows of the kind that all are."""
     n, longest, kind = 0, 0, None
     for rows in chunks():
-        kind = kind or rows[:0]
+        kind = rows[:0] if kind is None else kind
         if (rows.logits.dtype, rows.scale, rows.sums is None) != (kind.logits.dtype, kind.scale, kind.sums is None):
             raise ConfigError("expected rows of one run, found logits of several types, or several scales")
         if rows.scale is not None:

@@ -67,16 +67,15 @@ def test_what_agrees_does_not_matter_to_the_test() -> None:
         (of(THEIRS, names="abcXefgh"), "image 3: expected 'd', as this run has, found 'X'"),
         (of(THEIRS, labels=[0, 1, 2, 3, 4, 9, 6, 7]), "image 5, 'f': expected label 5, as this run has, found 9"),
         (of(THEIRS)[:7], "expected the images of this run, found fewer of them"),
-        (of(THEIRS + [1], [*LABELS, 1], "abcdefghi"), "expected the images of this run, found more of them"),
-        (of(THEIRS)[:0], "found fewer of them"),
+        (of([*THEIRS, 1], [*LABELS, 1], "abcdefghi"), "expected the images of this run, found more of them"),
+        (of(THEIRS)[:0], "expected the images of this run, found fewer of them"),
     ],
 )
 def test_other_images_are_refused(theirs: Rows, message: str) -> None:
     for size in (1, 3, 100):
         with pytest.raises(ConfigError) as error:
             compare(chunked(of(OURS), 2), chunked(theirs, size), "theirs.npz")
-        assert str(error.value).startswith(f"results 'theirs.npz': {message}"[:30])
-        assert message in str(error.value)
+        assert str(error.value).startswith(f"results 'theirs.npz': {message}")
 
 
 def test_scipy_s_statistics_are_imported_where_two_programs_are_compared_alone(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_few_classes_are_a_table(capsys: Capture) -> None:
         "label, as predicted     0 1 2",
         "0 cat               1,234 5",
         "1 dog                     7",
-        "2 ship                       0",
+        "2 ship                      0",
     ]
 
 

@@ -109,7 +109,7 @@ class PartsFolder:
         try:
             run = json.loads(read_text(file, "run", ConfigError))
             there, before = Identity.from_json(json.dumps(run["identity"])), dict(run["settings"])
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, RecursionError):  # ConfigError among them
             raise ConfigError(
                 f"'{file}': expected what an interrupted run left, found something else; remove the folder, or choose "
                 "another output"
@@ -117,8 +117,8 @@ class PartsFolder:
         require_same(identity, there, f"folder '{self.path}'", differing(dict(settings), before))
 
 
-def require_same(own: Identity, there: Identity, where: str, how: str = "") -> None:
-    """Raise ConfigError, by name, where an output or a folder belongs to another run."""
+def require_same(own: Identity, there: Identity | str, where: str, how: str = "") -> None:
+    """Raise ConfigError, by name, where an output or a folder belongs to another run; `there` may be a digest alone."""
     if different := own.different_from(there):
         raise ConfigError(
             f"{where}: expected this run, found one of other {' and '.join(different)}{how}; remove it, or choose "

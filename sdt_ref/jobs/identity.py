@@ -5,15 +5,20 @@ Threads, workers, the size of chunks and the paths of files are no part of it.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, Self
+
+from ..errors import ConfigError, shown
 
 PACKAGE = __package__.partition(".")[0]
-SHORT = 16  # hexadecimal digits of each part in `digest`
+SHORT = 16  # hexadecimal digits of each part in a digest
+SHA256 = re.compile(r"[0-9a-f]{64}")
+DIGEST = re.compile(rf"[0-9a-f]{{{SHORT}}}(-[0-9a-f]{{{SHORT}}}){{3}}")
 
 
 @dataclass(frozen=True)
@@ -35,25 +40,37 @@ class Identity:
 
     @property
     def digest(self) -> str:
-        """The beginnings of all four."""
-        return "-".join(part[:SHORT] for part in asdict(self).values())
-
-    def different_from(self, other: "Identity") -> list[str]:
-        """The names of the parts that differ."""
-        return [name for name, part in asdict(self).items() if part != getattr(other, name)]
+        """The beginnings of the four, joined by '-'."""
+        return "-".join(part[:SHORT] for part in astuple(self))
 
     def to_json(self) -> str:
-        """As JSON."""
+        """The four as one JSON object."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "Identity":
-        """Raises ValueError unless the text is what `to_json` writes."""
-        found = json.loads(text)
-        names = [*cls.__dataclass_fields__]
-        if not isinstance(found, dict) or list(found) != names or not all(map(_is_sha256, found.values())):
-            raise ValueError(f"expected a sha256 of each of {', '.join(names)}")
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote; raises ConfigError for anything else."""
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or found.keys() != {*PARTS}:
+            raise ConfigError(f"run: expected a JSON object of {', '.join(PARTS)}, found {shown(text)}")
+        for part, value in found.items():
+            if not isinstance(value, str) or not SHA256.fullmatch(value):
+                raise ConfigError(f"run: {part}: expected a sha256, 64 hexadecimal digits, found {shown(value)}")
         return cls(**found)
+
+    def different_from(self, other: "Identity | str") -> list[str]:
+        """The names of the parts that differ from those of another run, which may be known by its digest alone."""
+        if isinstance(other, str):
+            own, known = self.digest.split("-"), other.split("-")
+        else:
+            own, known = list(astuple(self)), list(astuple(other))
+        return [part for part, here, there in zip(PARTS, own, known, strict=True) if here != there]
+
+
+PARTS = tuple(each.name for each in fields(Identity))
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
@@ -78,7 +95,3 @@ def _sources(folder: Traversable, path: str) -> list[tuple[str, bytes]]:
         elif entry.name.endswith(".py"):
             found.append((path + entry.name, entry.read_bytes()))
     return found
-
-
-def _is_sha256(text: object) -> bool:
-    return isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")

@@ -3,12 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..fixed.formats import Formats
 from ..fixed.quantise import FixedLayer
 from ..inputs.reading import UNREADABLE, read
@@ -18,11 +19,12 @@ from ..network.model import SpikeDrivenTransformer
 from ..result import Result
 from ..weights.arithmetic import FIXED
 from ..weights.file import Weights
+from .results.rows import UNREADABLE as UNREAD
+from .results.rows import Rows
 
 # pixels x channels of the first stage in one batch, or numbers in its frames, if those are more: 16 pictures of
 # 32 x 32, one of 224 x 224
 BATCH_NEURONS = 1 << 19
-UNREAD = -1  # the predicted label of a sample that could not be read
 
 
 @dataclass
@@ -32,26 +34,20 @@ class Accuracy:
     Attributes
     ----------
     images, top1, top5 : pictures or recordings classified, and right within the first 1 and 5
-    unreadable : (name, reason) of those that could not be read
-    repairs : what was mended in recordings, and how often
     """
 
     images: int = 0
     top1: int = 0
     top5: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    repairs: Counter[str] = field(default_factory=Counter)
 
-    def add(self, part: Part) -> None:
-        """Count what `Classify` made of a chunk. Equal logits rank in label order."""
-        read = part.arrays["predicted"] != UNREAD
-        labels, logits = part.arrays["label"][read], part.arrays["logits"][read]
+    def add(self, rows: Rows) -> None:
+        """Count some. Equal logits rank in label order."""
+        read = rows.predicted != UNREAD
+        labels, logits = rows.labels[read], rows.logits[read]
         ranks = np.argsort(-logits, axis=1, kind="stable")[:, :5]
         self.images += len(labels)
         self.top1 += int((ranks[:, 0] == labels).sum())
         self.top5 += int((ranks == labels[:, None]).any(axis=1).sum())
-        self.unreadable += [(name, reason) for name, reason in part.notes["unreadable"]]
-        self.repairs.update(part.notes["repairs"])
 
 
 def interval(right: int, total: int) -> tuple[float, float]:
@@ -129,7 +125,7 @@ class Classify:
             places += numbers
             results.append(model(np.stack(inputs)))
         notes = {"names": names, "unreadable": unreadable, "repairs": repairs}
-        return Part({"label": np.array(labels), **_rows(model, len(names), places, results)}, notes)
+        return Part({"label": np.array(labels), **_arrays(model, len(names), places, results)}, notes)
 
     def _batch(self, model: SpikeDrivenTransformer) -> int:
         frames = model.config.time_steps if model.preprocessing.frames else 0
@@ -137,7 +133,25 @@ class Classify:
         return max(1, BATCH_NEURONS // (model.preprocessing.at(self.size).size ** 2 * channels))
 
 
-def _rows(
+def rows_of(part: Part) -> Rows:
+    """What `Classify` made of a chunk, as the rows of a file.
+
+    Raises ConfigError where fixed-point sums of one chunk have several scales, as those of recordings that were
+    counted before, in several numbers of frames.
+    """
+    arrays, scale = part.arrays, None
+    if "scale" in arrays:
+        scales = np.unique(arrays["scale"])
+        if len(scales) > 1:
+            raise ConfigError(
+                "fixed point: expected recordings of one number of frames, found several; choose it with --time-steps"
+            )
+        scale = float(scales[0])
+    names = part.notes["names"]
+    return Rows(names, arrays["label"], arrays["predicted"], arrays["logits"], arrays.get("sums"), scale)
+
+
+def _arrays(
     model: SpikeDrivenTransformer, n: int, places: Sequence[int], results: Sequence[Result]
 ) -> dict[str, np.ndarray]:
     """The arrays of n samples, of which those at some places were classified."""
@@ -153,7 +167,7 @@ def _rows(
     head = model.layer("head")
     assert isinstance(head, FixedLayer)
     bits = int(head.fraction[0])  # the head has one scale
-    sums, scale = np.zeros(shape, np.int64), np.full(n, np.nan)
+    sums, scale = np.zeros(shape, np.int64), np.full(n, 2.0**-bits / model.config.time_steps)
     if results:
         steps = [np.ldexp(result.logits_per_step, bits) for result in results]  # whole numbers
         sums[places] = np.concatenate([each.astype(np.int64).sum(axis=0) for each in steps])

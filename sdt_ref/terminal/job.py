@@ -26,13 +26,13 @@ class Running:
     Attributes
     ----------
     identity : of the run, where it has an output
-    folder : of its finished chunks, where it has an output
     parts : yields what came of each chunk, in the order of the data
+    kept : yields them again, where the run has an output, when all are there
     """
 
     identity: Identity | None
-    folder: PartsFolder | None
     parts: Callable[[], Iterator[Part]]
+    kept: Callable[[], Iterator[Part]]
 
 
 def add_options(to: cli.Parser) -> None:
@@ -75,7 +75,6 @@ def running(
     if output is not None:
         with counting(screen, "reading", total) as shown:
             identity = identity_of(job, fingerprints_of(data, lambda number: shown(number, "reading")))
-        folder = PartsFolder(output, identity, job.task.settings(), total)
     workers: Workers = ThisProcess(job, data, options.threads)
 
     def words() -> str:
@@ -83,7 +82,9 @@ def running(
         return "; ".join([f"after {done:,} of {total:,}", *filter(None, [so_far()]), goes_on])
 
     def in_order() -> Iterator[Part]:
-        nonlocal done
+        nonlocal done, folder
+        if output is not None and identity is not None:
+            folder = PartsFolder(output, identity, job.task.settings(), total)
         arithmetic = getattr(job.task, "arithmetic", "float32")
         with kernels_loading(screen, arithmetic), counting(screen, verb, total) as shown:
             for chunk, part in parts(workers, total, folder, options.chunk, lambda n: shown(n, so_far() or verb)):
@@ -91,7 +92,11 @@ def running(
                 done = chunk.stop
                 shown(done, so_far() or verb)
 
+    def kept() -> Iterator[Part]:
+        assert folder is not None
+        return map(folder.load, folder.finished())
+
     with interrupt.adding_words(words):
-        yield Running(identity, folder, in_order)
+        yield Running(identity, in_order, kept)
     if folder:
         folder.remove()

@@ -8,19 +8,16 @@ from PIL import Image
 
 import sdt_ref
 from sdt_ref.inputs.selection import Item
-from sdt_ref.jobs.job import Part
 from sdt_ref.measuring import accuracy
+from sdt_ref.measuring.results import Rows
 from sdt_ref.network.model import SpikeDrivenTransformer
 
 
 def test_accuracy_literal() -> None:
     counted = accuracy.Accuracy()
     logits = np.array([[9, 8, 7, 6, 5, 4.0], [1, 1, 1, 1, 1, 1], [np.nan] * 6, [0, 1, 2, 3, 4, 5]])
-    arrays = {"label": np.array([0, 5, 5, 1]), "predicted": np.array([0, 0, -1, 5]), "logits": logits}
-    counted.add(Part(arrays, {"unreadable": [["c", "broken"]], "repairs": {"mended": 2}}))
+    counted.add(Rows(list("abcd"), np.array([0, 5, 5, 1]), np.array([0, 0, -1, 5]), logits))
     assert (counted.images, counted.top1, counted.top5) == (3, 1, 2)
-    assert counted.unreadable == [("c", "broken")]
-    assert counted.repairs == {"mended": 2}
 
 
 def test_evaluation_s_memory_does_not_grow_with_the_number_of_images(monkeypatch: pytest.MonkeyPatch) -> None:

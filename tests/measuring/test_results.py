@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from sdt_ref.errors import ConfigError
-from sdt_ref.measuring.results import Rows, Run, open_results, require, rows, table, write
+from sdt_ref.jobs.identity import Identity
+from sdt_ref.measuring.results import Rows, open_results, require, rows, table, write
 
-RUN = Run("a" * 64, "b" * 64, "c" * 64, "0123456789abcdef" * 4)
+RUN = Identity("a" * 64, "b" * 64, "c" * 64, "0123456789abcdef" * 4)
 DIGEST = f"{'a' * 16}-{'b' * 16}-{'c' * 16}-0123456789abcdef"
 CLASSES = ("cat", 'a "dog", big', "two\nlines")
 NAMES = [
@@ -126,8 +127,8 @@ def test_python_reads_the_table(tmp_path: Path) -> None:
 
 def test_the_identity_of_a_run() -> None:
     assert RUN.digest == DIGEST
-    assert Run.from_json(RUN.to_json()) == RUN
-    other = Run("a" * 64, "b" * 63 + "0", "c" * 64, "f" * 64)
+    assert Identity.from_json(RUN.to_json()) == RUN
+    other = Identity("a" * 64, "b" * 63 + "0", "c" * 64, "f" * 64)
     assert RUN.different_from(other) == ["data", "code"]
     assert RUN.different_from(other.digest) == ["code"]  # a digest has the beginnings alone
     assert RUN.different_from(RUN) == RUN.different_from(DIGEST) == []
@@ -141,7 +142,7 @@ def test_the_identity_of_a_run() -> None:
         RUN.to_json()[:-1] + ', "x": ""}',
     ):
         with pytest.raises(ConfigError, match="run: "):
-            Run.from_json(text)
+            Identity.from_json(text)
 
 
 def test_a_name_says_the_form_before_anything_is_computed(tmp_path: Path) -> None:

@@ -10,6 +10,5 @@ chunk: memory does not grow with the number of images.
 
 from .opening import ResultsFile, open_results, require, write
 from .rows import CHUNK, UNREADABLE, Rows
-from .run import Run
 
-__all__ = ["CHUNK", "UNREADABLE", "ResultsFile", "Rows", "Run", "open_results", "require", "write"]
+__all__ = ["CHUNK", "UNREADABLE", "ResultsFile", "Rows", "open_results", "require", "write"]

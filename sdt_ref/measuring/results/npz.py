@@ -16,9 +16,9 @@ import numpy as np
 from ...camera.array import Header, Strip, read_header
 from ...camera.checking import GROWTH, HARMLESS
 from ...errors import ConfigError, shown
+from ...jobs.identity import Identity
 from ...weights.torch_file import opened_zip
 from .rows import BLOCK, LONGEST_NAME, Chunks, Content, Rows, reading, require_classes, require_scale, require_sound
-from .run import Run
 
 FIRST_DATE = 1980, 1, 1, 0, 0, 0  # that a zip can have
 UNIX, PLAIN_FILE = 3, 0o100644  # as the archive says on any system
@@ -31,7 +31,9 @@ WHOLE = np.dtype("<i8")
 Members = Mapping[str, zipfile.ZipInfo]
 
 
-def write_npz(part: Path, chunks: Chunks, n: int, longest: int, first: Rows, classes: Sequence[str], run: Run) -> None:
+def write_npz(
+    part: Path, chunks: Chunks, n: int, longest: int, first: Rows, classes: Sequence[str], run: Identity
+) -> None:
     """Write all rows, going through the chunks once for each array.
 
     Parameters
@@ -82,7 +84,7 @@ def open_npz(path: str) -> Content:
         strips = _strips(pack, members, opened)
         [classes], [run] = (strips[key].take(1) for key in (CLASSES, RUN))
         names = require_classes(np.atleast_1d(classes).tolist())
-        digest = Run.from_json(str(run)).digest
+        digest = Identity.from_json(str(run)).digest
         scale = require_scale(float(strips[SCALE].take(1)[0])) if SCALE in strips else None
     return Content(names, digest, scale is not None, partial(_rows, path, len(names), scale))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from ...camera.array import MAGIC
 from ...errors import ConfigError
 from ...files import open_plain, require_writable, written_whole
+from ...jobs.identity import Identity
 from .labels import WHAT, open_labels
 from .npz import open_npz, write_npz
 from .rows import CHUNK, Chunks, Content, Rows, require_classes, require_scale, require_sound
-from .run import Run
 from .table import open_csv, write_csv
 
 ENDINGS = (".npz", ".csv")
@@ -24,7 +24,7 @@ def require(path: str, *inputs: str | Path | None) -> None:
     require_writable(path, ConfigError, *inputs)
 
 
-def write(path: str, chunks: Chunks, classes: Sequence[str], run: Run) -> None:
+def write(path: str, chunks: Chunks, classes: Sequence[str], run: Identity) -> None:
     """Write a file, which appears when it is complete; however the rows are chunked, its bytes are the same.
 
     Parameters

@@ -17,8 +17,8 @@ from typing import TextIO
 import numpy as np
 
 from ...errors import ConfigError, shown
+from ...jobs.identity import DIGEST, Identity
 from .rows import BLOCK, Chunks, Content, Rows, reading, require_classes, require_scale, require_sound
-from .run import DIGEST, Run
 
 NAMED, LOGIT, SUM, SCALE, RUN = ["name", "label", "predicted"], "logit:", "sum:", "scale", "run"
 LONGEST_RECORD = 1 << 24  # characters; 100,000 classes take a third
@@ -29,7 +29,7 @@ WHOLE_NUMBERS = re.compile(r"(?:-?[0-9]{1,19},)*")
 DECIMALS = re.compile(r"(?:[-+.0-9e]+,|nan,|-?inf,)*")
 
 
-def write_csv(part: Path, chunks: Chunks, first: Rows, classes: Sequence[str], run: Run) -> None:
+def write_csv(part: Path, chunks: Chunks, first: Rows, classes: Sequence[str], run: Identity) -> None:
     """Write all rows; `first` are rows of the same kind, possibly none."""
     sums = [] if first.sums is None else [*map(f"{SUM}{{}}".format, classes), SCALE]
     heading = [*NAMED, *(f"{LOGIT}{name}" for name in classes), *sums, RUN]

@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with cli.showing():
         if options.json:
             matched = {"classes_matched": _matched(data.matched, weights.classes)}
-            cli.print_json({**_summary(counted, seconds, agreeing), **matched})
+            workers = {} if run.by_worker is None else {"workers": dict(run.by_worker)}
+            cli.print_json({**_summary(counted, seconds, agreeing), **workers, **matched})
         else:
             _show(counted, seconds, agreeing, frames, _in_words(data.matched, weights.classes))
     return cli.CHECK_FAILED if counted.unreadable else 0

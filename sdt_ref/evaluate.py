@@ -37,6 +37,7 @@ class Counted:
     ----------
     unreadable : (name, reason) of those that could not be read; a file of results keeps no reasons
     repairs : what was mended in recordings, and how often
+    by_worker : images that each worker of a cluster computed
     """
 
     confusion: Confusion
@@ -44,6 +45,7 @@ class Counted:
     agreement: Agreement | None = None
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     repairs: Counter[str] = field(default_factory=Counter)
+    by_worker: Counter[str] | None = None
     seconds: float = 0.0
 
     def add(self, rows: Rows) -> None:
@@ -134,6 +136,7 @@ def _evaluated(options: argparse.Namespace, job: Job, data: Selected, against: R
         elif options.output is not None and run.identity is not None:
             kept = lambda: map(rows_of, run.kept())  # noqa: E731
             results.write(options.output, kept, job.weights.classes, run.identity)
+        counted.by_worker = run.by_worker
     counted.seconds = time.perf_counter() - start
     return counted
 
@@ -204,6 +207,8 @@ def _summary(counted: Counted) -> dict[str, object]:
         "repairs": dict(counted.repairs),
         "unreadable": [{"name": name, "reason": reason} for name, reason in counted.unreadable],
     }
+    if counted.by_worker is not None:
+        summary["workers"] = dict(counted.by_worker)
     if counted.agreement is None:
         return summary
     return {**summary, "agreeing": counted.agreement.agreeing, "agreement": counted.agreement.to_json()}

@@ -84,7 +84,9 @@ def _end_on_signals() -> None:
 
 
 def _is_command() -> bool:
-    """Whether this process was started as `python -m sdt_ref[.X]` or as `sdt-ref`."""
+    """Whether this process was started as `python -m sdt_ref[.X]` or as `sdt-ref`, and not by one that was."""
+    if sys.orig_argv[-1:] == ["--multiprocessing-fork"]:  # it has the arguments of its parent
+        return False
     if sys.argv[:1] == ["-m"]:  # as long as Python looks for the module; the arguments behind its name are the user's
         module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
         return module.partition(".")[0] == __name__.partition(".")[0]

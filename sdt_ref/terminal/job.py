@@ -4,12 +4,17 @@ A run with an output is kept chunk by chunk, and goes on where it was interrupte
 """
 
 import argparse
+import math
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from .. import interrupt
+from ..errors import ConfigError, shown
 from ..inputs.selection import Selected
+from ..jobs.cluster import TIME_LIMIT, Cluster, cluster
 from ..jobs.folder import PartsFolder
 from ..jobs.identity import Identity
 from ..jobs.job import CHUNK, Job, Part
@@ -18,8 +23,12 @@ from . import cli
 from .progress import counting, kernels_loading
 from .screen import Screen
 
+SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # dask's own environment variable
+MOST_WORKERS = 1024  # processes on one machine
+LONGEST_LIMIT = 1e6  # seconds
 
-@dataclass(frozen=True)
+
+@dataclass
 class Running:
     """A job that is on its way.
 
@@ -28,11 +37,13 @@ class Running:
     identity : of the run, where it has an output
     parts : yields what came of each chunk, in the order of the data
     kept : yields them again, where the run has an output, when all are there
+    by_worker : samples that each worker has computed so far, by its address; None without a cluster
     """
 
     identity: Identity | None
     parts: Callable[[], Iterator[Part]]
     kept: Callable[[], Iterator[Part]]
+    by_worker: Counter[str] | None = None
 
 
 def add_options(to: cli.Parser) -> None:
@@ -44,11 +55,38 @@ def add_options(to: cli.Parser) -> None:
         metavar="N",
         help=f"samples that are computed and kept at a time (default: {CHUNK}); changes no result",
     )
+    to.add_argument(
+        "--workers",
+        type=cli.whole_number,
+        metavar="N",
+        help="compute in N processes, each with one thread, or --threads of them; changes no result",
+    )
+    to.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="compute on the workers of a Dask scheduler, such as tcp://host:8786 (default, without --workers: the "
+        f"environment variable {SCHEDULER}, if it is set); changes no result",
+    )
+    to.add_argument(
+        "--time-limit",
+        type=_seconds,
+        default=TIME_LIMIT,
+        metavar="S",
+        help=f"seconds that a worker may take for a chunk, before another one computes it, too (default: "
+        f"{TIME_LIMIT:g})",
+    )
 
 
 def require(options: argparse.Namespace) -> None:
     """Refuse options that are out of range, before anything is read."""
     cli.require_range(options, "chunk")
+    cli.require_range(options, "workers", most=MOST_WORKERS)
+    if options.workers is not None and options.scheduler is not None:
+        raise ConfigError("expected --workers, for processes here, or --scheduler, for a cluster; found both")
+    if not 0 < options.time_limit <= LONGEST_LIMIT:
+        raise ConfigError(
+            f"--time-limit: expected seconds above 0, up to {LONGEST_LIMIT:,.0f}, found {shown(options.time_limit)}"
+        )
 
 
 @contextmanager
@@ -75,7 +113,6 @@ def running(
     if output is not None:
         with counting(screen, "reading", total) as shown:
             identity = identity_of(job, fingerprints_of(data, lambda number: shown(number, "reading")))
-    workers: Workers = ThisProcess(job, data, options.threads)
 
     def words() -> str:
         goes_on = "the same command goes on there" if output else "with --output FILE it could go on there"
@@ -83,6 +120,9 @@ def running(
 
     def in_order() -> Iterator[Part]:
         nonlocal done, folder
+        workers = stack.enter_context(_workers(options, job, data))
+        if isinstance(workers, Cluster):
+            run.by_worker = workers.by_worker
         if output is not None and identity is not None:
             folder = PartsFolder(output, identity, job.task.settings(), total)
         arithmetic = getattr(job.task, "arithmetic", "float32")
@@ -96,7 +136,24 @@ def running(
         assert folder is not None
         return map(folder.load, folder.finished())
 
-    with interrupt.adding_words(words):
-        yield Running(identity, in_order, kept)
+    run = Running(identity, in_order, kept)
+    with interrupt.adding_words(words), ExitStack() as stack:
+        yield run
     if folder:
         folder.remove()
+
+
+def _workers(options: argparse.Namespace, job: Job, data: Selected) -> AbstractContextManager[Workers]:
+    """Whoever computes: a cluster, if one is asked for, or this process."""
+    place = options.workers or options.scheduler or os.environ.get(SCHEDULER)
+    if place:
+        return cluster(job, data, place, options.threads, options.time_limit)
+    return nullcontext(ThisProcess(job, data, options.threads))
+
+
+def _seconds(text: str) -> float:
+    """Read the option's number; argparse puts its name before the message."""
+    try:
+        return float(text) if math.isfinite(float(text)) else 0.0
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, found {shown(text)}") from None

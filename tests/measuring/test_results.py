@@ -490,6 +490,6 @@ def test_wide_rows_come_in_smaller_chunks(tmp_path: Path, monkeypatch: pytest.Mo
         sizes = [len(part) for part in file.rows(100)]
         assert sum(sizes) == len(NAMES)
         assert 2 < max(sizes) < 8
-        file = open_results(str(put(tmp_path / f"r.{ending}", some(names=["x" * 3000] * 9))))
+        file = open_results(str(put(tmp_path / f"r.{ending}", some(names=["x" * 3200] * 9))))
         assert max(len(part) for part in file.rows(100)) <= 2
     assert rows.BLOCK > 1 << 20

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 120
-CHUNK = "5"
+CHUNK = "2"
 Capture = pytest.CaptureFixture[str]
 
 
@@ -96,7 +96,7 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_bytes(work: Path
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "word", "code"), [("SIGINT", "interrupted", 130), ("SIGTERM", "terminated", 143)])
 def test_an_interrupted_run_says_how_far_it_came_and_how_to_go_on(name: str, word: str, code: int, work: Path) -> None:
-    found, said = ended(work, "told.npz", name, 0.5)
+    found, said = ended(work, "told.npz", name, 0.1)
     assert found == code
     lines = said.splitlines()
     assert len(lines) == 1
@@ -110,7 +110,7 @@ def test_an_interrupted_run_says_how_far_it_came_and_how_to_go_on(name: str, wor
 
 
 def test_what_is_there_is_not_computed_again(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The write of the sixth chunk fails, as a full disk does; the next run keeps five of 24."""
+    """The write of the sixth chunk fails, as a full disk does; the next run keeps five of 60."""
     kept, written = [], parts_folder.PartsFolder.keep
 
     def keep(folder: parts_folder.PartsFolder, chunk: range, part: object) -> None:
@@ -179,7 +179,7 @@ def test_the_bytes_do_not_tell_how_they_were_computed(arithmetic: str, work: Pat
         assert (predicted == -1).sum() == 1
         if arithmetic == "fixed":
             read = predicted >= 0
-            assert (file["sums"][read] * file["scale"] == logits[read]).all()
+            assert np.allclose(file["sums"][read] * file["scale"], logits[read], rtol=1e-15, atol=0)  # T is 3
     assert open_results(str(tmp_path / "1.npz")).n == IMAGES
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from sdt_ref.errors import ConfigError
 from sdt_ref.jobs.identity import Identity
-from sdt_ref.measuring.results import Rows, open_results, require, rows, table, write
+from sdt_ref.measuring.results import Rows, npz, open_results, require, rows, table, write
 
 RUN = Identity("a" * 64, "b" * 64, "c" * 64, "0123456789abcdef" * 4)
 DIGEST = f"{'a' * 16}-{'b' * 16}-{'c' * 16}-0123456789abcdef"
@@ -74,6 +74,9 @@ def test_float32_is_read_from_its_decimals_as_it_was(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     logits = rng.integers(0, 1 << 32, (3000, 3), dtype=np.uint32).view(np.float32)
     logits[:4] = [[0, -0.0, -1], [1e-45, 1e-44, 1.1754944e-38], [3.4028235e38, 16777216, 0.1], [np.inf, -np.inf, 0]]
+    logits[4] = np.array([0x15AE43FD] * 3, np.uint32).view(
+        np.float32
+    )  # its 7.038531e-26 is another number, via float64
     logits = logits[~np.isnan(logits).any(axis=1)]
     n = len(logits)
     put(tmp_path / "r.csv", Rows(["x"] * n, np.zeros(n, np.int64), logits.argmax(axis=1), logits))
@@ -481,11 +484,13 @@ def test_memory_does_not_grow_with_the_number_of_images(ending: str, few: int, m
 
 
 def test_wide_rows_come_in_smaller_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("npz", "table"):
-        monkeypatch.setattr(f"sdt_ref.measuring.results.{module}.BLOCK", 400)
+    monkeypatch.setattr(npz, "BLOCK", 400)
+    monkeypatch.setattr(table, "BLOCK", 7 * 7 * table.CELL)
     for ending in ENDINGS:
         file = open_results(str(put(tmp_path / f"r.{ending}", some())))
         sizes = [len(part) for part in file.rows(100)]
         assert sum(sizes) == len(NAMES)
-        assert max(sizes) < 8
+        assert 2 < max(sizes) < 8
+        file = open_results(str(put(tmp_path / f"r.{ending}", some(names=["x" * 3200] * 9))))
+        assert max(len(part) for part in file.rows(100)) <= 2
     assert rows.BLOCK > 1 << 20

@@ -4,6 +4,7 @@ The arrays are stored and not deflated, in a fixed order and with a fixed date: 
 differs from one version of zlib to the next. `numpy.load` reads the file without pickle.
 """
 
+import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +21,6 @@ from ...jobs.identity import Identity
 from ...weights.torch_file import opened_zip
 from .rows import BLOCK, LONGEST_NAME, Chunks, Content, Rows, reading, require_classes, require_scale, require_sound
 
-FIRST_DATE = 1980, 1, 1, 0, 0, 0  # that a zip can have
 UNIX, PLAIN_FILE = 3, 0o100644  # as the archive says on any system
 NAME, LABEL, PREDICTED, LOGITS, CLASSES, RUN = "name", "label", "predicted", "logits", "classes", "run"
 SUMS, SCALE = "sums", "scale"  # of fixed point
@@ -70,7 +70,7 @@ def write_npz(
 @contextmanager
 def _member(pack: zipfile.ZipFile, key: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Iterator[IO[bytes]]:
     """Yield a file of the archive behind the header of its array."""
-    info = zipfile.ZipInfo(f"{key}.npy", FIRST_DATE)
+    info = zipfile.ZipInfo(f"{key}.npy")  # of 1980
     info.create_system, info.external_attr = UNIX, PLAIN_FILE << 16
     with pack.open(info, "w", force_zip64=True) as stream:
         header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
@@ -102,7 +102,7 @@ def _opened(path: str) -> Iterator[tuple[zipfile.ZipFile, Members]]:
             )
         if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
             raise ConfigError("expected arrays stored or deflated, found some compressed in another way")
-        unpacked, size = sum(info.file_size for info in infos), Path(path).stat().st_size
+        unpacked, size = sum(info.file_size for info in infos), os.fstat(file.fileno()).st_size
         if unpacked > max(GROWTH * size, HARMLESS):
             raise ConfigError(
                 f"expected arrays that unpack to at most {GROWTH} times the {size} bytes of the file, found "

@@ -21,7 +21,8 @@ from ...jobs.identity import DIGEST, Identity
 from .rows import BLOCK, Chunks, Content, Rows, reading, require_classes, require_scale, require_sound
 
 NAMED, LOGIT, SUM, SCALE, RUN = ["name", "label", "predicted"], "logit:", "sum:", "scale", "run"
-LONGEST_RECORD = 1 << 24  # characters; 100,000 classes take a third
+LONGEST_RECORD = 1 << 22  # characters; 100,000 classes take less
+CELL = 128  # bytes of a number as text, in an array or as an object
 SPECIAL = re.compile(r'[",\r\n]')
 NO_TEXT = re.compile(r"[\ud800-\udfff]|\\(?=u(?:d[89a-f][0-9a-f]{2}|005c))")
 SPELLED = re.compile(r"\\u(d[89a-f][0-9a-f]{2}|005c)")
@@ -35,18 +36,28 @@ def write_csv(part: Path, chunks: Chunks, first: Rows, classes: Sequence[str], r
     heading = [*NAMED, *(f"{LOGIT}{name}" for name in classes), *sums, RUN]
     with part.open("w", encoding="utf-8", newline="") as text:
         text.write(_line(map(_quoted, heading)))
+        step = max(1, BLOCK // (CELL * len(heading)))
         for rows in chunks():
-            text.writelines(_lines(rows, run.digest))
+            for at in range(0, len(rows), step):
+                text.writelines(_lines(rows[at : at + step], run.digest))
 
 
 def _lines(rows: Rows, run: str) -> Iterator[str]:
-    logits = rows.logits.astype(str).tolist()
+    logits = _decimals(rows.logits).tolist()
     whole: list[list[str]] = [[]] * len(rows)
     if rows.sums is not None and rows.scale is not None:
         whole = [[*map(str, line), repr(float(rows.scale))] for line in rows.sums.tolist()]
     labels = zip(rows.names, rows.labels.tolist(), rows.predicted.tolist(), strict=True)
     for (name, label, predicted), numbers, sums in zip(labels, logits, whole, strict=True):
         yield _line([_quoted(name), str(label), str(predicted), *numbers, *sums, run])
+
+
+def _decimals(values: np.ndarray) -> np.ndarray:
+    """The shortest decimals that read back the same, also through float64, as Python and pandas read them."""
+    texts = values.astype(str)
+    other = texts.astype(np.float64).astype(values.dtype) != values  # rounded twice, such as 7.038531e-26, and nan
+    texts[other] = values[other].astype(np.float64).astype(str)
+    return texts
 
 
 def _line(cells: Iterator[str] | list[str]) -> str:
@@ -124,14 +135,16 @@ def _rows(path: str, layout: _Layout, most: int) -> Iterator[Rows]:
         records = _records(text)
         if _classes(next(records, (1, []))[1]) != (layout.classes, layout.is_fixed):
             raise ConfigError("expected the columns that were opened, found others; leave the file as it is")
-        first, most = 0, max(1, min(most, BLOCK // (16 * layout.width)))
+        first, most = 0, max(1, min(most, BLOCK // (CELL * layout.width)))
         held: list[list[str]] = []
+        size = 0
         for line, row in records:
             layout.check(line, row)
             held.append(row)
-            if len(held) == most:
+            size += len(row[0])
+            if len(held) == most or size > BLOCK:
                 yield _taken(layout, held, first)
-                first, held = first + most, []
+                first, held, size = first + len(held), [], 0
         if held:
             yield _taken(layout, held, first)
 

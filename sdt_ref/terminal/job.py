@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .. import interrupt
+from ..errors import ConfigError, SdtError
 from ..inputs.selection import Selected
 from ..jobs.folder import PartsFolder
 from ..jobs.identity import Identity
@@ -26,7 +27,7 @@ class Running:
     Attributes
     ----------
     identity : of the run, where it has an output
-    folder : of its finished chunks, where it has an output
+    folder : of its finished chunks, where it has an output and more than one sample
     parts : yields what came of each chunk, in the order of the data
     """
 
@@ -35,14 +36,14 @@ class Running:
     parts: Callable[[], Iterator[Part]]
 
 
-def add_options(to: cli.Parser) -> None:
-    """Add the options of every command that runs over a data set."""
+def add_options(to: cli.Parser, chunk: int = CHUNK) -> None:
+    """Add the options of every command that runs over a data set; `chunk` is the default of the one of that name."""
     to.add_argument(
         "--chunk",
         type=cli.whole_number,
-        default=CHUNK,
+        default=chunk,
         metavar="N",
-        help=f"samples that are computed and kept at a time (default: {CHUNK}); changes no result",
+        help=f"samples that are computed and kept at a time (default: {chunk}); changes no result",
     )
 
 
@@ -59,14 +60,19 @@ def running(
     verb: str,
     output: str | None = None,
     so_far: Callable[[], str] = lambda: "",
+    option: str = "--output FILE",
 ) -> Iterator[Running]:
     """Yield a job to run, with a bar; an output's finished chunks are removed at the end, but kept if it fails.
+
+    Not if it fails by what the user gave: the same command would fail again. A ConfigError is the disk's or the
+    cluster's.
 
     Parameters
     ----------
     verb : for the bar, such as 'evaluating'
     output : the file that is written in here
     so_far : what is known by now, for the bar and for the line that an interrupted command ends with
+    option : names an output
 
     Raises ConfigError when the folder of finished chunks belongs to another run.
     """
@@ -75,11 +81,13 @@ def running(
     if output is not None:
         with counting(screen, "reading", total) as shown:
             identity = identity_of(job, fingerprints_of(data, lambda number: shown(number, "reading")))
-        folder = PartsFolder(output, identity, job.task.settings(), total)
+        folder = PartsFolder(output, identity, job.task.settings(), total) if total > 1 else None
     workers: Workers = ThisProcess(job, data, options.threads)
 
     def words() -> str:
-        goes_on = "the same command goes on there" if output else "with --output FILE it could go on there"
+        if total == 1:
+            return ""
+        goes_on = "the same command goes on there" if output else f"with {option} it could go on there"
         return "; ".join([f"after {done:,} of {total:,}", *filter(None, [so_far()]), goes_on])
 
     def in_order() -> Iterator[Part]:
@@ -91,7 +99,12 @@ def running(
                 done = chunk.stop
                 shown(done, so_far() or verb)
 
-    with interrupt.adding_words(words):
-        yield Running(identity, folder, in_order)
+    try:
+        with interrupt.adding_words(words):
+            yield Running(identity, folder, in_order)
+    except Exception as error:
+        if folder and (folder.is_empty() or (isinstance(error, SdtError) and not isinstance(error, ConfigError))):
+            folder.remove()
+        raise
     if folder:
         folder.remove()

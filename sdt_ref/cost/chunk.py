@@ -14,9 +14,8 @@ from ..inputs.selection import Item
 from ..jobs.job import Compute, Part
 from ..network.model import SpikeDrivenTransformer
 from ..weights.file import Weights
-from ..weights.names import group, layer_in_words
 from .account import SYNAPSES, Account, Accountant, Cell
-from .formula import Estimate, estimates, flops, n_tokens
+from .formula import estimates, flops, layers_of, n_tokens
 from .official import events_per_step
 from .technology import Technology, energy
 
@@ -92,16 +91,6 @@ class Stocktaker:
         yield "formula", sum(estimate.energy(self._technology) for estimate in by_formula.values())
         yield "synapses", float(sum(pj.sum() for (_, kind), pj in counted.items() if kind == SYNAPSES))
         yield "counted", float(sum(pj.sum() for pj in counted.values()))
-
-
-def layers_of(account: Account, by_formula: Mapping[str, Estimate]) -> dict[str, list[str]]:
-    """Stages with a formula by a reader's name: 'block 0: attention q, k, v' has three."""
-    rows: dict[str, list[str]] = {}
-    for name in by_formula:
-        layer = account.stages[name].layer
-        words = layer_in_words(layer) if layer else f"{group(name)}: attention"
-        rows.setdefault(words, []).append(name)
-    return rows
 
 
 @dataclass(frozen=True)

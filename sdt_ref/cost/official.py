@@ -5,8 +5,6 @@ L / (L - 1), and may exceed 1. Its table has exactly four time steps. `firing_ra
 taken once as a mean and once as a count: they differ in the last bits of float32 only, and here not at all.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from ..errors import InputError

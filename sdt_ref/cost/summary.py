@@ -14,8 +14,8 @@ from ..weights.file import Weights
 from ..weights.wiring import wiring
 from .account import FIELDS, SYNAPSES, Account, rate
 from .average import Average
-from .chunk import Stocktaker, layers_of
-from .formula import Estimate, Vanilla, estimates, flops, n_tokens, vanilla
+from .chunk import Stocktaker
+from .formula import Estimate, Vanilla, estimates, flops, layers_of, n_tokens, vanilla
 from .official import OfficialStatistic
 from .technology import Technology, energy, memory_traffic
 

@@ -73,7 +73,8 @@ def test_an_interrupted_run_goes_on_and_ends_at_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """For chunks of any size; what was seen is not run again, also with other widths; other data are refused."""
-    line, output, run, seen = some_pictures(tmp_path), tmp_path / "f.toml", Seen.run, []
+    line, output, run = some_pictures(tmp_path), tmp_path / "f.toml", Seen.run
+    seen: list[Any] = []
 
     def stopping(self: Seen, *given: Any) -> None:
         if len(seen) == stop:

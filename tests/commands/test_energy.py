@@ -219,7 +219,8 @@ def test_bad_input_is_one_line_and_nothing_is_written(
 
 def stop_before(chunk: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """End the command before it counts this chunk, as Ctrl-C does in a program; returns the pictures of each it counts."""
-    count, done = Stocktaker.count, []
+    count = Stocktaker.count
+    done: list[int] = []
 
     def stopping(taker: Stocktaker, inputs: Iterable[np.ndarray]) -> Part:
         if len(done) == chunk:

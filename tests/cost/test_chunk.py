@@ -79,12 +79,10 @@ def test_sums_are_whole_numbers_and_those_of_the_accounts() -> None:
     accounts = [accountant.account(x[None]) for x in inputs]
     assert [part.arrays[name].dtype for name in ("cells", "exits", "hooked")] == [np.int64] * 3
     for (stage, kind), sums in zip(part.notes["cells"], part.arrays["cells"], strict=True):
-        assert sums.tolist() == sum(account.cells[stage, kind] for account in accounts).tolist()
-    for stage, (comparisons, saved, additions) in zip(part.notes["exits"], part.arrays["exits"], strict=True):
-        exits = [account.early_exit[stage] for account in accounts]
-        assert comparisons.tolist() == sum(each.comparisons for each in exits).tolist()
-        assert saved.tolist() == sum(each.saved for each in exits).tolist()
-        assert additions.tolist() == sum(each.additions for each in exits).tolist()
+        assert (sums == sum(account.cells[stage, kind] for account in accounts)).all()
+    for stage, sums in zip(part.notes["exits"], part.arrays["exits"], strict=True):
+        for row, name in zip(sums, ("comparisons", "saved", "additions"), strict=True):
+            assert (row == sum(getattr(account.early_exit[stage], name) for account in accounts)).all()
     assert part.notes["exits"]
     assert part.arrays["numbers"].shape == (7, len(part.notes["names"]))
 

@@ -39,6 +39,7 @@ def test_chunks_of_any_size_show_the_same(size: int) -> None:
     for x in inputs:
         alone.run(model, x)
     assert list(seen.arrays()) == list(alone.arrays())
+    assert (seen.arrays()["pixels"] == np.concatenate([x.reshape(1, -1) for x in inputs], axis=1)).all()
     for name, values in alone.arrays().items():
         assert (seen.arrays()[name].dtype, seen.arrays()[name].tobytes()) == (values.dtype, values.tobytes())
     chosen = calibration.choose(weights, seen, widths)

@@ -58,7 +58,7 @@ def end(number: int, _: Any = None) -> None:
         with contextlib.suppress(Exception):
             undo()
     with contextlib.suppress(Exception):  # standard error may be closed
-        _say(" ".join([WORDS[signal.Signals(number).name], *(words() for words in _saying)]))
+        _say(" ".join(filter(None, [WORDS[signal.Signals(number).name], *(words() for words in _saying)])))
     os._exit(128 + number)
 
 

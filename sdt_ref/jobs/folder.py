@@ -74,6 +74,10 @@ class PartsFolder:
                 apart.append(chunk)
         return apart
 
+    def is_empty(self) -> bool:
+        """Whether no chunk is there."""
+        return not any(NAME.fullmatch(entry.name) for entry in self.path.iterdir())
+
     def keep(self, chunk: range, part: Part) -> None:
         """Write what came of a chunk. Raises ConfigError when there is no room."""
         content = part.to_bytes()

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 
 from .. import interrupt
-from ..errors import ConfigError, shown
+from ..errors import ConfigError, SdtError, shown
 from ..inputs.selection import Selected
 from ..jobs.cluster import TIME_LIMIT, Cluster, cluster
 from ..jobs.folder import PartsFolder
@@ -46,14 +46,14 @@ class Running:
     by_worker: Counter[str] | None = None
 
 
-def add_options(to: cli.Parser) -> None:
-    """Add the options of every command that runs over a data set."""
+def add_options(to: cli.Parser, chunk: int = CHUNK) -> None:
+    """Add the options of every command that runs over a data set; `chunk` is the default of the one of that name."""
     to.add_argument(
         "--chunk",
         type=cli.whole_number,
-        default=CHUNK,
+        default=chunk,
         metavar="N",
-        help=f"samples that are computed and kept at a time (default: {CHUNK}); changes no result",
+        help=f"samples that are computed and kept at a time (default: {chunk}); changes no result",
     )
     to.add_argument(
         "--workers",
@@ -97,25 +97,33 @@ def running(
     verb: str,
     output: str | None = None,
     so_far: Callable[[], str] = lambda: "",
+    option: str = "--output FILE",
 ) -> Iterator[Running]:
     """Yield a job to run, with a bar; an output's finished chunks are removed at the end, but kept if it fails.
+
+    Not if it fails by what the user gave: the same command would fail again. A ConfigError is the disk's or the
+    cluster's.
 
     Parameters
     ----------
     verb : for the bar, such as 'evaluating'
     output : the file that is written in here
     so_far : what is known by now, for the bar and for the line that an interrupted command ends with
+    option : names an output
 
     Raises ConfigError when the folder of finished chunks belongs to another run.
     """
     screen, total, done = Screen(stderr=True), len(data), 0
     identity, folder = None, None
+    alone: list[Part] = []  # one sample is not worth a folder
     if output is not None:
         with counting(screen, "reading", total) as shown:
             identity = identity_of(job, fingerprints_of(data, lambda number: shown(number, "reading")))
 
     def words() -> str:
-        goes_on = "the same command goes on there" if output else "with --output FILE it could go on there"
+        if total == 1:
+            return ""
+        goes_on = "the same command goes on there" if output else f"with {option} it could go on there"
         return "; ".join([f"after {done:,} of {total:,}", *filter(None, [so_far()]), goes_on])
 
     def in_order() -> Iterator[Part]:
@@ -123,22 +131,28 @@ def running(
         workers = stack.enter_context(_workers(options, job, data))
         if isinstance(workers, Cluster):
             run.by_worker = workers.by_worker
-        if output is not None and identity is not None:
+        if output is not None and identity is not None and total > 1:
             folder = PartsFolder(output, identity, job.task.settings(), total)
         arithmetic = getattr(job.task, "arithmetic", "float32")
         with kernels_loading(screen, arithmetic), counting(screen, verb, total) as shown:
             for chunk, part in parts(workers, total, folder, options.chunk, lambda n: shown(n, so_far() or verb)):
+                if total == 1:
+                    alone.append(part)
                 yield part
                 done = chunk.stop
                 shown(done, so_far() or verb)
 
     def kept() -> Iterator[Part]:
-        assert folder is not None
-        return map(folder.load, folder.finished())
+        return map(folder.load, folder.finished()) if folder else iter(alone)
 
     run = Running(identity, in_order, kept)
-    with interrupt.adding_words(words), ExitStack() as stack:
-        yield run
+    try:
+        with interrupt.adding_words(words), ExitStack() as stack:
+            yield run
+    except Exception as error:
+        if folder and (folder.is_empty() or (isinstance(error, SdtError) and not isinstance(error, ConfigError))):
+            folder.remove()
+        raise
     if folder:
         folder.remove()
 

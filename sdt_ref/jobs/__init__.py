@@ -3,6 +3,7 @@
 job.py        what is computed, on what; a chunk of it
 identity.py   what a run is: weights, data, settings, code; and never how it was computed
 folder.py     OUTPUT.parts, where finished chunks lie until the last one is there
+ahead.py      the next samples, read while the network computes
 running.py    the chunks of a job, in the order of the data, wherever they come from
 cluster.py    the chunks computed by the workers of dask.distributed
 """

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from typing import Any
@@ -14,6 +15,7 @@ from ..fixed.formats import Formats
 from ..fixed.quantise import FixedLayer
 from ..inputs.reading import UNREADABLE, read
 from ..inputs.selection import Item
+from ..jobs.ahead import ahead
 from ..jobs.job import Compute, Part
 from ..network.model import SpikeDrivenTransformer
 from ..result import Result
@@ -120,10 +122,12 @@ class Classify:
 
         places: list[int] = []
         results: list[Result] = []
-        for group in _batches(readable(), self._batch(model)):
-            numbers, inputs = zip(*group, strict=True)
-            places += numbers
-            results.append(model(np.stack(inputs)))
+        size = self._batch(model)
+        with closing(ahead(readable(), size)) as samples:
+            for group in _batches(samples, size):
+                numbers, inputs = zip(*group, strict=True)
+                places += numbers
+                results.append(model(np.stack(inputs)))
         notes = {"names": names, "unreadable": unreadable, "repairs": repairs}
         return Part({"label": np.array(labels), **_arrays(model, len(names), places, results)}, notes)
 

@@ -122,7 +122,10 @@ def test_points_below_the_noise_are_left_out() -> None:
 
 
 BAD_OPTIONS = {
-    "part": (["engine"], "expected one of engines, fixed, counters, sweep, growth, startup, memory; found 'engine'"),
+    "part": (
+        ["engine"],
+        "expected one of engines, fixed, counters, reading, sweep, growth, startup, memory; found 'engine'",
+    ),
     "network": (["--network", "sdt-9-512"], "found 'sdt-9-512'"),
     "batch": (["--batch", "0"], "expected 1 to 1024, found '0'"),
     "threads": (["--threads", "257"], "expected 1 to 256, found '257'"),
@@ -150,7 +153,17 @@ def test_bad_options_are_told_before_anything_is_measured(name: str, capsys: pyt
 
 def test_without_options_everything_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     done: list[str] = []
-    for part in ("_show_ceilings", "_engines", "_fixed", "_counters", "_sweep", "_growth", "_startup", "_memory"):
+    for part in (
+        "_show_ceilings",
+        "_engines",
+        "_fixed",
+        "_counters",
+        "_reading",
+        "_sweep",
+        "_growth",
+        "_startup",
+        "_memory",
+    ):
         monkeypatch.setattr(benchmark, part, lambda *_, part=part: done.append(part) or [])
     monkeypatch.setattr(benchmark, "_can_draw", lambda *_: False)
     assert benchmark.main([]) == 0
@@ -159,6 +172,7 @@ def test_without_options_everything_is_measured(monkeypatch: pytest.MonkeyPatch,
         *["_engines"] * 10,
         "_fixed",
         "_counters",
+        "_reading",
         "_sweep",
         "_growth",
         "_startup",

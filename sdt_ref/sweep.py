@@ -34,6 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     on = options.calibrate_on or options.data
     _require_outputs(options, options.data, on, options.weights)
     time_steps = _time_steps(options)
+    if options.plot is not None:
+        from .drawing import sweep as drawing
+
+        if len(time_steps) > drawing.MOST_STEPS:
+            raise ConfigError(
+                f"--plot: expected at most {drawing.MOST_STEPS} values of T, found {len(time_steps)}; draw fewer"
+            )
     widths = {name: _widths(name, getattr(options, f"{name}_bits")) for name in WIDTHS}
     weights = cli.load_weights(options)
     grid = _grid(options, weights, on, time_steps, widths)
@@ -113,7 +120,9 @@ def _grid(
         Selection((options.data,), frames, options.split, options.limit, weights.classes, options.classes_by_order),
         Selection((on,), frames, options.calibrate_split, options.calibrate_limit),
         time_steps,
-        *(widths[name] for name in WIDTHS),
+        widths["weight"],
+        widths["membrane"],
+        widths["stream"],
         options.size,
     )
 

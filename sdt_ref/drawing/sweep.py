@@ -27,7 +27,7 @@ Bits = tuple[int, int]  # of membranes and stream
 @canvas.own_style()
 def draw(path: str | os.PathLike[str], outcome: Outcome) -> None:
     """Draw a grid to a file: for each T two panels, with a line for each width of membranes and stream."""
-    fixed = [row for row in outcome.rows if row.point.widths]
+    fixed = [row for row in outcome.rows if row.point.bits]
     steps = list(dict.fromkeys(row.point.time_steps for row in fixed))
     lines, widths = _lines(fixed), sorted({weight for weight, *_ in map(_bits, fixed)})
     height = MARGIN + PANEL * len(steps) + LEGEND_LINE * -(-(len(lines) + 1) // IN_A_ROW)

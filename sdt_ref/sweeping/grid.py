@@ -12,7 +12,6 @@ import numpy as np
 from ..inputs.selection import Selection
 from ..jobs.job import Part
 from ..measuring.accuracy import UNREAD, interval
-from ..measuring.calibration import Widths
 from ..weights.file import Weights
 
 
@@ -23,16 +22,11 @@ class Point:
     Attributes
     ----------
     time_steps : T
-    widths : of its registers; None stands for float32
+    bits : of weights, membranes and stream; None stands for float32
     """
 
     time_steps: int
-    widths: Widths | None = None
-
-    @property
-    def bits(self) -> tuple[int, int, int] | None:
-        """Of weights, membranes and stream."""
-        return None if self.widths is None else (self.widths.weight, self.widths.membrane, self.widths.stream)
+    bits: tuple[int, int, int] | None = None
 
     @property
     def words(self) -> str:
@@ -71,12 +65,9 @@ class Grid:
 
     def points(self) -> list[Point]:
         """For each T float32, then all widths."""
-        widths = [
-            Widths(weight=weight, membrane=membrane, stream=stream)
-            for weight, membrane, stream in product(self.weight_bits, self.membrane_bits, self.stream_bits)
-        ]
+        bits = [None, *product(self.weight_bits, self.membrane_bits, self.stream_bits)]
         steps = self.time_steps or (self.weights.config.time_steps,)
-        return [Point(T, each) for T in steps for each in (None, *widths)]
+        return [Point(T, each) for T in steps for each in bits]
 
     def weights_at(self, time_steps: int) -> Weights:
         """The weights with another T."""

@@ -111,6 +111,7 @@ PRINTING = {  # every command, for what it prints
     "attention": "attention photo.png --weights w.h5",
     "report": "report photo.png --weights w.h5 -o printed.html",
     "calibrate": "calibrate photo.png --weights w.h5 -o printed.toml",
+    "sweep": "sweep . --weights w.h5 --split val --calibrate-on photo.png",
     "trace": "trace photo.png --weights w.h5 -o printed.h5",
     "compare": "compare run.h5 run.h5",
     "vectors": "vectors run.h5 -o printed --weights w.h5",

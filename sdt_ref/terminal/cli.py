@@ -42,6 +42,7 @@ COMMANDS = {
     "attention": "show which tokens and channels each attention lets through",
     "report": "write a page on which a run can be explored in a browser",
     "calibrate": "choose the registers of fixed point from sample pictures or recordings",
+    "sweep": "measure the accuracy over a grid of fixed-point widths and time steps",
     "trace": "record every register, or current and membrane, of one run",
     "compare": "find the first difference between a golden trace and a dump",
     "vectors": "write test vectors for RTL from a trace",

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..inputs.selection import Selection
 from ..jobs.job import Part
-from ..measuring.accuracy import UNREAD, interval
+from ..measuring.accuracy import interval
+from ..measuring.results import UNREADABLE
 from ..weights.file import Weights
 
 
@@ -97,7 +98,7 @@ class Row:
     def of(cls, point: Point, part: Part, float32: Part) -> "Row":
         """Count what `Classify` made of all samples, for this point and for float32 at the same T."""
         predicted, label = part.arrays["predicted"], part.arrays["label"]
-        read = predicted != UNREAD
+        read = predicted != UNREADABLE
         flipped = read & (predicted != float32.arrays["predicted"])
         return cls(point, int(read.sum()), int((read & (predicted == label)).sum()), int(flipped.sum()))
 

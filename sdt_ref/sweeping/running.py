@@ -11,21 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
 
-import numpy as np
-
-from .. import interrupt
 from ..errors import ConfigError, FormatError, SdtError
 from ..fixed.formats import Formats
-from ..inputs.reading import read, require_alike
+from ..inputs.reading import first_steps
 from ..inputs.selection import Selected
 from ..jobs.folder import PartsFolder
 from ..jobs.identity import Identity, code_digest, settings_digest
 from ..jobs.job import Job, Part
 from ..jobs.running import fingerprints_of
-from ..measuring.accuracy import Accuracy, Classify
-from ..measuring.calibration import Widths, calibrate
+from ..measuring.accuracy import Accuracy, Classify, rows_of
+from ..measuring.calibration import See, Seen, Widths, choose
 from ..terminal import job as job_options
-from ..terminal.progress import counting, kernels_loading
+from ..terminal.progress import counting
 from ..terminal.screen import Screen
 from .grid import Grid, Outcome, Point, Row, joined, labels_of
 
@@ -54,6 +51,7 @@ class _Sweep:
         self._evaluated, self._calibrated = grid.evaluated.open(), grid.calibrated.open()
         self._screen = Screen(stderr=True)
         self._folder: PartsFolder | None = None
+        self._seen: tuple[int, Seen] | None = None  # of the last T
         if options.output is not None:
             prints = b"".join(_prints(self._screen, data) for data in (self._evaluated, self._calibrated))
             settings = grid.settings()
@@ -112,26 +110,23 @@ class _Sweep:
         assert point.bits
         weight, membrane, stream = point.bits
         widths = Widths(weight=weight, membrane=membrane, stream=stream)
-        grid, total, far = self._grid, len(self._calibrated), f"{done} of {len(self._points)} points"
-        weights, strict = grid.weights_at(point.time_steps), bool(grid.time_steps)
-        preprocessing = weights.preprocessing.at(grid.size)
+        if self._seen is None or self._seen[0] != point.time_steps:
+            self._seen = point.time_steps, self._see(point.time_steps, done)
+        return choose(self._grid.weights_at(point.time_steps), self._seen[1], widths)
 
-        def inputs() -> Iterator[np.ndarray]:
-            first = None
-            for at, item in enumerate(self._calibrated.items(range(total))):
-                shown(at, f"{far} done; calibrating")
-                x = read(item.source, preprocessing, point.time_steps, strict_steps=strict, as_official=True)
-                first = first or x.shape
-                require_alike(item.name, x, first)
-                yield x[None]
-
-        goes_on = "the same command goes on there" if self._folder else "with --output FILE it could go on there"
-        with (
-            interrupt.adding_words(lambda: f"after {far}; {goes_on}"),
-            kernels_loading(self._screen, "float32"),
-            counting(self._screen, f"{far} done; calibrating", total) as shown,
-        ):
-            return calibrate(weights, inputs(), widths, self._options.threads)
+    def _see(self, time_steps: int, done: int) -> Seen:
+        """What the float32 network of one T sees, which is the same for all widths."""
+        grid, data, seen = self._grid, self._calibrated, Seen()
+        weights, strict = grid.weights_at(time_steps), bool(grid.time_steps)
+        preprocessing, every = weights.preprocessing.at(grid.size), data.items(range(len(data)))
+        steps = first_steps(every, preprocessing, time_steps, strict_steps=strict)
+        job = Job(See(grid.size, strict, steps), weights, grid.calibrated)
+        far = f"{done} of {len(self._points)} points done"
+        output = str(self._folder.path / f"calibration-{time_steps}") if self._folder else None
+        with job_options.running(self._options, job, data, f"{far}; calibrating", output, lambda: far) as run:
+            for part in run.parts():
+                seen.add(part)
+        return seen
 
     def _labels(self, number: int, point: Point, formats: Formats | None) -> Part | FormatError:
         """Labels and notes of all samples, at one point; or why its registers do not hold the run's numbers."""
@@ -152,7 +147,7 @@ class _Sweep:
 
         with job_options.running(self._options, job, self._evaluated, far, output, so_far) as run:
             for part in run.parts():
-                counted.add(part)
+                counted.add(rows_of(part))
                 found.append(labels_of(part))
             return self._keep(2 * number + 1, joined(found))
 

@@ -111,7 +111,8 @@ def test_an_interrupted_run_says_how_far_it_came_and_how_to_go_on(name: str, wor
 
 def test_what_is_there_is_not_computed_again(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The write of the sixth chunk fails, as a full disk does; the next run keeps five of 60."""
-    kept, written = [], parts_folder.PartsFolder.keep
+    kept: list[range] = []
+    written = parts_folder.PartsFolder.keep
 
     def keep(folder: parts_folder.PartsFolder, chunk: range, part: object) -> None:
         if len(kept) == 5:

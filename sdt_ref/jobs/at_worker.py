@@ -57,7 +57,7 @@ class Order(TypedDict):
 
 
 class Answer(TypedDict, total=False):
-    """What came of it: who, and a part as its bytes, or what is lacking, or an error: the name of its type, its words."""
+    """What came of it: who, and a part as its bytes, or what is lacking, or an error: its type's name, its words."""
 
     worker: str
     pid: int
@@ -109,9 +109,9 @@ def compute(order: Order) -> Answer:
 
 
 def packed(items: Iterable[Item]) -> list[tuple[str, Any, str | None, int]]:
-    """Samples with their bytes, to be sent: (name, bytes, name of the file, label). A file that cannot be read is a path.
+    """Samples with their bytes, to be sent: (name, bytes, name of the file, label).
 
-    Raises ConfigError for the trials of a recording.
+    A file that cannot be read is sent as its path. Raises ConfigError for the trials of a recording.
     """
     found = []
     for item in items:

@@ -114,6 +114,7 @@ def running(
         with counting(screen, "reading", total) as shown:
             identity = identity_of(job, fingerprints_of(data, lambda number: shown(number, "reading")))
         folder = PartsFolder(output, identity, job.task.settings(), total)
+
     def words() -> str:
         goes_on = "the same command goes on there" if output else "with --output FILE it could go on there"
         return "; ".join([f"after {done:,} of {total:,}", *filter(None, [so_far()]), goes_on])

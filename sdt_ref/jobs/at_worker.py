@@ -83,11 +83,12 @@ def own_versions() -> dict[str, str]:
     return {"version of sdt_ref": __version__, "NumPy": np.__version__, "code of sdt_ref": code_digest()}
 
 
-def keep(name: str, weights: Weights) -> None:
-    """Keep weights that were sent. Raises ConfigError when they are not those of that digest."""
+def keep(name: str, weights: Weights) -> int:
+    """Keep weights that were sent; the number of the process. Raises ConfigError when they are not of that digest."""
     if digest(weights.texts, weights.tensors) != name:
         raise ConfigError(f"weights: expected those of sha256 {name}, found others; try again")
     _remember(_weights, name, lambda: weights)
+    return os.getpid()
 
 
 def compute(order: Order) -> Answer:

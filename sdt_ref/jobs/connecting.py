@@ -47,6 +47,8 @@ def local(workers: int, threads: int) -> Iterator[Any]:
             folder = tempfile.mkdtemp(prefix="sdt_ref-")
         try:
             _start_tracker()
+            dask = importlib.import_module("dask")
+            stack.enter_context(dask.config.set({"temporary-directory": folder}))
             with _without_interrupts():
                 cluster = distributed.LocalCluster(
                     n_workers=0,
@@ -57,7 +59,6 @@ def local(workers: int, threads: int) -> Iterator[Any]:
                     dashboard_address=None,
                     memory_limit=0,  # none: a worker that dask pauses or ends by its own measure would be no error
                     silence_logs=logging.CRITICAL,
-                    local_directory=folder,
                     security=distributed.Security(require_encryption=False),
                 )
             stack.callback(_closed, cluster)

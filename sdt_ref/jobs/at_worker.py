@@ -57,7 +57,7 @@ class Order(TypedDict):
 
 
 class Answer(TypedDict, total=False):
-    """What came of it: who; a part as its bytes, or what is lacking, or an error: its type and its words."""
+    """What came of it: who, and a part as its bytes, or what is lacking, or an error: its type's name, its words."""
 
     worker: str
     pid: int
@@ -83,11 +83,12 @@ def own_versions() -> dict[str, str]:
     return {"version of sdt_ref": __version__, "NumPy": np.__version__, "code of sdt_ref": code_digest()}
 
 
-def keep(name: str, weights: Weights) -> None:
-    """Keep weights that were sent. Raises ConfigError when they are not those of that digest."""
+def keep(name: str, weights: Weights) -> int:
+    """Keep weights that were sent; the number of the process. Raises ConfigError when they are not of that digest."""
     if digest(weights.texts, weights.tensors) != name:
         raise ConfigError(f"weights: expected those of sha256 {name}, found others; try again")
     _remember(_weights, name, lambda: weights)
+    return os.getpid()
 
 
 def compute(order: Order) -> Answer:
@@ -109,9 +110,9 @@ def compute(order: Order) -> Answer:
 
 
 def packed(items: Iterable[Item]) -> list[tuple[str, Any, str | None, int]]:
-    """Samples with their bytes, to be sent: (name, bytes, name of the file, label); a path where it cannot be read.
+    """Samples with their bytes, to be sent: (name, bytes, name of the file, label).
 
-    Raises ConfigError for the trials of a recording.
+    A file that cannot be read is sent as its path. Raises ConfigError for the trials of a recording.
     """
     found = []
     for item in items:

@@ -95,7 +95,7 @@ class Cluster:
         self._holding: dict[str, float] = {}  # since when each worker that has chunks has finished none
         self._looked = self._seen = time.monotonic()
         self._workers = self._require_same_code()
-        self._have_weights: set[tuple[str, int]] = set()
+        self._have_weights: set[tuple[str, int]] = set()  # workers, by address and process
         self._send_weights(self._workers)
 
     def compute(self, chunks: Iterable[range]) -> Iterator[tuple[range, Part]]:
@@ -203,7 +203,8 @@ class Cluster:
             self._workers = self._require_same_code()
         if answer["lacks"] == DATA:
             self._sends = True
-        if answer["lacks"] == WEIGHTS:
+        on_their_way = (answer["worker"], answer["pid"]) in self._have_weights and given.lacked == 1
+        if answer["lacks"] == WEIGHTS and not on_their_way:
             self._send_weights([answer["worker"]])
         self._again.append(given)
 
@@ -268,9 +269,11 @@ class Cluster:
     def _send_weights(self, workers: list[str]) -> None:
         weights = dataclasses.replace(self._job.weights)  # without what was computed of them: a worker does that itself
         sent = pickle.dumps(Call(keep, self._job.weights.digest, weights))
-        for worker, error in self._run_on_all(pickle.loads, sent, workers=workers).items():
-            if isinstance(error, SdtError):
-                raise ConfigError(f"worker {worker}: {error}")
+        for worker, found in self._run_on_all(pickle.loads, sent, workers=workers).items():
+            if isinstance(found, SdtError):
+                raise ConfigError(f"worker {worker}: {found}")
+            if isinstance(found, int):
+                self._have_weights.add((worker, found))
 
     def _run_on_all(self, function: Any, *arguments: Any, workers: list[str] | None = None) -> dict[str, Any]:
         """What a function of the standard library returns, or raises, on each worker, beside what it computes."""

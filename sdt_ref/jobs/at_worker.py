@@ -148,17 +148,15 @@ def _part(order: Order, address: str, threads: int) -> Part | None:
     if order["sent"] is None and not _sees(selection):
         return None
 
-    def items() -> Iterator[Item]:
-        if order["sent"] is not None:
-            return _unpacked(order["sent"])
-        opened = _remember(_data, (order["run"], order["job"]), selection.open)
-        return opened.items(range(*order["chunk"]))
-
     try:
-        _require_same(items(), order["prints"])
+        if order["sent"] is None:
+            items = list(_remember(_data, (order["run"], order["job"]), selection.open).items(range(*order["chunk"])))
+        else:
+            items = list(_unpacked(order["sent"]))
+        _require_same(items, order["prints"])
     except SdtError as error:
         raise type(error)(f"worker {address}: {error}") from None
-    return _network(order, task, threads)(items())
+    return _network(order, task, threads)(items)
 
 
 def _network(order: Order, task: Task, threads: int) -> Compute:
@@ -173,20 +171,13 @@ def _sees(selection: Selection | None) -> bool:
     )
 
 
-def _require_same(items: Iterable[Item], prints: bytes) -> None:
+def _require_same(items: list[Item], prints: bytes) -> None:
     """Raise ConfigError unless samples have these fingerprints."""
-    names = []
-
-    def named() -> Iterator[Item]:
-        for item in items:
-            names.append(item.name)
-            yield item
-
-    for number, found in enumerate(fingerprints(named())):
+    for number, found in enumerate(fingerprints(items)):
         if found != prints[number * PRINT : (number + 1) * PRINT]:
             raise ConfigError(
-                f"sample {shown(names[-1])}: expected the content that the client has, found other; copy the data "
-                "there anew, or give a path that is the same for all"
+                f"sample {shown(items[number].name)}: expected the content that the client has, found other; copy the "
+                "data there anew, or give a path that is the same for all"
             )
 
 

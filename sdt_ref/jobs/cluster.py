@@ -105,9 +105,10 @@ class Cluster:
         one has other data; and what `Task` raises.
         """
         left = iter(chunks)
+        self._all_given = False
         while True:
             self._give_more(left)
-            if not self._given:
+            if self._all_given and not self._given:
                 return
             with contextlib.suppress(Empty):
                 future = self._done.get(timeout=min(LOOK, self._time_limit / 4))
@@ -122,8 +123,11 @@ class Cluster:
             self._give(self._again.popleft(), available)
         while available and len(self._given) < AHEAD * len(self._workers):
             oldest = next(iter(self._given.values()), None)
-            chunk = next(left, None) if oldest is None or self._is_near(oldest.chunk) else None
+            if oldest is not None and not self._is_near(oldest.chunk):
+                return
+            chunk = next(left, None)
             if chunk is None:
+                self._all_given = True
                 return
             self._last = chunk
             given = self._given[chunk.start] = _Given(chunk)
@@ -133,7 +137,7 @@ class Cluster:
         return self._last.start - oldest.start < SPREAD * len(self._workers) * max(len(oldest), 1)
 
     def _give(self, given: _Given, available: Collection[str]) -> None:
-        chunk = given.chunk
+        chunk, items = given.chunk, list(self._data.items(given.chunk))
         order: Order = {
             "run": self._run,
             "code": self._versions["code of sdt_ref"],
@@ -142,8 +146,8 @@ class Cluster:
             "job": self._pickled,
             "threads": self._threads,
             "chunk": (chunk.start, chunk.stop),
-            "prints": b"".join(fingerprints(self._data.items(chunk))),
-            "sent": packed(self._data.items(chunk)) if self._sends else None,
+            "prints": b"".join(fingerprints(items)),
+            "sent": packed(items) if self._sends else None,
         }
         key = f"sdt_ref-{self._run}-{next(self._numbers)}"
         future = self._client.submit(
@@ -164,6 +168,7 @@ class Cluster:
         del given.futures[future.key]
         answer = self._answer_of(future, given)
         self._holding[answer["worker"]] = time.monotonic()
+        self._hung.discard(answer["worker"])
         if "error" in answer:
             raise _error_of(*answer["error"])
         if "lacks" in answer:

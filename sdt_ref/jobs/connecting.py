@@ -107,8 +107,9 @@ def _distributed() -> Any:
             distributed = importlib.import_module("distributed")
     except ImportError:
         raise ConfigError(f"--workers and --scheduler need dask.distributed; install it, {EXTRA}") from None
-    for name in LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in {*LOGGERS, *logging.root.manager.loggerDict}:  # dask gives some of them levels of their own
+        if name.partition(".")[0] in LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module="distributed")
     return distributed
 

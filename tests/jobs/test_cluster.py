@@ -393,13 +393,13 @@ def copy_of_package(to: Path, site: str) -> None:
 
 
 def test_a_worker_with_other_code_that_joins_late_is_refused(address: str, folder: Path, tmp_path: Path) -> None:
-    copy_of_package(tmp_path, "")
+    copy_of_package(other := tmp_path / "other", "")
     job = job_of(folder)
     with worker(address, tmp_path), cluster(job, job.selection.open(), address) as workers:
         computed = workers.compute(chunks_of(N, [], 1))
         next(computed)
         with (
-            worker(address, tmp_path, path=(tmp_path,)),
+            worker(address, other, path=(other,)),
             pytest.raises(ConfigError, match=r"expected code of sdt_ref .*, as the client has, found"),
         ):
             wait_until(lambda: next(computed, None) is None)

@@ -120,7 +120,8 @@ class Cluster:
         """Give chunks to workers, as long as few enough are on their way."""
         available = [worker for worker in self._workers if worker not in self._hung]
         while available and self._again:
-            self._give(self._again.popleft(), available)
+            if (again := self._again.popleft()).chunk.start in self._given:  # not done meanwhile
+                self._give(again, available)
         while available and len(self._given) < AHEAD * len(self._workers):
             oldest = next(iter(self._given.values()), None)
             if oldest is not None and not self._is_near(oldest.chunk):
@@ -166,7 +167,8 @@ class Cluster:
         if given is None or given.chunk.start not in self._given:  # another worker was first
             return None
         del given.futures[future.key]
-        answer = self._answer_of(future, given)
+        if (answer := self._answer_of(future, given)) is None:
+            return None
         self._holding[answer["worker"]] = time.monotonic()
         self._hung.discard(answer["worker"])
         if "error" in answer:
@@ -180,10 +182,19 @@ class Cluster:
         self.by_worker[answer["worker"]] += len(given.chunk)
         return given.chunk, Part.from_bytes(answer["part"])
 
-    def _answer_of(self, future: Any, given: _Given) -> Answer:
+    def _answer_of(self, future: Any, given: _Given) -> Answer | None:
+        """What a worker answers; None where it hangs with the answer, and so others are given the chunk."""
         first, last = given.chunk.start, given.chunk.stop - 1
         if future.status == "finished":
-            return self._ask(self._client.gather, future)
+            try:
+                return self._client.sync(self._client.gather, future, callback_timeout=min(ANSWER, self._time_limit))
+            except TimeoutError:
+                for worker in self._ask(self._client.scheduler.who_has, keys=[future.key]).get(future.key, ()):
+                    self._leave(worker, [])
+                self._try_again(given)
+                return None
+            except Exception as error:
+                raise self._lost(reason_of(error)) from None
         if future.status != "error":
             raise self._lost()
         error = future.exception(timeout=ANSWER)
@@ -241,15 +252,19 @@ class Cluster:
         """Have others compute what a worker holds, too, and restart it, which works where it has a nanny."""
         self._hung.add(worker)
         for given in {id(self._of_key[key]): self._of_key[key] for key in keys}.values():
-            given.hung += 1
-            if given.hung == MOST_TRIES:
-                raise ConfigError(
-                    f"samples {given.chunk.start} to {given.chunk.stop - 1}: expected a worker that computes them "
-                    f"within {self._time_limit:g} s, found {MOST_TRIES} that took longer; use a longer --time-limit, "
-                    "or a smaller --chunk"
-                )
-            self._again.append(given)
+            self._try_again(given)
         self._client.loop.add_callback(self._client.restart_workers, [worker], raise_for_error=False)
+
+    def _try_again(self, given: _Given) -> None:
+        """Give a chunk, at which a worker hangs, to another one; too many of them are refused."""
+        given.hung += 1
+        if given.hung == MOST_TRIES:
+            raise ConfigError(
+                f"samples {given.chunk.start} to {given.chunk.stop - 1}: expected a worker that computes them within "
+                f"{self._time_limit:g} s, found {MOST_TRIES} that took longer; use a longer --time-limit, or a smaller "
+                "--chunk"
+            )
+        self._again.append(given)
 
     def _require_same_code(self) -> list[str]:
         """Refuse workers that have no sdt_ref, or another one, or another NumPy; the addresses of all workers."""

@@ -158,7 +158,8 @@ def test_the_same_bytes_for_any_chunk_size_and_two_processes_that_are_not_the_cl
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_worker_that_is_killed_or_hangs_changes_no_bit(client: Any, folder: Path, end: signal.Signals) -> None:
     job, found = job_of(folder), []
-    workers = on(client, job, 4)
+    apart(on(client, job), 1)  # kernels are loaded
+    workers = on(client, job, LONGEST if end == signal.SIGKILL else 8)
     first = pids(workers)
     for _, part in parts(workers, N, None, 1):
         found.append(part.to_bytes())
@@ -345,7 +346,7 @@ def test_evaluate_on_a_scheduler_with_data_that_are_read_there_or_sent(
 def test_a_worker_without_a_nanny_that_hangs_is_left(address: str, folder: Path, tmp_path: Path) -> None:
     job = job_of(folder)
     with worker(address, tmp_path, "--no-nanny") as hanging, worker(address, tmp_path):
-        with cluster(job, job.selection.open(), address, time_limit=3) as workers:
+        with cluster(job, job.selection.open(), address, time_limit=8) as workers:
             found = []
             for _, part in parts(workers, N, None, 1):
                 found.append(part.to_bytes())

@@ -37,7 +37,8 @@ def swept(options: argparse.Namespace, grid: Grid) -> Iterator[Outcome]:
     try:
         yield sweep.outcome()
     except SdtError as error:
-        if not isinstance(error, ConfigError):  # that is the disk's; by others the same command would fail again
+        # a ConfigError may be the disk's; by others the same command would fail again
+        if not isinstance(error, ConfigError) or sweep.is_empty():
             sweep.remove()
         raise
     sweep.remove()
@@ -60,6 +61,10 @@ class _Sweep:
             )
             self._folder = PartsFolder(options.output, identity, settings, 2 * len(self._points))
         self._finished = {chunk.start for chunk in self._folder.finished()} if self._folder else set()
+
+    def is_empty(self) -> bool:
+        """Whether nothing was finished that is kept."""
+        return not self._folder or not any(self._folder.path.rglob("*.part"))
 
     def remove(self) -> None:
         """Remove what was kept."""

@@ -174,6 +174,7 @@ def test_what_cannot_be_read_is_listed(here: Path, capsys: Capture) -> None:
     (["--stream-bits", "8;12"], "--stream-bits: expected whole numbers and ascending ranges such as 0,2-3, found '8;12'"),
     (["--time-steps", "0"], "--time-steps: expected 1 to 4096, found 0"),
     (["--time-steps", "1-4096"], "expected at most 1,000 points, found 8,192; give shorter lists"),
+    (["--threads", "257", "-o", "o.json"], "threads: expected 1 to 256, found 257"),
     (["--calibrate-limit", "0"], "--calibrate-limit: expected 1 or more"),
     (["--chunk", "0"], "--chunk: expected 1 or more"),
     (["--calibrate-split", "none"], "expected a sub-folder 'none', found none"),

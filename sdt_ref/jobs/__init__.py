@@ -5,4 +5,6 @@ identity.py   what a run is: weights, data, settings, code; and never how it was
 folder.py     OUTPUT.parts, where finished chunks lie until the last one is there
 running.py    the chunks of a job, in the order of the data, wherever they come from
 cluster.py    the chunks computed by the workers of dask.distributed
+at_worker.py  what runs on a worker: weights by their digest, data where they lie, one chunk at a time
+connecting.py a client of processes that are started here, or of a scheduler; in silence
 """

@@ -483,6 +483,7 @@ def test_a_scheduler_without_workers_is_one_line(address: str, folder: Path, mon
     ],
 )  # fmt: skip
 def test_options_that_are_refused(folder: Path, options: str, expected: str, capsys: Any) -> None:
+    code: Any
     try:
         code = evaluate.main([str(folder / "pack.h5"), *options.split()])
     except SystemExit as left:

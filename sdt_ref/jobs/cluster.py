@@ -193,11 +193,11 @@ class Cluster:
                     self._leave(worker, [])
                 self._try_again(given)
                 return None
-            except Exception as error:
-                raise self._lost(reason_of(error)) from None
+            except Exception as lost:
+                raise self._lost(reason_of(lost)) from None
         if future.status != "error":
             raise self._lost()
-        error = future.exception(timeout=ANSWER)
+        error: Exception = future.exception(timeout=ANSWER)
         if type(error).__name__ == "KilledWorker":
             raise ConfigError(
                 f"samples {first} to {last}: expected a worker that computes them, found that several ended at it; "

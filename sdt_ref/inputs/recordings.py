@@ -5,6 +5,7 @@ in that order; the class names of DVS128 Gesture that ship are, too. Source: tor
 spikingjelly's data sets are.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -118,7 +119,7 @@ class GestureTrials(Labelled):
                 recording = only(open_recording(path), trial)
             except RecordingError as error:
                 recording = _refused(path, error)
-            yield f"{path.stem}_{trial.start}", recording, label
+            yield f"{path.stem}_{trial.start}", dataclasses.replace(recording, path=path), label
 
 
 def _refused(path: Path, error: RecordingError) -> EventFile:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..camera.recording import EventFile
 from ..errors import ConfigError, SdtError
 from ..files import open_plain
 from .classes import Matched
@@ -102,7 +103,7 @@ def _content_digest(source: Any) -> str:
     """Of the bytes of a file, or of the whole recording that a trial is cut from; a word where it cannot be read."""
     if isinstance(source, io.BytesIO):
         return hashlib.sha256(source.getbuffer()).hexdigest()
-    path = source if isinstance(source, Path) else getattr(source, "name", source)
+    path = source.path if isinstance(source, EventFile) else source
     content = hashlib.sha256()
     try:
         with open_plain(path, "sample", ConfigError) as file:

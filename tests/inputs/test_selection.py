@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sdt_ref.inputs.selection import Item, Selection, fingerprints
+from tests.recordings import GESTURES, gesture_folder
 from tests.shipped import CIFAR10
 
 NAMES = ["cat/1.png", "cat/2.png", "cat/10.png", "dog/2.jpg"]
@@ -76,3 +77,13 @@ def test_name_and_content_do_not_run_into_each_other(tmp_path: Path) -> None:
 def prints_of(path: Path) -> list[bytes]:
     selected = Selection((str(path),), False, classes=CIFAR10).open()
     return list(fingerprints(selected.items(np.arange(len(selected)).tolist())))
+
+
+def test_trials_are_of_the_recording_that_they_are_cut_from(tmp_path: Path) -> None:
+    gesture_folder(tmp_path)
+    trials = Selection((str(tmp_path),), frames=True, classes=GESTURES).open()
+    before = list(fingerprints(trials.items(range(2))))
+    assert len(set(before)) == 2
+    recording = tmp_path / "user01_lab.aedat"
+    recording.write_bytes(recording.read_bytes() + bytes(8))
+    assert not {*fingerprints(trials.items(range(2)))} & {*before}

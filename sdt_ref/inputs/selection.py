@@ -103,7 +103,7 @@ def _content_digest(source: Any) -> str:
     """Of the bytes of a file, or of the whole recording that a trial is cut from; a word where it cannot be read."""
     if isinstance(source, io.BytesIO):
         return hashlib.sha256(source.getbuffer()).hexdigest()
-    path = source.path if isinstance(source, EventFile) else source
+    path: Any = source.path if isinstance(source, EventFile) else source
     content = hashlib.sha256()
     try:
         with open_plain(path, "sample", ConfigError) as file:

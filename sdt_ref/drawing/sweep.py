@@ -50,7 +50,8 @@ def draw(path: str | os.PathLike[str], outcome: Outcome) -> None:
     flips.set_ylim(0, max(1.0, flips.get_ylim()[1]))
     shown = accuracy.get_legend_handles_labels()
     figure.legend(*shown, loc="outside lower center", ncols=IN_A_ROW, fontsize=8, frameon=False)
-    figure.suptitle(f"{outcome.images:,} images; whiskers: 95 % intervals", fontsize=10)
+    n = outcome.images
+    figure.suptitle(f"{n:,} image{'s' * (n != 1)}; whiskers: 95 % intervals", fontsize=10)
     canvas.save(figure, path)
 
 

@@ -57,7 +57,7 @@ class Order(TypedDict):
 
 
 class Answer(TypedDict, total=False):
-    """What came of it: who; a part as its bytes, or what is lacking, or an error: its type and its words."""
+    """What came of it: who, and a part as its bytes, or what is lacking, or an error: its type's name, its words."""
 
     worker: str
     pid: int
@@ -83,11 +83,12 @@ def own_versions() -> dict[str, str]:
     return {"version of sdt_ref": __version__, "NumPy": np.__version__, "code of sdt_ref": code_digest()}
 
 
-def keep(name: str, weights: Weights) -> None:
-    """Keep weights that were sent. Raises ConfigError when they are not those of that digest."""
+def keep(name: str, weights: Weights) -> int:
+    """Keep weights that were sent; the number of the process. Raises ConfigError when they are not of that digest."""
     if digest(weights.texts, weights.tensors) != name:
         raise ConfigError(f"weights: expected those of sha256 {name}, found others; try again")
     _remember(_weights, name, lambda: weights)
+    return os.getpid()
 
 
 def compute(order: Order) -> Answer:
@@ -109,9 +110,9 @@ def compute(order: Order) -> Answer:
 
 
 def packed(items: Iterable[Item]) -> list[tuple[str, Any, str | None, int]]:
-    """Samples with their bytes, to be sent: (name, bytes, name of the file, label); a path where it cannot be read.
+    """Samples with their bytes, to be sent: (name, bytes, name of the file, label).
 
-    Raises ConfigError for the trials of a recording.
+    A file that cannot be read is sent as its path. Raises ConfigError for the trials of a recording.
     """
     found = []
     for item in items:
@@ -147,17 +148,15 @@ def _part(order: Order, address: str, threads: int) -> Part | None:
     if order["sent"] is None and not _sees(selection):
         return None
 
-    def items() -> Iterator[Item]:
-        if order["sent"] is not None:
-            return _unpacked(order["sent"])
-        opened = _remember(_data, (order["run"], order["job"]), selection.open)
-        return opened.items(range(*order["chunk"]))
-
     try:
-        _require_same(items(), order["prints"])
+        if order["sent"] is None:
+            items = list(_remember(_data, (order["run"], order["job"]), selection.open).items(range(*order["chunk"])))
+        else:
+            items = list(_unpacked(order["sent"]))
+        _require_same(items, order["prints"])
     except SdtError as error:
         raise type(error)(f"worker {address}: {error}") from None
-    return _network(order, task, threads)(items())
+    return _network(order, task, threads)(items)
 
 
 def _network(order: Order, task: Task, threads: int) -> Compute:
@@ -172,20 +171,13 @@ def _sees(selection: Selection | None) -> bool:
     )
 
 
-def _require_same(items: Iterable[Item], prints: bytes) -> None:
+def _require_same(items: list[Item], prints: bytes) -> None:
     """Raise ConfigError unless samples have these fingerprints."""
-    names = []
-
-    def named() -> Iterator[Item]:
-        for item in items:
-            names.append(item.name)
-            yield item
-
-    for number, found in enumerate(fingerprints(named())):
+    for number, found in enumerate(fingerprints(items)):
         if found != prints[number * PRINT : (number + 1) * PRINT]:
             raise ConfigError(
-                f"sample {shown(names[-1])}: expected the content that the client has, found other; copy the data "
-                "there anew, or give a path that is the same for all"
+                f"sample {shown(items[number].name)}: expected the content that the client has, found other; copy the "
+                "data there anew, or give a path that is the same for all"
             )
 
 

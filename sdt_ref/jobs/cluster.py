@@ -95,7 +95,7 @@ class Cluster:
         self._holding: dict[str, float] = {}  # since when each worker that has chunks has finished none
         self._looked = self._seen = time.monotonic()
         self._workers = self._require_same_code()
-        self._have_weights: set[tuple[str, int]] = set()
+        self._have_weights: set[tuple[str, int]] = set()  # workers, by address and process
         self._send_weights(self._workers)
 
     def compute(self, chunks: Iterable[range]) -> Iterator[tuple[range, Part]]:
@@ -105,9 +105,10 @@ class Cluster:
         one has other data; and what `Task` raises.
         """
         left = iter(chunks)
+        self._all_given = False
         while True:
             self._give_more(left)
-            if not self._given:
+            if self._all_given and not self._given:
                 return
             with contextlib.suppress(Empty):
                 future = self._done.get(timeout=min(LOOK, self._time_limit / 4))
@@ -119,11 +120,15 @@ class Cluster:
         """Give chunks to workers, as long as few enough are on their way."""
         available = [worker for worker in self._workers if worker not in self._hung]
         while available and self._again:
-            self._give(self._again.popleft(), available)
+            if (again := self._again.popleft()).chunk.start in self._given:  # not done meanwhile
+                self._give(again, available)
         while available and len(self._given) < AHEAD * len(self._workers):
             oldest = next(iter(self._given.values()), None)
-            chunk = next(left, None) if oldest is None or self._is_near(oldest.chunk) else None
+            if oldest is not None and not self._is_near(oldest.chunk):
+                return
+            chunk = next(left, None)
             if chunk is None:
+                self._all_given = True
                 return
             self._last = chunk
             given = self._given[chunk.start] = _Given(chunk)
@@ -133,7 +138,7 @@ class Cluster:
         return self._last.start - oldest.start < SPREAD * len(self._workers) * max(len(oldest), 1)
 
     def _give(self, given: _Given, available: Collection[str]) -> None:
-        chunk = given.chunk
+        chunk, items = given.chunk, list(self._data.items(given.chunk))
         order: Order = {
             "run": self._run,
             "code": self._versions["code of sdt_ref"],
@@ -142,8 +147,8 @@ class Cluster:
             "job": self._pickled,
             "threads": self._threads,
             "chunk": (chunk.start, chunk.stop),
-            "prints": b"".join(fingerprints(self._data.items(chunk))),
-            "sent": packed(self._data.items(chunk)) if self._sends else None,
+            "prints": b"".join(fingerprints(items)),
+            "sent": packed(items) if self._sends else None,
         }
         key = f"sdt_ref-{self._run}-{next(self._numbers)}"
         future = self._client.submit(
@@ -162,8 +167,10 @@ class Cluster:
         if given is None or given.chunk.start not in self._given:  # another worker was first
             return None
         del given.futures[future.key]
-        answer = self._answer_of(future, given)
+        if (answer := self._answer_of(future, given)) is None:
+            return None
         self._holding[answer["worker"]] = time.monotonic()
+        self._hung.discard(answer["worker"])
         if "error" in answer:
             raise _error_of(*answer["error"])
         if "lacks" in answer:
@@ -175,10 +182,19 @@ class Cluster:
         self.by_worker[answer["worker"]] += len(given.chunk)
         return given.chunk, Part.from_bytes(answer["part"])
 
-    def _answer_of(self, future: Any, given: _Given) -> Answer:
+    def _answer_of(self, future: Any, given: _Given) -> Answer | None:
+        """What a worker answers; None where it hangs with the answer, and so others are given the chunk."""
         first, last = given.chunk.start, given.chunk.stop - 1
         if future.status == "finished":
-            return self._ask(self._client.gather, future)
+            try:
+                return self._client.sync(self._client.gather, future, callback_timeout=min(ANSWER, self._time_limit))
+            except TimeoutError:
+                for worker in self._ask(self._client.scheduler.who_has, keys=[future.key]).get(future.key, ()):
+                    self._leave(worker, [])
+                self._try_again(given)
+                return None
+            except Exception as error:
+                raise self._lost(reason_of(error)) from None
         if future.status != "error":
             raise self._lost()
         error = future.exception(timeout=ANSWER)
@@ -203,7 +219,8 @@ class Cluster:
             self._workers = self._require_same_code()
         if answer["lacks"] == DATA:
             self._sends = True
-        if answer["lacks"] == WEIGHTS:
+        on_their_way = (answer["worker"], answer["pid"]) in self._have_weights and given.lacked == 1
+        if answer["lacks"] == WEIGHTS and not on_their_way:
             self._send_weights([answer["worker"]])
         self._again.append(given)
 
@@ -235,15 +252,19 @@ class Cluster:
         """Have others compute what a worker holds, too, and restart it, which works where it has a nanny."""
         self._hung.add(worker)
         for given in {id(self._of_key[key]): self._of_key[key] for key in keys}.values():
-            given.hung += 1
-            if given.hung == MOST_TRIES:
-                raise ConfigError(
-                    f"samples {given.chunk.start} to {given.chunk.stop - 1}: expected a worker that computes them "
-                    f"within {self._time_limit:g} s, found {MOST_TRIES} that took longer; use a longer --time-limit, "
-                    "or a smaller --chunk"
-                )
-            self._again.append(given)
+            self._try_again(given)
         self._client.loop.add_callback(self._client.restart_workers, [worker], raise_for_error=False)
+
+    def _try_again(self, given: _Given) -> None:
+        """Give a chunk, at which a worker hangs, to another one; too many of them are refused."""
+        given.hung += 1
+        if given.hung == MOST_TRIES:
+            raise ConfigError(
+                f"samples {given.chunk.start} to {given.chunk.stop - 1}: expected a worker that computes them within "
+                f"{self._time_limit:g} s, found {MOST_TRIES} that took longer; use a longer --time-limit, or a smaller "
+                "--chunk"
+            )
+        self._again.append(given)
 
     def _require_same_code(self) -> list[str]:
         """Refuse workers that have no sdt_ref, or another one, or another NumPy; the addresses of all workers."""
@@ -268,9 +289,11 @@ class Cluster:
     def _send_weights(self, workers: list[str]) -> None:
         weights = dataclasses.replace(self._job.weights)  # without what was computed of them: a worker does that itself
         sent = pickle.dumps(Call(keep, self._job.weights.digest, weights))
-        for worker, error in self._run_on_all(pickle.loads, sent, workers=workers).items():
-            if isinstance(error, SdtError):
-                raise ConfigError(f"worker {worker}: {error}")
+        for worker, found in self._run_on_all(pickle.loads, sent, workers=workers).items():
+            if isinstance(found, SdtError):
+                raise ConfigError(f"worker {worker}: {found}")
+            if isinstance(found, int):
+                self._have_weights.add((worker, found))
 
     def _run_on_all(self, function: Any, *arguments: Any, workers: list[str] | None = None) -> dict[str, Any]:
         """What a function of the standard library returns, or raises, on each worker, beside what it computes."""

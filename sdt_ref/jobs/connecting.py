@@ -6,6 +6,7 @@ Nothing of dask's own is written to standard error: what matters is told by an e
 import contextlib
 import importlib
 import logging
+import multiprocessing.resource_tracker
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ EXTRA = "in the folder of sdt_ref: pip install '.[cluster]'"
 CONNECT = 10.0  # seconds for a scheduler to answer, and for a first worker to be there
 START = 60.0  # seconds for processes to start here
 LEAVE = 5.0  # seconds for saying goodbye
+DASK = "Dask Worker"  # how dask names the processes that it starts
 LOGGERS = ("distributed", "tornado", "asyncio", "bokeh")
 
 
@@ -31,13 +33,12 @@ def local(workers: int, threads: int) -> Iterator[Any]:
     Raises ConfigError when dask.distributed is not installed, or they do not start.
     """
     distributed = _distributed()
-    cluster: Any = None
     folder = ""
 
     def end() -> None:
-        for nanny in cluster.workers.values() if cluster else ():
-            with contextlib.suppress(OSError, TypeError):  # it has ended, or is not there yet
-                os.kill(nanny.pid, signal.SIGKILL)
+        for process in multiprocessing.active_children():
+            if process.name.startswith(DASK):
+                process.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
     with interrupt.undone_at_end(end), contextlib.ExitStack() as stack:
@@ -45,6 +46,9 @@ def local(workers: int, threads: int) -> Iterator[Any]:
         with interrupt.making:
             folder = tempfile.mkdtemp(prefix="sdt_ref-")
         try:
+            _start_tracker()
+            dask = importlib.import_module("dask")
+            stack.enter_context(dask.config.set({"temporary-directory": folder}))
             with _without_interrupts():
                 cluster = distributed.LocalCluster(
                     n_workers=0,
@@ -55,7 +59,6 @@ def local(workers: int, threads: int) -> Iterator[Any]:
                     dashboard_address=None,
                     memory_limit=0,  # none: a worker that dask pauses or ends by its own measure would be no error
                     silence_logs=logging.CRITICAL,
-                    local_directory=folder,
                     security=distributed.Security(require_encryption=False),
                 )
             stack.callback(_closed, cluster)
@@ -104,8 +107,9 @@ def _distributed() -> Any:
             distributed = importlib.import_module("distributed")
     except ImportError:
         raise ConfigError(f"--workers and --scheduler need dask.distributed; install it, {EXTRA}") from None
-    for name in LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in {*LOGGERS, *logging.root.manager.loggerDict}:  # dask gives some of them levels of their own
+        if name.partition(".")[0] in LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module="distributed")
     return distributed
 
@@ -114,6 +118,17 @@ def _closed(closing: Any) -> None:
     """Close a client or a cluster; a scheduler that is lost changes nothing."""
     with contextlib.suppress(Exception):
         closing.close(timeout=LEAVE)
+
+
+def _start_tracker() -> None:
+    """Start Python's own process that removes semaphores of a process that was killed, and have it do so silently."""
+    name, before = "PYTHONWARNINGS", os.environ.get("PYTHONWARNINGS")
+    os.environ[name] = ",".join(filter(None, [before, "ignore:resource_tracker"]))
+    multiprocessing.resource_tracker.ensure_running()
+    if before is None:
+        del os.environ[name]
+    else:
+        os.environ[name] = before
 
 
 @contextlib.contextmanager

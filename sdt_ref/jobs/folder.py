@@ -94,7 +94,11 @@ class PartsFolder:
         return Part.from_bytes(content)
 
     def remove(self) -> None:
-        """Remove the folder: the output is there."""
+        """Remove the folder: the output is there. RUN goes last, should the process be killed meanwhile."""
+        with contextlib.suppress(OSError):
+            for entry in self.path.iterdir():
+                if entry.name != RUN:
+                    entry.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _file(self, chunk: range) -> Path:

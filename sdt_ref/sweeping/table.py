@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..files import require_writable
+from ..terminal.words import many
 from .grid import Outcome, Row
 
 NOT_HELD = "does not hold"  # such registers do not hold the network's numbers
@@ -100,10 +101,10 @@ def about(outcome: Outcome) -> Sequence[str]:
         if row.refused is not None:
             refused.setdefault(row.refused, []).append(row.point.words)
     return (
-        f"{outcome.images:,} images; registers calibrated on {outcome.calibrated:,}.",
+        f"{many(outcome.images, 'image')}; registers calibrated on {outcome.calibrated:,}.",
         "Flips: images whose label is another than that of float32 at the same T.",
         *(
-            f"{first}{f', and {len(others):,} more' if others else ''}: {NOT_HELD}: {reason}."
+            f"{first}{f', and {len(others):,} more' * bool(others)}: {NOT_HELD}: {reason}."
             for reason, (first, *others) in refused.items()
         ),
     )

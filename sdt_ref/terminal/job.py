@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from .. import interrupt
 from ..errors import ConfigError, SdtError, shown
 from ..inputs.selection import Selected
+from ..inputs.standard_input import StandardInput
 from ..jobs.cluster import TIME_LIMIT, Cluster, cluster
 from ..jobs.folder import PartsFolder
 from ..jobs.identity import Identity
@@ -158,9 +159,10 @@ def running(
 
 
 def _workers(options: argparse.Namespace, job: Job, data: Selected) -> AbstractContextManager[Workers]:
-    """Whoever computes: a cluster, if one is asked for, or this process."""
+    """Whoever computes: a cluster, if one is asked for, or this process, where one sample or standard input stays."""
     place = options.workers or options.scheduler or os.environ.get(SCHEDULER)
-    if place:
+    stays = len(data) == 1 or any(isinstance(path, StandardInput) for path in job.selection.paths)
+    if place and not stays:
         return cluster(job, data, place, options.threads, options.time_limit)
     return nullcontext(ThisProcess(job, data, options.threads))
 

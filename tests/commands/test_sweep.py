@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -307,7 +306,7 @@ def test_another_run_is_refused_by_name(
     )
     assert work == []
     run()
-    assert len(work) == 4, "nothing was lost"
+    assert work == ["calibrate"] * 2 + ["chunk"] * 3, "nothing was lost"
 
 
 @pytest.mark.slow
@@ -321,32 +320,54 @@ def test_without_an_output_nothing_is_kept(here: Path, work: list[str], capsys: 
     assert sorted(here.iterdir()) == before
 
 
-def started(here: Path, **how: Any) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "sdt_ref.sweep", *DATA, "--weights", "w.h5", "-o", "o.csv", *GRID, "--chunk", "1"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(
-        command, cwd=here, **pipes, **how, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+# A process in which the command ends itself before a piece of work: `end` is the handler of signals.
+ENDING = """
+import os, signal, sys
+from sdt_ref import interrupt, sweep
+from sdt_ref.measuring.accuracy import Classify
+from sdt_ref.sweeping import running
+left, name, *arguments = int(sys.argv[1]), *sys.argv[2:]
+def ending(call):
+    def counted(*arguments):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL) if name == "SIGKILL" else interrupt.end(getattr(signal, name))
+        return call(*arguments)
+    return counted
+running.calibrate, Classify._part = ending(running.calibrate), ending(Classify._part)
+sys.exit(sweep.main(arguments))
+"""
+
+
+def process(here: Path, left: int, name: str, **how: Any) -> "subprocess.CompletedProcess[str]":
+    line = [sys.executable, "-c", ENDING, str(left), name, *DATA, "--weights", "w.h5", "-o", "o.csv", *GRID]
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(
+        [*line, "--chunk", "8"], cwd=here, capture_output=True, text=True, check=False, env=environment, **how
     )
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_signals_leave_what_is_finished_and_say_how_to_go_on(here: Path) -> None:
-    whole = run("--chunk", "1")
+    whole = run("--chunk", "8")
     Path("o.csv").unlink()
-    for name, kept in (("SIGINT", 8), ("SIGKILL", 3), ("SIGKILL", 30), ("SIGTERM", 1)):
-        process = started(here, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
-        while process.poll() is None and len(list(here.glob("o.csv.parts/**/*.part"))) < kept:
-            time.sleep(0.001)
-        process.send_signal(getattr(signal, name))
-        _, said = process.communicate()
+    for left, name, said in (  # after so many pieces of work, those that are refused anew among them
+        (3, "SIGINT", "interrupted after 0 of 5 points; the same command goes on there\n"),
+        (5, "SIGKILL", ""),
+        (4, "SIGTERM", "terminated after 8 of 20; 2 of 5 points done, top-1 {}; the same command goes on there\n"),
+        (4, "SIGKILL", ""),
+    ):
+        done = process(here, left, name)
+        number = getattr(signal, name)
+        assert done.returncode == (-number if name == "SIGKILL" else 128 + number), done.stderr
+        assert re.fullmatch(said.replace("{}", r"\d+\.\d\d%"), done.stderr), done.stderr
         assert not Path("o.csv").exists()
         assert Path("o.csv.parts").is_dir()
-        if name != "SIGKILL":
-            word = {"SIGINT": "interrupted", "SIGTERM": "terminated"}[name]
-            assert re.fullmatch(rf"{word}( after .*\d of 5 points.*; the same command goes on there)?\n", said), said
-    _, said = started(here).communicate()
-    assert said == ""
+    done = process(here, 99, "")
+    assert (done.returncode, done.stderr) == (0, "")
     assert Path("o.csv").read_bytes() == whole
     assert not Path("o.csv.parts").exists()
 
@@ -359,10 +380,11 @@ def test_a_full_disk_is_one_line_and_loses_nothing(here: Path) -> None:
     whole = run()
     Path("o.csv").unlink()
     for most in (100, 600, 1000):
-        process = started(here, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))  # noqa: B023
-        out, said = process.communicate()
-        assert (process.returncode, out) == (2, "")
-        assert re.fullmatch(r"error: cannot write 'o\.csv\.parts/[^']+': File too large; make room, .*\n", said), said
+        done = process(here, 99, "", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))  # noqa: B023
+        assert (done.returncode, done.stdout) == (2, "")
+        assert re.fullmatch(
+            r"error: cannot write 'o\.csv\.parts/[^']+': File too large; make room, .*\n", done.stderr
+        ), done.stderr
     assert run() == whole
 
 

@@ -31,7 +31,7 @@ def outcome(
         rows.append(Row(Point(T), IMAGES, 800 + T))
         for n, bits in enumerate((w, m) for w in weights for m in membranes):
             point = Point(T, (*bits, 12))
-            held = Row(point, IMAGES, 700 + 10 * T + n, 50 + 7 * n)
+            held = Row(point, IMAGES, 700 + 10 * T + n % 90, 50 + n)
             rows.append(Row(point, refused="too narrow") if bits[1] in narrow else held)
     return Outcome(rows, 64, [], Counter())
 
@@ -54,8 +54,8 @@ def test_every_mark_stands_where_its_row_says(monkeypatch: pytest.MonkeyPatch) -
         for k, (bars, line) in enumerate(zip(accuracy.containers, flips.lines, strict=True)):
             of_line = rows[k::2]
             marks, _, (whiskers,) = bars
-            assert marks.get_label() == f"membranes {(8, 16)[k]}, stream 12"
-            assert np.rint(marks.get_xdata()).tolist() == [0, 1, 2]
+            assert bars.get_label() == f"membranes {(8, 16)[k]}, stream 12"
+            assert np.rint(np.array(marks.get_xdata(), float)).tolist() == [0, 1, 2]
             np.testing.assert_allclose(marks.get_ydata(), [100 * row.top1 for row in of_line])
             for segment, row in zip(whiskers.get_segments(), of_line, strict=True):
                 np.testing.assert_allclose(segment[:, 1], np.multiply(100, row.interval))

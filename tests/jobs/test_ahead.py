@@ -30,19 +30,20 @@ def test_another_thread_makes_them() -> None:
 def test_items_are_made_while_the_caller_works_but_no_more_than_asked_for() -> None:
     """The fourth after the one that was taken is made meanwhile, the fifth is not."""
     made: list[int] = []
-    fourth = threading.Event()
+    fourth, fifth = threading.Event(), threading.Event()
 
     def items() -> Iterator[int]:
         for k in range(100):
             made.append(k)
-            if k == 4:
-                fourth.set()
+            if k >= 4:
+                (fourth if k == 4 else fifth).set()
             yield k
 
     with closing(ahead(items(), 4)) as coming:
         assert made == []
         assert next(coming) == 0
         assert fourth.wait(PATIENCE)
+        assert not fifth.wait(0.2)
         for k in range(1, 20):
             assert next(coming) == k
             assert len(made) <= k + 1 + 4

@@ -66,17 +66,19 @@ def test_samples_that_are_read_ahead_keep_their_order_around_one_that_cannot_be_
     assert all((x == y).all() for x, y in zip(given, expected, strict=True))
 
 
-def test_at_most_two_batches_are_read_before_one_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that the network gets, and one more."""
-    run, taken, behind = SpikeDrivenTransformer.__call__, 0, []
+def test_one_more_batch_is_read_while_one_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, taken, behind, next_batch = SpikeDrivenTransformer.__call__, 0, [], threading.Event()
 
     def items() -> Iterator[Item]:
         nonlocal taken
         for i in range(80):
             taken += 1
+            if taken == 32:
+                next_batch.set()
             yield Item(str(i), grey, 0)
 
     def spy(model: SpikeDrivenTransformer, x: np.ndarray) -> Any:
+        assert next_batch.wait(60)
         result = run(model, x)
         behind.append(taken)
         return result

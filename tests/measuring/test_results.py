@@ -437,6 +437,14 @@ def test_labels_of_some_images(tmp_path: Path) -> None:
     assert [part.predicted.tolist() for part in parts] == [[1], [3], [8]]
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i1", "<u2", ">i2", "<u4", "<i4", "<u8", ">u8", "<i8"])
+def test_labels_of_any_integer_type(dtype: str, tmp_path: Path) -> None:
+    last = int(np.iinfo(dtype).max)
+    np.save(tmp_path / "labels.npy", np.array([0, 3, last], dtype))
+    (rows,) = open_results(str(tmp_path / "labels.npy")).rows()
+    assert rows.predicted.tolist() == [0, 3, min(last, 2**63 - 1)]
+
+
 def test_a_file_that_changes_after_it_was_opened_is_refused(tmp_path: Path) -> None:
     for ending in ENDINGS:
         path = tmp_path / f"r.{ending}"

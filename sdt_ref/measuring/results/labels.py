@@ -48,5 +48,6 @@ def _rows(path: str, total: int | None, most: int) -> Iterator[Rows]:
             if len(content) < wanted:
                 raise ConfigError(f"expected {shown(n)} integers, as its header says, found fewer")
             values = np.frombuffer(content, dtype)
-            predicted = np.minimum(values, np.iinfo(np.int64).max).astype(np.int64)
+            greatest = min(np.iinfo(dtype).max, np.iinfo(np.int64).max)
+            predicted = np.minimum(values, greatest).astype(np.int64)
             yield Rows([], np.zeros(0, np.int64), predicted, np.zeros((len(predicted), 0), np.float32))

@@ -91,6 +91,11 @@ def keep(name: str, weights: Weights) -> int:
     return os.getpid()
 
 
+def kept(name: str) -> int | None:
+    """The number of the process, if it keeps the weights of this digest."""
+    return os.getpid() if name in _weights else None
+
+
 def compute(order: Order) -> Answer:
     """Compute a chunk; errors that a user can cause are part of the answer."""
     from distributed import get_worker

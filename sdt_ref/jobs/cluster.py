@@ -21,7 +21,7 @@ from ..errors import ConfigError, SdtError, reason_of, shown
 from ..inputs.selection import Selected, fingerprints
 from ..inputs.standard_input import StandardInput
 from . import connecting
-from .at_worker import CODE, DATA, WEIGHTS, Answer, Call, Order, compute, keep, own_versions, packed
+from .at_worker import CODE, DATA, WEIGHTS, Answer, Call, Order, compute, keep, kept, own_versions, packed
 from .job import Job, Part
 
 TIME_LIMIT = 600.0  # seconds
@@ -29,7 +29,8 @@ AHEAD = 2  # chunks per worker that are given: one that is computed, one that wa
 SPREAD = 8  # chunks per worker between the first that is not done and the last that is given
 LOOK = 1.0  # seconds between two looks at what each worker holds
 NO_WORKER = 60.0  # seconds without any worker, after which the run ends
-ANSWER = 30.0  # seconds for a scheduler, or a worker, to answer a question
+ANSWER = 120.0  # seconds for a scheduler, or a worker, to answer a question; both may be busy
+SLOWEST = 10e6  # bytes a second, at which weights arrive at least
 MOST_TRIES = 3  # workers at which a chunk may take too long
 MOST_LACKS = 10  # answers that something is lacking
 
@@ -287,22 +288,32 @@ class Cluster:
         return list(have)
 
     def _send_weights(self, workers: list[str]) -> None:
+        """Send them to those that have not kept them of a run before."""
         weights = dataclasses.replace(self._job.weights)  # without what was computed of them: a worker does that itself
+        asked = pickle.dumps(Call(kept, self._job.weights.digest))
+        there = self._run_on_all(pickle.loads, asked, workers=workers)
+        lacking = [worker for worker, process in there.items() if not isinstance(process, int)]
+        self._have_weights |= {(worker, there[worker]) for worker in there if worker not in lacking}
+        if not lacking:
+            return
         sent = pickle.dumps(Call(keep, self._job.weights.digest, weights))
-        for worker, found in self._run_on_all(pickle.loads, sent, workers=workers).items():
+        seconds = ANSWER + len(sent) * len(lacking) / SLOWEST
+        for worker, found in self._run_on_all(pickle.loads, sent, workers=lacking, seconds=seconds).items():
             if isinstance(found, SdtError):
                 raise ConfigError(f"worker {worker}: {found}")
             if isinstance(found, int):
                 self._have_weights.add((worker, found))
 
-    def _run_on_all(self, function: Any, *arguments: Any, workers: list[str] | None = None) -> dict[str, Any]:
+    def _run_on_all(
+        self, function: Any, *arguments: Any, workers: list[str] | None = None, seconds: float = ANSWER
+    ) -> dict[str, Any]:
         """What a function of the standard library returns, or raises, on each worker, beside what it computes."""
-        return self._ask(self._client.run, function, *arguments, workers=workers, on_error="return")
+        return self._ask(self._client.run, function, *arguments, workers=workers, on_error="return", seconds=seconds)
 
-    def _ask(self, question: Any, *arguments: Any, **named: Any) -> Any:
+    def _ask(self, question: Any, *arguments: Any, seconds: float = ANSWER, **named: Any) -> Any:
         """Have the scheduler answer, or raise ConfigError: it is lost, or a worker that it asks hangs."""
         try:
-            return self._client.sync(question, *arguments, callback_timeout=ANSWER, **named)
+            return self._client.sync(question, *arguments, callback_timeout=seconds, **named)
         except (OSError, RuntimeError) as error:
             raise self._lost(reason_of(error)) from None
 

@@ -1,20 +1,20 @@
-"""A disk without room, for commands in a process of its own: `python -m tests.full_disk FOLDER writing|printing NAME ...`.
+"""A disk without room, for commands in a process of its own: `python -m tests.full_disk FOLDER KIND [NAME ...]`.
 
 writing  : runs of `tests.writing_commands`, under limits on the size of a file, RLIMIT_FSIZE, which fail like a full
            disk and need no rights: of 0, 1 and 4096 bytes, half of the file, all but one byte, and all of it
+mounted  : the same runs on a disk that is really full, a tmpfs without room, with room for half of what is written, and
+           for all but one page of it; only root can mount it
 printing : commands that print onto /dev/full, text and JSON
 
-Prints JSON, a list of what was found in each run.
-
-As root, a disk that is really full can be tried, too (here of 64 kB; the files of the run lie outside of it):
-
-    mount -t tmpfs -o size=64k tmpfs DIR && python -m sdt_ref.trace -o DIR/run.h5; echo $?; ls -A DIR; umount DIR
+Without names, all of that kind. Prints JSON, a list of what was found in each run; `mounted` also prints how many of
+them were as they must be: exit code 2, one line, nothing left, the old file as it was.
 """
 
 import importlib
 import json
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +25,7 @@ from sdt_ref.terminal import cli
 from tests.writing_commands import FORMS, PRINTING, WRITING, prepare
 
 OLD = "what was there before"
+PAGE = 4096  # bytes
 
 
 def in_a_child(line: list[str], before: Callable[[], None]) -> tuple[int, str]:
@@ -77,6 +78,38 @@ def writing(name: str) -> list[dict[str, Any]]:
     return found
 
 
+def mounted(name: str) -> list[dict[str, Any]]:
+    """Run a command on disks of three sizes; the old file is there before, or an empty folder."""
+    case = {**WRITING, **FORMS}[name]
+    line = [case.out if word == "OUT" else word for word in case.arguments.split()]
+    code, said = in_a_child(line, lambda: None)
+    assert code == 0, said
+    written, is_folder = Path(case.out), Path(case.out).is_dir()
+    files = [path for path in [*written.rglob("*"), written] if path.is_file()]
+    pages = sum(-(-path.stat().st_size // PAGE) for path in files)
+    written.rename(f"{written} of {name}")
+    found: list[dict[str, Any]] = []
+    for room in sorted({int(is_folder), pages // 2, pages - 1}):  # a size of 0 is no limit
+        disk = Path("disk")
+        disk.mkdir(exist_ok=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={(room + 1 - is_folder) * PAGE}", "tmpfs", disk], check=True
+        )
+        try:
+            if not is_folder:
+                (disk / case.out).write_text(OLD)  # takes a page of its own
+            before = sorted(os.listdir(disk))
+            code, said = in_a_child([str(disk / word) if word == case.out else word for word in line], lambda: None)
+            kept = sorted(os.listdir(disk)) == before and (is_folder or (disk / case.out).read_text() == OLD)
+        finally:
+            subprocess.run(["umount", disk], check=True)
+        right = code == 2 and said.count("\n") == 1 and kept
+        found.append(
+            {"name": name, "pages": room, "of": pages, "code": code, "said": said, "kept": kept, "right": right}
+        )
+    return found
+
+
 def printing(name: str) -> list[dict[str, Any]]:
     """Run a command, for text and for JSON, onto /dev/full."""
     found: list[dict[str, Any]] = []
@@ -96,12 +129,17 @@ def onto_full() -> None:
 
 
 def main() -> None:
-    folder, what, *names = sys.argv[1:]
+    folder, kind, *names = sys.argv[1:]
+    run, known = {"writing": (writing, {**WRITING, **FORMS}), "mounted": (mounted, {**WRITING, **FORMS}),
+                  "printing": (printing, PRINTING)}[kind]  # fmt: skip
     os.chdir(folder)
     prepare(Path())
     assert cli.main(["trace", "photo.png", "--weights", "w.h5", "-o", "run.h5", "--json"]) == 0
     print()
-    print(json.dumps([run for name in names for run in (writing if what == "writing" else printing)(name)]))
+    found = [each for name in names or known for each in run(name)]
+    print(json.dumps(found))
+    if kind == "mounted":
+        print(f"{sum(each['right'] for each in found)} of {len(found)} as they must be")
 
 
 if __name__ == "__main__":

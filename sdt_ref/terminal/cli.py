@@ -86,10 +86,18 @@ class Parser(argparse.ArgumentParser):
         options, surplus = self.parse_known_args(given, namespace)
         if surplus:
             self.error(f"unexpected argument {shown(surplus[0])}")
+        for action in self._actions:  # argparse takes the value of --option=-- for the end of options
+            value = getattr(options, action.dest, None)
+            if action.option_strings and action.nargs is None and value != action.default and _is_empty(value):
+                self.error(f"{action.option_strings[-1]}: expected a value, found '--'")
         return options
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: error: {one_line(message, 900)}; see --help\n")
+
+
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, list) and (not value or [] in value)
 
 
 def whole_number(text: str) -> int:
@@ -233,7 +241,7 @@ def guarded(command: Callable[[Sequence[str] | None], int]) -> Command:
             for stream in (sys.stdout, sys.stderr):  # names and bars that an encoding lacks are spelled out
                 if isinstance(stream, io.TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
-            logging.lastResort = None  # what libraries remark does not stand beside the one line
+            logging.lastResort = logging.NullHandler()  # what libraries remark does not stand beside the one line
             notes.clear()
             code = command(argv)
             with showing():

@@ -111,7 +111,8 @@ def worse(tree: Any, rng: random.Random) -> Any:
                 case 2 if isinstance(place, dict):
                     place[key] = place[rng.choice(list(place))]
                 case 3 if isinstance(inner, (int, float)) and not isinstance(inner, bool):
-                    place[key] = inner + rng.choice((-1, 1, 0.5, 10**6, -(10**6)))
+                    more = rng.choice((-1, 1, 0.5, 10**6, -(10**6)))
+                    place[key] = inner + (int(more) if abs(inner) > 1 << 1000 else more)  # no float is so large
                 case 4 if isinstance(place, list):
                     place.append(value(rng))
                 case _:

@@ -26,14 +26,19 @@ def equal(folder: Path, done: Done) -> str:
         return "all equal, and a plain reading has no record in common"
     for name in names:
         expected, found = golden[name], dump[name]
-        if expected.shape != found.shape:
+        if _long(expected.shape) != _long(found.shape):
             return f"all equal, and '{name}' has the shapes {expected.shape} and {found.shape}"
         near = NEAR[expected.dtype.kind] * np.maximum(1, np.abs(expected)) if expected.dtype.kind == "f" else 0
         with np.errstate(all="ignore"):
-            apart = np.abs(expected.astype(np.float64) - found) > near
+            apart = np.abs(expected.astype(np.float64) - found.reshape(expected.shape)) > near
         if apart.any() or np.isnan(found.astype(np.float64)).any() != np.isnan(expected.astype(np.float64)).any():
             return f"all equal, and '{name}' is not"
     return SAME
+
+
+def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes that are longer than 1: PyTorch's [T, B, C, N] is the trace's [T, N, C] where B and N are 1."""
+    return tuple(size for size in shape if size > 1)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -81,7 +86,7 @@ def _dense(name: str, offsets: np.ndarray, channels: np.ndarray) -> np.ndarray:
 
 
 def _csv(text: str) -> dict[str, np.ndarray]:
-    header, *rows = csv.reader(io.StringIO(text))
+    header, *rows = csv.reader(io.StringIO(text, newline=None))
     found: dict[str, np.ndarray] = {}
     for name, step, token, channel, *value in (row for row in rows if row):
         values = found.setdefault(name.strip(), np.zeros(_shape(name.strip()), np.int64))

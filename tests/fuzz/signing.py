@@ -1,6 +1,7 @@
 """The hash of a trace, computed anew after damage, so that what lies behind the check of the hash is reached."""
 
 import contextlib
+import os
 from pathlib import Path
 
 import h5py
@@ -12,7 +13,14 @@ from .hdf5 import numbers
 
 
 def sign(path: Path) -> bool:
-    """Give a trace the hash of its content; whether it could be computed."""
+    """Give a trace the hash of its content; whether it could be computed. HDF5 itself may crash, so a fork tries it."""
+    process = os.fork()
+    if not process:
+        os._exit(not _sign(path))
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+
+
+def _sign(path: Path) -> bool:
     with (
         contextlib.suppress(ValueError, TypeError, RuntimeError, OSError, KeyError, AttributeError, MemoryError),
         h5py.File(path, "r+") as file,

@@ -69,6 +69,36 @@ def test_wrong_options_are_one_line(capsys: Capture) -> None:
     assert capsys.readouterr().err == "sdt-ref infer: error: unknown option '--colour'; see --help\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "options", "option"),
+    [
+        ("convert", "m.pth w.h5 --classes=--", "--classes"),
+        ("convert", "m.pth w.h5 --set TET=true --set=--", "--set"),
+        ("trace", "-o--", "--output"),
+        ("energy", "--pj=--", "--pj"),
+        ("evaluate", "pack.h5 --limit=--", "--limit"),
+    ],
+)
+def test_two_dashes_are_no_value(command: str, options: str, option: str, capsys: Capture) -> None:
+    """Python's argparse makes an empty list of them."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, *options.split()])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == f"sdt-ref {command}: error: {option}: expected a value, found '--'; see --help\n"
+
+
+def test_what_libraries_remark_does_not_stand_beside_the_one_line() -> None:
+    code = (
+        "import logging, sys; from sdt_ref.terminal import cli; from sdt_ref.errors import ConfigError\n"
+        "@cli.guarded\n"
+        "def main(argv):\n"
+        "    logging.getLogger('library').error('remark'); raise ConfigError('wrong')\n"
+        "sys.exit(main([]))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", "error: wrong\n")
+
+
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_help_has_an_example(command: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -19,7 +19,7 @@ from sdt_ref.inputs.reading import read
 from sdt_ref.inputs.selection import Selected, Selection
 from sdt_ref.jobs.job import Compute, Job
 from sdt_ref.jobs.running import ThisProcess, parts
-from sdt_ref.measuring.accuracy import Accuracy, Classify
+from sdt_ref.measuring.accuracy import Accuracy, Classify, rows_of
 from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.weights.file import Weights
 
@@ -111,7 +111,7 @@ def _road(job: Job, data: Selected, threads: int) -> np.ndarray:
     """What `evaluate` does between opening the data and printing; the labels that it finds."""
     counted, predicted = Accuracy(), []
     for _, part in parts(ThisProcess(job, data, threads), len(data)):
-        counted.add(part)
+        counted.add(rows_of(part))
         predicted.append(part.arrays["predicted"])
     return np.concatenate(predicted)
 

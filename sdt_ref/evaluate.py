@@ -16,7 +16,7 @@ from .jobs.folder import require_same
 from .jobs.identity import Identity
 from .jobs.job import Job
 from .measuring import results
-from .measuring.accuracy import Accuracy, Classify, interval, rows_of
+from .measuring.accuracy import Accuracy, Classify, interval, require_one_scale, rows_of
 from .measuring.agreement import Agreement, compare
 from .measuring.confusion import Confusion
 from .measuring.results import UNREADABLE, ResultsFile, Rows
@@ -76,6 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     data = selection.open()
     against = None if options.against is None else results.open_results(options.against, data.whole)
+    if against is not None and against.classes not in (None, weights.classes):
+        raise ConfigError(
+            f"results '{against.path}': expected the classes of these weights, in their order, found others; compare "
+            "results of the same classes"
+        )
     counted = _evaluated(options, Job(task, weights, selection), data, against)
     assert data.matched is not None
     if options.plot is not None:
@@ -105,7 +110,8 @@ def _evaluated(options: argparse.Namespace, job: Job, data: Selected, against: R
     """Run the job, or read what a complete run left, and count; writes the output."""
     counted, start = Counted(Confusion(job.weights.classes)), time.perf_counter()
     with job_options.running(options, job, data, "evaluating", options.output, counted.in_words) as run:
-        there = _complete(options.output, run.identity)
+        scales: set[float] = set()
+        there = _complete(options.output, run.identity, len(data))
 
         def rows() -> Iterator[Rows]:
             if there is not None:
@@ -114,6 +120,8 @@ def _evaluated(options: argparse.Namespace, job: Job, data: Selected, against: R
             for part in run.parts():
                 counted.unreadable += [(name, reason) for name, reason in part.notes["unreadable"]]
                 counted.repairs.update(part.notes["repairs"])
+                if options.output is not None:
+                    require_one_scale(part, scales)
                 yield rows_of(part)
 
         def counting() -> Iterator[Rows]:
@@ -126,6 +134,7 @@ def _evaluated(options: argparse.Namespace, job: Job, data: Selected, against: R
         for _ in counting() if against is None else ():
             pass
         if there is not None:
+            run.forget()
             lost = (
                 name
                 for some in there.rows()
@@ -141,7 +150,7 @@ def _evaluated(options: argparse.Namespace, job: Job, data: Selected, against: R
     return counted
 
 
-def _complete(output: str | None, identity: Identity | None) -> ResultsFile | None:
+def _complete(output: str | None, identity: Identity | None, total: int) -> ResultsFile | None:
     """The results of this run, if they are there; raises ConfigError where the file is of another run, or is none."""
     if output is None or identity is None or not exists(output):
         return None
@@ -152,6 +161,11 @@ def _complete(output: str | None, identity: Identity | None) -> ResultsFile | No
             "choose another output"
         )
     require_same(identity, there.run, f"results '{output}'")
+    if there.n != total:
+        raise ConfigError(
+            f"results '{output}': expected {total:,} images, as this run has, found {there.n:,}; remove it, or choose "
+            "another output"
+        )
     return there
 
 

@@ -95,8 +95,13 @@ def fingerprints(items: Iterable[Item]) -> Iterator[bytes]:
     """The sha256 of name, label and content of each sample."""
     for item in items:
         name = item.name.encode("utf-8", "surrogateescape")
-        content = f"{len(name)} {item.label} {_content_digest(item.source)} ".encode() + name
+        content = f"{len(name)} {item.label} {_content_digest(item.source)} ".encode() + name + _cut(item.source)
         yield hashlib.sha256(content).digest()
+
+
+def _cut(source: Any) -> bytes:
+    """From when to when a trial is cut from its recording, as its name says behind the path."""
+    return source.name.removeprefix(str(source.path)).encode() if isinstance(source, EventFile) else b""
 
 
 def _content_digest(source: Any) -> str:

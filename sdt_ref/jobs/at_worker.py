@@ -41,6 +41,7 @@ class Order(TypedDict):
     job : pickled (task, selection); None in place of a selection that has the standard input
     threads : to compute with; None takes the worker's own
     chunk : first sample, and the one behind the last
+    total : of all samples
     prints : the fingerprints of its samples, 32 bytes each
     sent : its samples, see `packed`; None where the worker is to read them
     """
@@ -52,6 +53,7 @@ class Order(TypedDict):
     job: bytes
     threads: int | None
     chunk: tuple[int, int]
+    total: int
     prints: bytes
     sent: list[tuple[str, Any, str | None, int]] | None
 
@@ -155,7 +157,13 @@ def _part(order: Order, address: str, threads: int) -> Part | None:
 
     try:
         if order["sent"] is None:
-            items = list(_remember(_data, (order["run"], order["job"]), selection.open).items(range(*order["chunk"])))
+            data = _remember(_data, (order["run"], order["job"]), selection.open)
+            if len(data) != order["total"]:
+                raise ConfigError(
+                    f"expected {order['total']} samples, as the client has, found {len(data)}; give all workers the "
+                    "same data"
+                )
+            items = list(data.items(range(*order["chunk"])))
         else:
             items = list(_unpacked(order["sent"]))
         _require_same(items, order["prints"])

@@ -16,6 +16,8 @@ from pkgutil import resolve_name
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import numpy as np
+
 from .. import errors
 from ..errors import ConfigError, SdtError, reason_of, shown
 from ..inputs.selection import Selected, fingerprints
@@ -23,6 +25,7 @@ from ..inputs.standard_input import StandardInput
 from . import connecting
 from .at_worker import CODE, DATA, WEIGHTS, Answer, Call, Order, compute, keep, kept, own_versions, packed
 from .job import Job, Part
+from .running import require_unchanged
 
 TIME_LIMIT = 600.0  # seconds
 AHEAD = 2  # chunks per worker that are given: one that is computed, one that waits there
@@ -47,7 +50,12 @@ class _Given:
 
 @contextlib.contextmanager
 def cluster(
-    job: Job, data: Selected, place: int | str, threads: int | None = None, time_limit: float = TIME_LIMIT
+    job: Job,
+    data: Selected,
+    place: int | str,
+    threads: int | None = None,
+    time_limit: float = TIME_LIMIT,
+    prints: np.ndarray | None = None,
 ) -> Iterator["Cluster"]:
     """Yield a cluster that is ready to compute a job.
 
@@ -56,12 +64,13 @@ def cluster(
     place : a number of processes, which are started here, or the address of a scheduler
     threads : of each worker; None takes one for processes here, else what the worker was started with
     time_limit : seconds that a worker may take for a chunk
+    prints : see `running.ThisProcess`
 
     Raises ConfigError when there is no such cluster, or its workers have other code.
     """
     here = isinstance(place, int)
     with connecting.local(place, threads or 1) if isinstance(place, int) else connecting.remote(place) as client:
-        yield Cluster(client, job, data, None if here else threads, time_limit)
+        yield Cluster(client, job, data, None if here else threads, time_limit, prints)
 
 
 class Cluster:
@@ -79,7 +88,16 @@ class Cluster:
     Raises ConfigError, naming the worker, where one has another version, code or NumPy, or lacks them.
     """
 
-    def __init__(self, client: Any, job: Job, data: Selected, threads: int | None, time_limit: float) -> None:
+    def __init__(
+        self,
+        client: Any,
+        job: Job,
+        data: Selected,
+        threads: int | None,
+        time_limit: float,
+        prints: np.ndarray | None = None,
+    ) -> None:
+        self._prints = prints
         self.by_worker: Counter[str] = Counter()
         self._client, self._job, self._data = client, job, data
         self._threads, self._time_limit = threads, time_limit
@@ -140,6 +158,8 @@ class Cluster:
 
     def _give(self, given: _Given, available: Collection[str]) -> None:
         chunk, items = given.chunk, list(self._data.items(given.chunk))
+        if self._prints is not None:
+            require_unchanged(self._data, chunk, self._prints)
         order: Order = {
             "run": self._run,
             "code": self._versions["code of sdt_ref"],
@@ -148,6 +168,7 @@ class Cluster:
             "job": self._pickled,
             "threads": self._threads,
             "chunk": (chunk.start, chunk.stop),
+            "total": len(self._data),
             "prints": b"".join(fingerprints(items)),
             "sent": packed(items) if self._sends else None,
         }
@@ -158,6 +179,7 @@ class Cluster:
             key=key,
             pure=False,
             workers=list(available) if self._hung else None,
+            allow_other_workers=bool(self._hung),  # where all of those end, too
         )
         given.futures[key], self._of_key[key] = future, given
         future.add_done_callback(self._done.put)

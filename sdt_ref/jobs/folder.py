@@ -60,7 +60,12 @@ class PartsFolder:
                 "folder, or choose another output"
             )
         else:
-            write(self.path / RUN, json.dumps(run).encode(), ConfigError)
+            try:
+                write(self.path / RUN, json.dumps(run).encode(), ConfigError)
+            except ConfigError:
+                with contextlib.suppress(OSError):
+                    self.path.rmdir()
+                raise
 
     def finished(self) -> list[range]:
         """The chunks that are there, ascending and apart. What was damaged on the disk is not."""

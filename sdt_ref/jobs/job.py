@@ -1,5 +1,6 @@
 """What is computed on what: a task, the weights, the samples; and what comes of a chunk of them."""
 
+import dataclasses
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -62,6 +63,17 @@ class Job:
     task: Task
     weights: Weights
     selection: Selection
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that changes numbers, beside the data, the code and what the weights file says; T may be chosen."""
+        return {**self.task.settings(), "time_steps": self.weights.config.time_steps}
+
+    @property
+    def weights_digest(self) -> str:
+        """The sha256 of the weights without T and without where they come from."""
+        config = dataclasses.replace(self.weights.config, time_steps=1)
+        return dataclasses.replace(self.weights, config=config, provenance={}).digest
 
 
 def chunks_of(total: int, finished: Iterable[range], size: int) -> Iterator[range]:

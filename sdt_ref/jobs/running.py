@@ -21,23 +21,30 @@ class Workers(Protocol):
 
 
 class ThisProcess:
-    """Computes the chunks here, one after the other, with the network's own threads."""
+    """Computes the chunks here, one after the other, with the network's own threads.
 
-    def __init__(self, job: Job, data: Selected, threads: int | None) -> None:
-        self._job, self._data, self._threads = job, data, threads
+    Parameters
+    ----------
+    prints : of all samples, where they were read before; raises ConfigError for one that has changed since
+    """
+
+    def __init__(self, job: Job, data: Selected, threads: int | None, prints: np.ndarray | None = None) -> None:
+        self._job, self._data, self._threads, self._prints = job, data, threads, prints
 
     def compute(self, chunks: Iterable[range]) -> Iterator[tuple[range, Part]]:
         """Yield chunks in their order."""
         ready: Compute | None = None
         for chunk in chunks:
             ready = ready or self._job.task.prepare(self._job.weights, self._threads)
+            if self._prints is not None:
+                require_unchanged(self._data, chunk, self._prints)
             yield chunk, ready(self._data.items(chunk))
 
 
 def identity_of(job: Job, prints: np.ndarray) -> Identity:
     """What this run is; prints : of all samples, see `fingerprints_of`."""
     content = hashlib.sha256(prints.tobytes()).hexdigest()
-    return Identity(job.weights.digest, content, settings_digest(job.task.settings()), code_digest())
+    return Identity(job.weights_digest, content, settings_digest(job.settings), code_digest())
 
 
 def fingerprints_of(data: Selected, told: Callable[[int], None] = lambda _: None) -> np.ndarray:
@@ -48,6 +55,16 @@ def fingerprints_of(data: Selected, told: Callable[[int], None] = lambda _: None
         for number, found in zip(chunk, fingerprints(data.items(chunk)), strict=True):
             prints[number] = np.frombuffer(found, np.uint8)
     return prints
+
+
+def require_unchanged(data: Selected, chunk: range, prints: np.ndarray) -> None:
+    """Raise ConfigError where a sample of a chunk is another one than when all were read."""
+    for number, found, item in zip(chunk, fingerprints(data.items(chunk)), data.items(chunk), strict=True):
+        if found != prints[number].tobytes():
+            raise ConfigError(
+                f"sample '{item.name}': expected it as it was when the command started, found it changed; leave the "
+                "data alone, remove the unfinished output, and start again"
+            )
 
 
 def parts(

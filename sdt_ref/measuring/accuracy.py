@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import InputError
 from ..fixed.formats import Formats
 from ..fixed.quantise import FixedLayer
 from ..inputs.reading import UNREADABLE, read
@@ -138,21 +138,23 @@ class Classify:
 
 
 def rows_of(part: Part) -> Rows:
-    """What `Classify` made of a chunk, as the rows of a file.
+    """What `Classify` made of a chunk, as the rows of a file; fixed-point sums have the scale of the first of them."""
+    arrays = part.arrays
+    scale = float(arrays["scale"][0]) if "scale" in arrays else None
+    return Rows(part.notes["names"], arrays["label"], arrays["predicted"], arrays["logits"], arrays.get("sums"), scale)
 
-    Raises ConfigError where fixed-point sums of one chunk have several scales, as those of recordings that were
-    counted before, in several numbers of frames.
+
+def require_one_scale(part: Part, scales: set[float]) -> None:
+    """Add the scales of a part to those of the run before it.
+
+    Raises InputError where they are several: fixed-point sums over several numbers of frames are not comparable.
     """
-    arrays, scale = part.arrays, None
-    if "scale" in arrays:
-        scales = np.unique(arrays["scale"])
-        if len(scales) > 1:
-            raise ConfigError(
-                "fixed point: expected recordings of one number of frames, found several; choose it with --time-steps"
-            )
-        scale = float(scales[0])
-    names = part.notes["names"]
-    return Rows(names, arrays["label"], arrays["predicted"], arrays["logits"], arrays.get("sums"), scale)
+    scales.update(part.arrays.get("scale", np.zeros(0)).tolist())
+    if len(scales) > 1:
+        raise InputError(
+            "--output: expected recordings of one number of frames in fixed point, found several; choose it with "
+            "--time-steps, remove the unfinished output, and start again"
+        )
 
 
 def _arrays(

@@ -8,11 +8,13 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
+import numpy as np
+
 from .. import interrupt
-from ..errors import ConfigError, SdtError, shown
+from ..errors import ConfigError, shown
 from ..inputs.selection import Selected
 from ..inputs.standard_input import StandardInput
 from ..jobs.cluster import TIME_LIMIT, Cluster, cluster
@@ -38,12 +40,14 @@ class Running:
     identity : of the run, where it has an output
     parts : yields what came of each chunk, in the order of the data
     kept : yields them again, where the run has an output, when all are there
+    forget : removes what an interrupted run with this output and of this identity left
     by_worker : samples that each worker has computed so far, by its address; None without a cluster
     """
 
     identity: Identity | None
     parts: Callable[[], Iterator[Part]]
     kept: Callable[[], Iterator[Part]]
+    forget: Callable[[], None]
     by_worker: Counter[str] | None = None
 
 
@@ -102,9 +106,6 @@ def running(
 ) -> Iterator[Running]:
     """Yield a job to run, with a bar; an output's finished chunks are removed at the end, but kept if it fails.
 
-    Not if it fails by what the user gave: the same command would fail again. A ConfigError is the disk's or the
-    cluster's.
-
     Parameters
     ----------
     verb : for the bar, such as 'evaluating'
@@ -115,11 +116,13 @@ def running(
     Raises ConfigError when the folder of finished chunks belongs to another run.
     """
     screen, total, done = Screen(stderr=True), len(data), 0
-    identity, folder = None, None
+    identity, folder, prints = None, None, None
+    there: list[range] = []
     alone: list[Part] = []  # one sample is not worth a folder
     if output is not None:
         with counting(screen, "reading", total) as shown:
-            identity = identity_of(job, fingerprints_of(data, lambda number: shown(number, "reading")))
+            prints = fingerprints_of(data, lambda number: shown(number, "reading"))
+            identity = identity_of(job, prints)
 
     def words() -> str:
         if total == 1:
@@ -129,42 +132,50 @@ def running(
 
     def in_order() -> Iterator[Part]:
         nonlocal done, folder
-        workers = stack.enter_context(_workers(options, job, data))
+        workers = stack.enter_context(_workers(options, job, data, prints))
         if isinstance(workers, Cluster):
             run.by_worker = workers.by_worker
         if output is not None and identity is not None and total > 1:
-            folder = PartsFolder(output, identity, job.task.settings(), total)
+            folder = PartsFolder(output, identity, job.settings, total)
         arithmetic = getattr(job.task, "arithmetic", "float32")
         with kernels_loading(screen, arithmetic), counting(screen, verb, total) as shown:
             for chunk, part in parts(workers, total, folder, options.chunk, lambda n: shown(n, so_far() or verb)):
-                if total == 1:
+                if folder is None and output is not None:
                     alone.append(part)
+                there.append(chunk)
                 yield part
                 done = chunk.stop
                 shown(done, so_far() or verb)
 
     def kept() -> Iterator[Part]:
-        return map(folder.load, folder.finished()) if folder else iter(alone)
+        return map(folder.load, there) if folder else iter(alone)
 
-    run = Running(identity, in_order, kept)
+    def forget() -> None:
+        if output is not None and identity is not None:
+            with suppress(ConfigError):  # of another run: not ours to remove
+                PartsFolder(output, identity, job.settings, total).remove()
+
+    run = Running(identity, in_order, kept, forget)
     try:
         with interrupt.adding_words(words), ExitStack() as stack:
             yield run
-    except Exception as error:
-        if folder and (folder.is_empty() or (isinstance(error, SdtError) and not isinstance(error, ConfigError))):
+    except Exception:
+        if folder and folder.is_empty():
             folder.remove()
         raise
     if folder:
         folder.remove()
 
 
-def _workers(options: argparse.Namespace, job: Job, data: Selected) -> AbstractContextManager[Workers]:
+def _workers(
+    options: argparse.Namespace, job: Job, data: Selected, prints: np.ndarray | None
+) -> AbstractContextManager[Workers]:
     """Whoever computes: a cluster, if one is asked for, or this process, where one sample or standard input stays."""
     place = options.workers or options.scheduler or os.environ.get(SCHEDULER)
     stays = len(data) == 1 or any(isinstance(path, StandardInput) for path in job.selection.paths)
     if place and not stays:
-        return cluster(job, data, place, options.threads, options.time_limit)
-    return nullcontext(ThisProcess(job, data, options.threads))
+        return cluster(job, data, place, options.threads, options.time_limit, prints)
+    return nullcontext(ThisProcess(job, data, options.threads, prints))
 
 
 def _seconds(text: str) -> float:

@@ -204,7 +204,7 @@ def test_what_is_refused(arguments: list[str], message: str, here: Path, capsys:
 def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is computed, in its order; the command is interrupted before the work that `stop` says."""
     done: list[str] = []
-    chosen, classified = running.calibrate, Classify._part
+    chosen, classified = running.choose, Classify._part
 
     def stop_or(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any) -> Any:
@@ -215,7 +215,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return counted
 
-    monkeypatch.setattr(running, "calibrate", stop_or("calibrate", chosen))
+    monkeypatch.setattr(running, "choose", stop_or("calibrate", chosen))
     monkeypatch.setattr(Classify, "_part", stop_or("chunk", classified))
     return done
 
@@ -336,7 +336,7 @@ def ending(call):
             os.kill(os.getpid(), signal.SIGKILL) if name == "SIGKILL" else interrupt.end(getattr(signal, name))
         return call(*arguments)
     return counted
-running.calibrate, Classify._part = ending(running.calibrate), ending(Classify._part)
+running.choose, Classify._part = ending(running.choose), ending(Classify._part)
 sys.exit(sweep.main(arguments))
 """
 

@@ -84,6 +84,10 @@ def test_trials_are_of_the_recording_that_they_are_cut_from(tmp_path: Path) -> N
     trials = Selection((str(tmp_path),), frames=True, classes=GESTURES).open()
     before = list(fingerprints(trials.items(range(2))))
     assert len(set(before)) == 2
+    table = tmp_path / "user01_lab_labels.csv"
+    table.write_text(table.read_text().replace(",2000", ",2100"))
+    later = Selection((str(tmp_path),), frames=True, classes=GESTURES).open()
+    assert [a == b for a, b in zip(before, fingerprints(later.items(range(2))), strict=True)] == [True, False]
     recording = tmp_path / "user01_lab.aedat"
     recording.write_bytes(recording.read_bytes() + bytes(8))
     assert not {*fingerprints(trials.items(range(2)))} & {*before}

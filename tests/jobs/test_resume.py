@@ -144,7 +144,7 @@ def test_a_complete_run_is_summarised_at_once(work: Path, monkeypatch: pytest.Mo
         (["--arithmetic", "float64"], "settings"),
         (["--size", "64"], "settings"),
         (["--limit", "7"], "data"),
-        (["--time-steps", "1"], "weights and settings"),
+        (["--time-steps", "1"], "settings"),
     ],
 )
 def test_results_of_another_run_are_refused_by_name(more: list[str], other: str, work: Path, capsys: Capture) -> None:

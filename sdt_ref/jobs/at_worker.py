@@ -9,10 +9,13 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 import numpy as np
+import PIL
+from PIL import features
 
 from ..errors import ConfigError, SdtError, shown
 from ..inputs.selection import Item, Selected, Selection, fingerprints
@@ -24,6 +27,7 @@ from .job import Compute, Part, Task
 KEPT = 2  # weights, networks and data sets that a worker remembers, the last ones used
 CODE, WEIGHTS, DATA = "code", "weights", "data"  # what a worker can lack
 PRINT = 32  # bytes of a fingerprint
+READERS = ("aedat", "hdf5plugin")  # packages without which a worker cannot read what the client can
 
 T = TypeVar("T")
 _computing = threading.Lock()
@@ -82,7 +86,15 @@ def own_versions() -> dict[str, str]:
     """What must be the same wherever chunks are computed, by what it is called."""
     from .. import __version__
 
-    return {"version of sdt_ref": __version__, "NumPy": np.__version__, "code of sdt_ref": code_digest()}
+    there = {name: str(find_spec(name) is not None) for name in READERS}
+    decodes = f"{PIL.__version__} with libjpeg {features.version('jpg')}"
+    return {
+        "version of sdt_ref": __version__,
+        "NumPy": np.__version__,
+        "Pillow": decodes,
+        **{f"package {name}": found for name, found in there.items()},
+        "code of sdt_ref": code_digest(),
+    }
 
 
 def keep(name: str, weights: Weights) -> int:

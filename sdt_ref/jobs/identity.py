@@ -1,6 +1,7 @@
-"""What a run is: two of the same identity have the same results, bit for bit.
+"""What a run is: two of the same identity have the same results, bit for bit, with the same libraries.
 
-Threads, workers, the size of chunks and the paths of files are no part of it.
+Threads, workers, the size of chunks and the paths of files are no part of it, nor are the versions of libraries: what
+the decoder of a picture makes of it may differ from one to the next.
 """
 
 import hashlib

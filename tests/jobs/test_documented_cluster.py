@@ -17,7 +17,7 @@ import pytest
 from sdt_ref import evaluate
 from tests.jobs.packs import some_pack
 
-pytest.importorskip("distributed")
+Client = pytest.importorskip("distributed").Client
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +77,8 @@ def test_2000_images_on_three_workers_of_which_one_is_killed(pack: Path, tmp_pat
         worker = "worker", address, "--nworkers", "1", "--nthreads", "1", "--no-dashboard"
         with ExitStack() as stack:
             killed, *_ = [stack.enter_context(running(*worker, folder=tmp_path)) for _ in range(3)]
+            with Client(address, set_as_default=False) as watching:
+                watching.wait_for_workers(3, timeout=LONGEST)
             client = subprocess.Popen(
                     [sys.executable, "-m", "sdt_ref.evaluate", *line, str(tmp_path / "apart.npz"), "--chunk", "20", "--json",
                      "--scheduler", address],
@@ -91,7 +93,7 @@ def test_2000_images_on_three_workers_of_which_one_is_killed(pack: Path, tmp_pat
             shown, said = client.communicate(timeout=LONGEST)
     assert (client.returncode, said) == (code, "")
     workers = json.loads(shown)["workers"]
-    assert len(workers) == 3
+    assert len(workers) in (2, 3)  # the one that was killed may have finished none
     assert sum(workers.values()) == IMAGES
     assert (tmp_path / "apart.npz").read_bytes() == (tmp_path / "alone.npz").read_bytes()
     assert not parts.exists()

@@ -50,7 +50,7 @@ def executed(notebook: Any) -> Any:
         NotebookClient(
             fresh,
             kernel_manager_class=_of_this_python(),
-            timeout=120,
+            timeout=600,
             record_timing=False,
             resources={"metadata": {"path": elsewhere}},
         ).execute()

@@ -53,7 +53,7 @@ def python(*arguments: str, path: str = PACKAGE, before: Callable[[], None] = by
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,
         env={**os.environ, "PYTHONPATH": path},
         preexec_fn=before,
     )
@@ -230,7 +230,7 @@ def test_the_cursor_of_a_terminal_is_shown_again(term: str, before: str, tmp_pat
     ours, theirs = pty.openpty()
     command = [sys.executable, str(tmp_path / "sdt-ref"), "SIGTERM"]
     environment = {**os.environ, "PYTHONPATH": PACKAGE, "TERM": term}
-    done = subprocess.run(command, stderr=theirs, env=environment, check=False, timeout=60, preexec_fn=by_default)
+    done = subprocess.run(command, stderr=theirs, env=environment, check=False, timeout=600, preexec_fn=by_default)
     os.close(theirs)
     assert done.returncode == 143
     assert os.read(ours, 1000).decode() == f"{before}terminated\r\n"

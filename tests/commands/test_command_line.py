@@ -185,7 +185,7 @@ def completed(script: str, *words: str) -> list[str]:
         _shtab_sdt_ref
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    shown = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    shown = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=600)
     return shown.stdout.split()
 
 

@@ -65,7 +65,7 @@ print(code, len(compiled.buffer), *sys.modules, file=sys.stderr)
 def test_a_second_infer_compiles_nothing_and_imports_nothing_that_it_does_not_need(capsys: Capture) -> None:
     """What a start takes is imports, and a compiler where it runs."""
     assert infer.main(["--json"]) == 0  # compiles what is not compiled yet
-    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True, timeout=600)
     code, compiled, *modules = done.stderr.split()
     assert (code, compiled) == ("0", "0")
     others = ("torch", "matplotlib", "jinja2", "scipy.linalg", "scipy.sparse")

@@ -220,7 +220,7 @@ def test_a_trial_needs_a_path(monkeypatch: pytest.MonkeyPatch, capsys: Capture) 
 )
 def test_pipes(pipe: str, code: int, message: str) -> None:
     command = pipe.format(cat=CAT, digit=DIGIT, infer=f"{sys.executable} -m sdt_ref.infer")
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == code
     assert message in (done.stderr if code else done.stdout)
     assert done.stderr.count("\n") == (1 if code else 0)

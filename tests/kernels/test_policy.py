@@ -31,7 +31,7 @@ def environment(**changes: str) -> dict[str, str]:
 def infer(*more: str, full: bool = False, **changes: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "sdt_ref.infer", "--json", *more], env=environment(**changes), capture_output=True,
-        text=True, check=False, timeout=120, preexec_fn=no_large_files if full else None,
+        text=True, check=False, timeout=600, preexec_fn=no_large_files if full else None,
     )  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def pool(package: str, folder: Path, full: bool = False, **places: str) -> str:
     """What one kernel of a package computes in a process of its own."""
     return subprocess.run(
         [sys.executable, "-c", POOL.format(package)], cwd=folder, env=environment(**places),
-        capture_output=True, text=True, check=True, timeout=120, preexec_fn=no_large_files if full else None,
+        capture_output=True, text=True, check=True, timeout=600, preexec_fn=no_large_files if full else None,
     ).stdout.strip()  # fmt: skip
 
 

@@ -251,7 +251,7 @@ def test_the_command_checks_measures_and_draws(tmp_path: Path) -> None:
     options = ["--network", "shipped", "--batch", "1", "--runs", "1", "--engines", "sdt_ref", "SciPy sparse"]
     figure = tmp_path / "figure.png"
     command = [sys.executable, "-m", "benchmarks", "engines", *options, "--figure", str(figure)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "SciPy sparse: 0 of 2,427,904 spikes differ" in done.stdout
     assert "of the ceiling from L1" in done.stdout

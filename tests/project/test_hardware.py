@@ -90,7 +90,7 @@ def planted(folder: Path, file: str, old: str, new: str) -> Path:
 
 def kit(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(HARDWARE / "run.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.mark.usefixtures("icarus")
@@ -215,7 +215,7 @@ def test_a_reader_that_leaves_changes_nothing(vectors: Path, tmp_path: Path) -> 
             assert running.stdout is not None
             assert running.stderr is not None
             running.stdout.close()
-            assert (running.wait(timeout=60), running.stderr.read()) == (code, "")
+            assert (running.wait(timeout=600), running.stderr.read()) == (code, "")
 
 
 def refused(*arguments: object) -> str:

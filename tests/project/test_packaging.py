@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 def run(*command: str | Path, cwd: Path) -> str:
     done = subprocess.run(
-        list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False, timeout=300,
+        list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False, timeout=600,
         env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -55,7 +55,7 @@ def test_any_encoding_of_the_terminal(encoding: str, tmp_path: Path) -> None:
 )
 def test_closed_and_full_streams(redirection: str, code: int) -> None:
     command = f"set -o pipefail; {sys.executable} -m sdt_ref.infer {redirection}"
-    shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=600)
     assert shown.returncode == code, shown.stderr
     assert "Traceback" not in shown.stderr
     if "2>&-" in redirection:
@@ -149,5 +149,5 @@ def test_progress_goes_to_stderr_and_output_has_no_escape_codes(pack: Path) -> N
 @pytest.mark.parametrize("more", ["", "--json"])
 def test_a_reader_that_leaves_does_not_turn_a_failed_check_into_success(tree: Path, more: str) -> None:
     command = f"set -o pipefail; {sys.executable} -m sdt_ref.evaluate {tree} {more} | true"
-    shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=600)
     assert (shown.returncode, shown.stderr) == (1, "")

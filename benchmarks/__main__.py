@@ -20,7 +20,7 @@ from sdt_ref.terminal import cli
 from sdt_ref.weights.file import Weights, load
 from sdt_ref.weights.presets import PRESETS
 
-from . import counters, fixed, growth, memory, startup, sweep
+from . import counters, fixed, growth, memory, reading, startup, sweep
 from .ceiling import LEVELS, additions_per_second
 from .compare import Row, compare
 from .engines import ENGINES
@@ -28,7 +28,7 @@ from .networks import calibrated, photo
 
 SHIPPED = "shipped"
 NETWORKS = ("sdt-8-384", "sdt-8-512", "sdt-8-768", "sdt-2-512-cifar10", SHIPPED)
-PARTS = ("engines", "fixed", "counters", "sweep", "growth", "startup", "memory")
+PARTS = ("engines", "fixed", "counters", "reading", "sweep", "growth", "startup", "memory")
 DRAWN = {"engines", "sweep", "growth"}
 PICTURES = (".png", ".pdf", ".svg")
 G = 1e9
@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _fixed(console, options)
     if "counters" in options.parts:
         _counters(console, options)
+    if "reading" in options.parts:
+        _reading(console, options)
     if "sweep" in options.parts:
         points = _sweep(console, options)
     if "growth" in options.parts:
@@ -100,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=_number(0, 2**63), default=1, metavar="N", help="of the random weights (default: 1)"
     )
+    parser.add_argument("--pack", type=Path, metavar="PACK.h5",
+                        help="for reading: CIFAR-10 as JPEG files; default: a generated one")  # fmt: skip
     parser.add_argument("--figure", type=Path, default=Path("benchmarks.png"), help="default: benchmarks.png")
     return parser
 
@@ -191,6 +195,20 @@ def _counters(console: Console, options: argparse.Namespace) -> None:
         cost = counters.measure(weights, photo(weights.preprocessing.size, batch), options.threads, options.runs)
         times = [f"{1000 * statistics.median(seconds):,.2f}" for seconds in (cost.counting, cost.silent)]
         table.add_row(network, str(batch), *times, f"{cost.share:+.1%}")
+    console.print(table)
+
+
+def _reading(console: Console, options: argparse.Namespace) -> None:
+    columns = ["pictures", "network", "images", "engine", "evaluate", "evaluate takes", "of the processor"]
+    table = _table("evaluate beside the engine at batch 16, images/s; what it takes more, with the interval", columns)
+    for case in reading.CASES:
+        weights = _weights(case.network, options.seed)
+        with reading.generated_pack(case.size, case.images, weights.classes, options.seed) as generated:
+            pack = options.pack or generated if case.network == SHIPPED else generated
+            cost = reading.measure(weights, pack, case.images, options.threads, options.runs)
+        speeds = [f"{cost.images / statistics.median(seconds):.1f}" for seconds in (cost.engine, cost.road)]
+        shares = ["{:+.1%} ({:+.1%} to {:+.1%})".format(*share) for share in (cost.extra, cost.extra_cpu)]
+        table.add_row("{}x{}".format(*case.size), case.network, str(cost.images), *speeds, *shares)
     console.print(table)
 
 

@@ -3,19 +3,19 @@
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 from rich.text import Text
 
 from .errors import FormatError
 from .files import require_writable
 from .fixed import formats
-from .inputs.datasets import Samples
-from .inputs.reading import read, require_alike, source_of
-from .measuring.calibration import Widths, calibrate
+from .inputs.reading import first_steps, source_of
+from .inputs.selection import Selection
+from .jobs.job import Job
+from .measuring.calibration import See, Seen, Widths, choose
 from .terminal import cli
-from .terminal.progress import counting, kernels_loading
+from .terminal import job as job_options
 from .terminal.screen import Screen, show_repairs
 from .terminal.words import many, plain
 
@@ -25,36 +25,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Calibrate; exit code 0, or 2 for bad input."""
     options = command_line().parse_args(argv)
     cli.require_range(options, "limit")
+    job_options.require(options)
     require_writable(options.output, FormatError, *options.data, options.weights)
     network = cli.load_weights(options)
     preprocessing = network.preprocessing.at(options.size)
     widths = Widths(options.weight_bits, options.input_bits, options.membrane_bits, options.stream_bits)
     formats.Formats({name: {"bits": bits} for name, bits in vars(widths).items()}, {})  # refuses widths out of range
-    sources = [source_of(path) for path in options.data]
-    pictures = Samples(sources, options.split, options.limit, preprocessing.frames)
-    require_writable(options.output, FormatError, *pictures.files)
-    screen, repairs, total = Screen(stderr=True), Counter[str](), len(pictures)
-    time_steps, strict = network.config.time_steps, options.time_steps is not None
-    with kernels_loading(screen, "float32"), counting(screen, "calibrating", total) as shown:
-
-        def inputs() -> Iterator[np.ndarray]:
-            first = None
-            for number, (name, source) in enumerate(pictures):
-                shown(number, "calibrating")
-                x = read(source, preprocessing, time_steps, strict_steps=strict, as_official=True, repairs=repairs)
-                first = first or x.shape
-                require_alike(name, x, first)
-                yield x[None]
-
-        chosen = calibrate(network, inputs(), widths, options.threads)
-    formats.save(options.output, chosen)
+    paths = tuple(source_of(path) for path in options.data)
+    selection = Selection(paths, preprocessing.frames, options.split, options.limit)
+    data, strict = selection.open(), options.time_steps is not None
+    require_writable(options.output, FormatError, *data.files)
+    every = data.items(range(len(data)))
+    steps = first_steps(every, preprocessing, network.config.time_steps, strict_steps=strict)
+    job = Job(See(options.size, strict, steps), network, selection)
+    seen, repairs = Seen(), Counter[str]()
+    with job_options.running(options, job, data, "calibrating", options.output) as run:
+        for part in run.parts():
+            seen.add(part)
+            repairs.update(part.notes["repairs"])
+        chosen = choose(network, seen, widths)
+        formats.save(options.output, chosen)
     if options.json:
-        about = {"formats": options.output, "pictures": len(pictures), "repairs": dict(repairs)}
+        about = {"formats": options.output, "pictures": len(data), "repairs": dict(repairs)}
         cli.print_json({**about, **dataclasses.asdict(chosen)})
     else:
-        show_repairs(screen, repairs)
+        show_repairs(Screen(stderr=True), repairs)
         console = Screen()
-        what = many(len(pictures), "recording" if preprocessing.frames else "picture")
+        what = many(len(data), "recording" if preprocessing.frames else "picture")
         console.print(f"{plain(options.output)}: formats from {what}\n")
         for line in chosen.to_toml().splitlines():
             console.print(Text(line))  # as in the file: TOML must not be broken in the middle of a line
@@ -84,6 +81,7 @@ def command_line() -> cli.Parser:
     parser.add_argument(
         "--threads", type=cli.whole_number, metavar="N", help="cores to use (default: all); changes no result"
     )
+    job_options.add_options(parser, chunk=8)  # of which a part may have a hundred megabytes
     return parser
 
 

@@ -3,29 +3,29 @@
 import argparse
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from .cost import table
+from .cost.average import Average
+from .cost.chunk import TakeStock
 from .cost.official import OfficialStatistic
 from .cost.published import energies, ratios, without_spikes
 from .cost.screen import show, show_official, show_published
-from .cost.summary import Summary, take_stock, to_csv, to_json
+from .cost.summary import Summary, sum_up, to_csv, to_json
 from .cost.technology import DEFAULTS, TECHNOLOGIES, technology
 from .errors import ConfigError, shown
 from .files import require_writable, written_whole
-from .inputs.datasets import Samples
-from .inputs.reading import SAMPLES, UNREADABLE, given_or_sample, read, require_alike, source_of
-from .network.model import SpikeDrivenTransformer
+from .inputs.reading import SAMPLES, first_steps, given_or_sample, source_of
+from .inputs.selection import Selection
+from .jobs.job import Job
 from .terminal import cli
-from .terminal.progress import counting, kernels_loading
+from .terminal import job as job_options
 from .terminal.screen import Screen, show_repairs, show_unreadable
 from .terminal.words import plain
+from .weights.wiring import wiring
 
 
 @cli.guarded
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Take stock; exit code 0, 1 when pictures were unreadable, 2 for bad input."""
     options = command_line().parse_args(argv)
     cli.require_range(options, "limit", "batch")
+    job_options.require(options)
     outputs = {f"--{name}": getattr(options, name) for name in ("csv", "table", "plot")}
     outputs = {option: path for option, path in outputs.items() if path is not None}
     _require_different(outputs)
@@ -43,38 +44,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     _require_outputs(options)
     sources = [source_of(path) for path in options.pictures]
-    model = cli.load_model(options, *sources[:1])
-    chosen = technology(options.technology or DEFAULTS[model.arithmetic.name]).with_values(_own_values(options.pj))
-    unreadable: list[tuple[str, str]] = []
-    repairs: Counter[str] = Counter()
+    weights, (arithmetic, formats) = cli.load_weights(options, *sources[:1]), cli.arithmetic(options)
+    chosen = technology(options.technology or DEFAULTS[arithmetic]).with_values(_own_values(options.pj))
     statistic = OfficialStatistic(options.batch) if options.official_statistic else None
-    with given_or_sample(None, model.preprocessing.frames) as (sample, _):
-        data, frames = sources or [str(sample)], model.preprocessing.frames
-        pictures = Samples(data, options.split, options.limit, frames)
-        _require_outputs(options, *pictures.files)
-        inputs = _readable(pictures, model, options, unreadable, repairs)
+    average = Average(wiring(weights.architecture, weights.config))
+    preprocessing, strict = weights.preprocessing.at(options.size), options.time_steps is not None
+    with given_or_sample(None, preprocessing.frames) as (sample, _):
+        paths = tuple(sources) or (str(sample),)
+        selection = Selection(paths, preprocessing.frames, options.split, options.limit)
+        data = selection.open()
+        _require_outputs(options, *data.files)
+        alone, every = len(data) == 1, data.items(range(len(data)))  # one alone is read as infer does
+        steps = first_steps(every, preprocessing, weights.config.time_steps, strict_steps=strict)
+        task = TakeStock(chosen, arithmetic, formats, options.size, strict, not alone, steps, statistic is not None)
+        job, output = Job(task, weights, selection), next(iter(outputs.values()), None)
         try:
-            report = take_stock(model, inputs, model.preprocessing.at(options.size).size, chosen, statistic)
-            if report is not None:
-                _write(options, report)
+            with job_options.running(options, job, data, "counting", output, option="--csv F.csv") as run:
+                for part in run.parts():
+                    average.add(part)
+                    if statistic is not None:
+                        statistic.add(part)
+                report = sum_up(average, weights, arithmetic, preprocessing.size, chosen, statistic)
+                if report is not None:
+                    _write(options, report)
             if statistic is not None:
                 _print_statistic(statistic, options.json)
         finally:
             if statistic is not None:
-                _show_trouble(repairs, unreadable)
+                _show_trouble(average)
     if statistic is not None:
-        return cli.CHECK_FAILED if unreadable else 0
+        return cli.CHECK_FAILED if average.unreadable else 0
     if options.json:
-        listed = [{"name": name, "reason": reason} for name, reason in unreadable]
-        beside = {"repairs": dict(repairs), "unreadable": listed}
+        listed = [{"name": name, "reason": reason} for name, reason in average.unreadable]
+        beside = {"repairs": dict(average.repairs), "unreadable": listed}
         with cli.showing():
             cli.print_json({**({} if report is None else to_json(report, options.memory)), **beside})
     else:
         if report is not None:
-            title = _title([str(source) for source in sources], report.average.pictures, model.preprocessing.frames)
+            title = _title([str(source) for source in sources], average.pictures, preprocessing.frames)
             _print_report(report, title, options.memory)
-        _show_trouble(repairs, unreadable)
-    return cli.CHECK_FAILED if unreadable else 0
+        _show_trouble(average)
+    return cli.CHECK_FAILED if average.unreadable else 0
 
 
 def command_line() -> cli.Parser:
@@ -113,6 +123,7 @@ def command_line() -> cli.Parser:
     parser.add_argument("--published", action="store_true", help="print the paper's figures beside its formula")
     parser.add_argument("--batch", type=cli.whole_number, default=64, metavar="N", help="its batch size (default: 64)")
     cli.add_model_options(parser)
+    job_options.add_options(parser)
     return parser
 
 
@@ -183,31 +194,6 @@ def _own_values(assignments: list[str]) -> dict[str, float]:
     return values
 
 
-def _readable(
-    pictures: Samples,
-    model: SpikeDrivenTransformer,
-    options: argparse.Namespace,
-    unreadable: list[tuple[str, str]],
-    repairs: Counter[str],
-) -> Iterator[np.ndarray]:
-    """Inputs, as `inputs.reading.read` makes them, of those that can be read, while a bar shows how far."""
-    preprocessing = model.preprocessing.at(options.size)
-    time_steps, strict = model.config.time_steps, options.time_steps is not None
-    screen, total, first = Screen(stderr=True), len(pictures), None
-    with kernels_loading(screen, model.arithmetic.name), counting(screen, "counting", total) as shown:
-        for number, (name, source) in enumerate(pictures):
-            shown(number, "counting")
-            try:
-                alone = total == 1  # then it is read as infer does
-                x = read(source, preprocessing, time_steps, strict_steps=strict, as_official=not alone, repairs=repairs)
-                first = first or x.shape
-                require_alike(name, x, first)
-            except UNREADABLE as error:
-                unreadable.append((name, str(error)))
-                continue
-            yield x
-
-
 def _title(named: list[str], number: int, frames: bool) -> str:
     if not named:
         return ", ".join(SAMPLES[frames])
@@ -216,10 +202,10 @@ def _title(named: list[str], number: int, frames: bool) -> str:
     return f"{number:,} {'recordings' if frames else 'pictures'}: {plain(', '.join(named))}"
 
 
-def _show_trouble(repairs: Counter[str], unreadable: list[tuple[str, str]]) -> None:
+def _show_trouble(average: Average) -> None:
     screen = Screen(stderr=True)
-    show_repairs(screen, repairs)
-    show_unreadable(screen, unreadable)
+    show_repairs(screen, average.repairs)
+    show_unreadable(screen, average.unreadable)
 
 
 if __name__ == "__main__":

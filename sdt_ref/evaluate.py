@@ -1,25 +1,62 @@
 """Command line: accuracy on a folder or pack of pictures, or of recordings; the work is in `measuring/accuracy.py`."""
 
+import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from .camera.array import read_npy_header
 from .camera.frames import SPLITS
-from .errors import ConfigError, reason_of, shown
-from .files import open_plain
+from .errors import ConfigError
+from .files import exists
 from .inputs.classes import Matched
-from .inputs.datasets import open_pictures, spread
-from .inputs.recordings import open_recordings
-from .measuring.accuracy import Accuracy, interval, measure
-from .terminal import cli
-from .terminal.progress import counting, kernels_loading
+from .inputs.selection import Selected, Selection
+from .jobs.folder import require_same
+from .jobs.identity import Identity
+from .jobs.job import Job
+from .measuring import results
+from .measuring.accuracy import Accuracy, Classify, interval, require_one_scale, rows_of
+from .measuring.agreement import Agreement, compare
+from .measuring.confusion import Confusion
+from .measuring.results import UNREADABLE, ResultsFile, Rows
+from .terminal import cli, confusion
+from .terminal import job as job_options
 from .terminal.screen import Screen, show_repairs, show_unreadable
-from .terminal.words import plain
+from .terminal.words import many, plain
 
 RENAMED = 2  # classes with another name in the weights that the screen shows; --json has all
+DIFFERING = 10  # images with another label than another program's that the screen shows; --json has all
+
+
+@dataclass
+class Counted:
+    """All that is counted of the rows of a run.
+
+    Attributes
+    ----------
+    unreadable : (name, reason) of those that could not be read; a file of results keeps no reasons
+    repairs : what was mended in recordings, and how often
+    by_worker : images that each worker of a cluster computed
+    """
+
+    confusion: Confusion
+    accuracy: Accuracy = field(default_factory=Accuracy)
+    agreement: Agreement | None = None
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    repairs: Counter[str] = field(default_factory=Counter)
+    by_worker: Counter[str] | None = None
+    seconds: float = 0.0
+
+    def add(self, rows: Rows) -> None:
+        """Count some rows."""
+        self.accuracy.add(rows)
+        self.confusion.add(rows.labels, rows.predicted)
+
+    def in_words(self) -> str:
+        """How accurate, as far as it is counted."""
+        n, right = self.accuracy.images, self.accuracy.top1
+        return "top-1 {:.2%}, 95 % interval {:.1%} to {:.1%}".format(right / n, *interval(right, n)) if n else ""
 
 
 @cli.guarded
@@ -27,40 +64,109 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate; exit code 0, 1 when files were unreadable, 2 for bad input."""
     options = command_line().parse_args(argv)
     cli.require_range(options, "limit")
-    model = cli.load_model(options)
-    if not model.preprocessing.frames and options.split_by:
+    job_options.require(options)
+    _require_outputs(options)
+    weights = cli.load_weights(options)
+    frames = weights.preprocessing.frames
+    if not frames and options.split_by:
         raise ConfigError("--split-by: expected weights for recordings with it, found weights for pictures")
-    labelled = (open_recordings if model.preprocessing.frames else open_pictures)(
-        options.data, model.classes, options.split, options.classes_by_order
+    task = Classify(*cli.arithmetic(options), options.size, options.time_steps is not None, options.split_by)
+    selection = Selection(
+        (options.data,), frames, options.split, options.limit, weights.classes, options.classes_by_order
     )
-    against = _read_labels(options.against, len(labelled)) if options.against is not None else None
-    screen = Screen(stderr=True)
-    start = time.perf_counter()
-    total = len(spread(len(labelled), options.limit))
-    with kernels_loading(screen, model.arithmetic.name), counting(screen, "evaluating", total) as shown:
-
-        def progress(so_far: Accuracy) -> None:
-            done = so_far.images + len(so_far.unreadable)
-            shown(done, f"top-1 {so_far.top1 / so_far.images:.2%}")
-
-        counted = measure(
-            model,
-            labelled,
-            options.size,
-            options.limit,
-            progress,
-            strict_steps=options.time_steps is not None,
-            split=options.split_by,
+    data = selection.open()
+    against = None if options.against is None else results.open_results(options.against, data.whole)
+    if against is not None and against.classes not in (None, weights.classes):
+        raise ConfigError(
+            f"results '{against.path}': expected the classes of these weights, in their order, found others; compare "
+            "results of the same classes"
         )
-    seconds = time.perf_counter() - start
-    agreeing = None if against is None else sum(int(against[i] == label) for i, label in counted.labels)
+    counted = _evaluated(options, Job(task, weights, selection), data, against)
+    assert data.matched is not None
+    if options.plot is not None:
+        from .drawing.confusion import draw
+
+        draw(options.plot, counted.confusion)
     with cli.showing():
         if options.json:
-            matched = {"classes_matched": _matched(labelled.matched, model.classes)}
-            cli.print_json({**_summary(counted, seconds, agreeing), **matched})
+            cli.print_json({**_summary(counted), "classes_matched": _matched(data.matched, weights.classes)})
         else:
-            _show(counted, seconds, agreeing, model.preprocessing.frames, _in_words(labelled.matched, model.classes))
+            _show(counted, "recording" if frames else "image", _in_words(data.matched, weights.classes))
     return cli.CHECK_FAILED if counted.unreadable else 0
+
+
+def _require_outputs(options: argparse.Namespace) -> None:
+    """Refuse, before anything is computed, what cannot be written or would take the place of something that is read."""
+    read = options.data, options.weights, options.formats, options.against
+    if options.output is not None:
+        results.require(options.output, *read)
+    if options.plot is not None:
+        from .drawing import canvas
+
+        canvas.require(options.plot, *read)
+
+
+def _evaluated(options: argparse.Namespace, job: Job, data: Selected, against: ResultsFile | None) -> Counted:
+    """Run the job, or read what a complete run left, and count; writes the output."""
+    counted, start = Counted(Confusion(job.weights.classes)), time.perf_counter()
+    with job_options.running(options, job, data, "evaluating", options.output, counted.in_words) as run:
+        scales: set[float] = set()
+        there = _complete(options.output, run.identity, len(data))
+
+        def rows() -> Iterator[Rows]:
+            if there is not None:
+                yield from there.rows()
+                return
+            for part in run.parts():
+                counted.unreadable += [(name, reason) for name, reason in part.notes["unreadable"]]
+                counted.repairs.update(part.notes["repairs"])
+                if options.output is not None:
+                    require_one_scale(part, scales)
+                yield rows_of(part)
+
+        def counting() -> Iterator[Rows]:
+            for some in rows():
+                counted.add(some)
+                yield some
+
+        if against is not None:
+            counted.agreement = compare(counting(), against.rows_at(data.numbers, data.whole), against.path)
+        for _ in counting() if against is None else ():
+            pass
+        if there is not None:
+            run.forget()
+            lost = (
+                name
+                for some in there.rows()
+                for name, label in zip(some.names, some.predicted, strict=True)
+                if label == UNREADABLE
+            )
+            counted.unreadable = [(name, "as in the results") for name in lost]
+        elif options.output is not None and run.identity is not None:
+            kept = lambda: map(rows_of, run.kept())  # noqa: E731
+            results.write(options.output, kept, job.weights.classes, run.identity)
+        counted.by_worker = run.by_worker
+    counted.seconds = time.perf_counter() - start
+    return counted
+
+
+def _complete(output: str | None, identity: Identity | None, total: int) -> ResultsFile | None:
+    """The results of this run, if they are there; raises ConfigError where the file is of another run, or is none."""
+    if output is None or identity is None or not exists(output):
+        return None
+    there = results.open_results(output)
+    if there.run is None:
+        raise ConfigError(
+            f"results '{output}': expected what evaluate --output writes, found labels alone; remove the file, or "
+            "choose another output"
+        )
+    require_same(identity, there.run, f"results '{output}'")
+    if there.n != total:
+        raise ConfigError(
+            f"results '{output}': expected {total:,} images, as this run has, found {there.n:,}; remove it, or choose "
+            "another output"
+        )
+    return there
 
 
 def command_line() -> cli.Parser:
@@ -85,43 +191,41 @@ def command_line() -> cli.Parser:
     parser.add_argument(
         "--split-by", choices=SPLITS, help="cut a recording into frames by number of events (default) or by time"
     )
-    parser.add_argument("--against", metavar="LABELS.npy", help="count how many labels agree with another program's")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="R.npz|R.csv",
+        help="write name, label, predicted label and logits of each image; an interrupted run goes on with the same "
+        "command",
+    )
+    parser.add_argument(
+        "--against", metavar="R.npz|R.csv|LABELS.npy", help="compare the labels with those of another run or program"
+    )
+    parser.add_argument("--plot", metavar="F.png", help="draw the confusion matrix (.png, .svg or .pdf)")
     cli.add_model_options(parser)
+    job_options.add_options(parser)
     return parser
 
 
-def _read_labels(path: str, total: int) -> np.ndarray:
-    """The first `total` integers of a .npy file, whose header is looked at before its numbers are read."""
-    with open_plain(path, "labels", ConfigError) as file:
-        try:
-            shape, _, dtype = read_npy_header(file)
-        except Exception as error:  # numpy raises OSError, ValueError, EOFError, TokenError, MemoryError, ...
-            raise ConfigError(f"labels '{path}': expected a .npy file of integers ({reason_of(error)})") from None
-        if len(shape) != 1 or shape[0] < total or dtype.kind not in "iu":
-            raise ConfigError(
-                f"labels '{path}': expected at least {total} integers along one axis, found {shown(dtype)} of shape "
-                f"{shown(shape)}"
-            )
-        content = file.read(total * dtype.itemsize)
-    if len(content) < total * dtype.itemsize:
-        raise ConfigError(f"labels '{path}': expected {total} integers, as its header says, found fewer")
-    return np.frombuffer(content, dtype)
-
-
-def _summary(counted: Accuracy, seconds: float, agreeing: int | None) -> dict[str, object]:
-    n = counted.images
+def _summary(counted: Counted) -> dict[str, object]:
+    accuracy, n = counted.accuracy, counted.accuracy.images
     summary: dict[str, object] = {
         "images": n,
-        "top1": counted.top1 / n if n else None,
-        "top5": counted.top5 / n if n else None,
-        "top1_right": counted.top1,
-        "top1_interval": interval(counted.top1, n) if n else None,
-        "top5_right": counted.top5,
-        "seconds": seconds,
+        "top1": accuracy.top1 / n if n else None,
+        "top5": accuracy.top5 / n if n else None,
+        "top1_right": accuracy.top1,
+        "top1_interval": interval(accuracy.top1, n) if n else None,
+        "top5_right": accuracy.top5,
+        **counted.confusion.to_json(),
+        "seconds": counted.seconds,
         "repairs": dict(counted.repairs),
         "unreadable": [{"name": name, "reason": reason} for name, reason in counted.unreadable],
     }
-    return summary if agreeing is None else {**summary, "agreeing": agreeing}
+    if counted.by_worker is not None:
+        summary["workers"] = dict(counted.by_worker)
+    if counted.agreement is None:
+        return summary
+    return {**summary, "agreeing": counted.agreement.agreeing, "agreement": counted.agreement.to_json()}
 
 
 def _matched(matched: Matched, classes: Sequence[str]) -> dict[str, object]:
@@ -137,20 +241,50 @@ def _in_words(matched: Matched, classes: Sequence[str]) -> str:
     return f"by {matched.by}: {len(set(matched.labels))} of {len(classes)}{'; ' * bool(shown)}{shown}"
 
 
-def _show(counted: Accuracy, seconds: float, agreeing: int | None, recordings: bool, classes: str) -> None:
-    screen, n = Screen(), counted.images
+def _show(counted: Counted, one: str, classes: str) -> None:
+    screen, accuracy, n = Screen(), counted.accuracy, counted.accuracy.images
     if n:
-        low, high = interval(counted.top1, n)
+        low, high = interval(accuracy.top1, n)
         screen.print(
-            f"top-1     {counted.top1 / n:8.2%}   {counted.top1:,} of {n:,}; 95 % interval {low:.1%} to {high:.1%}"
+            f"top-1     {accuracy.top1 / n:8.2%}   {accuracy.top1:,} of {n:,}; 95 % interval {low:.1%} to {high:.1%}"
         )
-        screen.print(f"top-5     {counted.top5 / n:8.2%}   {counted.top5:,} of {n:,}")
-        if agreeing is not None:
-            screen.print(f"agreeing  {agreeing / n:8.2%}   {agreeing:,} of {n:,} labels")
+        screen.print(f"top-5     {accuracy.top5 / n:8.2%}   {accuracy.top5:,} of {n:,}")
+    if counted.agreement is not None:
+        _show_agreement(screen, counted.agreement)
     screen.print(f"classes   {plain(classes)}")
-    screen.print(f"time      {seconds:7.1f} s   {n / seconds:.0f} {'recordings' if recordings else 'images'}/s")
+    screen.print(f"time      {counted.seconds:7.1f} s   {n / counted.seconds:.0f} {one}s/s")
+    if n:
+        _show_classes(screen, counted.confusion)
     show_repairs(screen, counted.repairs)
     show_unreadable(screen, counted.unreadable)
+
+
+def _show_agreement(screen: Screen, agreement: Agreement) -> None:
+    """How many labels are those of the other program, whether one is right more often, and the first that differ."""
+    n = agreement.images
+    if not n:
+        return
+    screen.print(f"agreeing  {agreement.agreeing / n:8.2%}   {agreement.agreeing:,} of {n:,} labels")
+    screen.print(
+        f"McNemar   p {agreement.p_value:6.3g}   right here alone {agreement.ours_right:,}, there alone "
+        f"{agreement.theirs_right:,}"
+    )
+    for name, label, ours, theirs in agreement.differing[:DIFFERING]:
+        screen.print(f"differs   {plain(name)}: label {label}, here {ours}, there {theirs}")
+    if (more := len(agreement.differing) - DIFFERING) > 0:
+        screen.print(f"          and {many(more, 'image')} more: see --json")
+
+
+def _show_classes(screen: Screen, counted: Confusion) -> None:
+    """The classes' accuracies and the confusion matrix; of many classes, the worst."""
+    few = len(counted.classes) <= confusion.FEW
+    screen.print()
+    confusion.show_per_class(screen, counted.per_class() if few else counted.worst(confusion.LISTED))
+    screen.print()
+    if few:
+        confusion.show_matrix(screen, counted.classes, counted.counts)
+    else:
+        confusion.show_largest(screen, counted.largest(confusion.LISTED))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,11 @@ def _has_bytes(handle: int) -> bool:
         return True
 
 
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether anything is there, be it a link to nowhere."""
+    return os.path.lexists(path)
+
+
 def read_text(path: str | os.PathLike[str], what: str, error: type[SdtError], longest: int = LONGEST_TEXT) -> str:
     """Read a text in UTF-8 of at most `longest` bytes; a byte order mark is left out.
 

@@ -23,6 +23,7 @@ LONGEST_WAIT = 1.0  # seconds, for a thread that is making a file
 
 making = threading.RLock()  # held while a file or a folder is made
 _undoing: dict[object, Callable[[], object]] = {}
+_saying: list[Callable[[], str]] = []
 _ending: list[int] = []
 
 
@@ -37,6 +38,16 @@ def undone_at_end(undo: Callable[[], object]) -> Iterator[None]:
         del _undoing[key]
 
 
+@contextlib.contextmanager
+def adding_words(words: Callable[[], str]) -> Iterator[None]:
+    """Have the last line go on with what `words` returns if the process is ended in here: such as how far it came."""
+    _saying.append(words)
+    try:
+        yield
+    finally:
+        _saying.remove(words)
+
+
 def end(number: int, _: Any = None) -> None:
     """Undo what is unfinished, say so in one line, and end the process with 128 + the number of the signal."""
     if _ending:  # a second signal: the first one is being obeyed
@@ -47,7 +58,7 @@ def end(number: int, _: Any = None) -> None:
         with contextlib.suppress(Exception):
             undo()
     with contextlib.suppress(Exception):  # standard error may be closed
-        _say(WORDS[signal.Signals(number).name])
+        _say(" ".join(filter(None, [WORDS[signal.Signals(number).name], *(words() for words in _saying)])))
     os._exit(128 + number)
 
 
@@ -73,7 +84,9 @@ def _end_on_signals() -> None:
 
 
 def _is_command() -> bool:
-    """Whether this process was started as `python -m sdt_ref[.X]` or as `sdt-ref`."""
+    """Whether this process was started as `python -m sdt_ref[.X]` or as `sdt-ref`, and not by one that was."""
+    if sys.orig_argv[-1:] == ["--multiprocessing-fork"]:  # it has the arguments of its parent
+        return False
     if sys.argv[:1] == ["-m"]:  # as long as Python looks for the module; the arguments behind its name are the user's
         module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
         return module.partition(".")[0] == __name__.partition(".")[0]

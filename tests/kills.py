@@ -4,7 +4,8 @@ Each run is a process of its own, on a tiny network. Half of the moments lie any
 which its handlers stand; half in the time in which the unfinished file is there. In every other run an old file stands
 where the command writes. Afterwards the target must be absent, the old file, or complete, which means that the
 package's own reader finds what it finds after a run that is left alone; after TERM and INT nothing else may be left, in
-the folder and in the one for temporary files, and standard error holds one line.
+the folder and in the one for temporary files, and standard error holds one line. A run over a data set may leave what
+it has finished; the same command then goes on there, and must end at what a run that is left alone ends at.
 
 Prints a table, and what failed; the delay, from the signal to the end of the process, is shown and not judged.
 """
@@ -12,6 +13,7 @@ Prints a table, and what failed; the delay, from the signal to the end of the pr
 import argparse
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -25,11 +27,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.writing_commands import WRITING, Writing, prepare
+from tests.writing_commands import OF_DATA, WRITING, Writing, prepare
 
+CASES = {**WRITING, **OF_DATA}
 ROOT = Path(__file__).parents[1]
 OLD = b"what was there before"
-ENDS = {"TERM": (143, "terminated\n"), "INT": (130, "interrupted\n"), "KILL": (-signal.SIGKILL, "")}
+ENDS = {"TERM": (143, "terminated"), "INT": (130, "interrupted"), "KILL": (-signal.SIGKILL, "")}
+SAID = r"( after \d of 6; the same command goes on there)?\n"  # of a data set
 SOON = 0.001  # seconds between two looks
 
 
@@ -137,10 +141,15 @@ def ended(case: Writing, alone: Undisturbed, inputs: Path, name: str, draw: rand
         _, said = process.communicate()
         delay = time.monotonic() - begin
         became = state(case, target, alone.content)
+        done, kept = process.returncode == 0, f"{case.out}.parts"
         extra = sorted({path.name for path in folder.iterdir()} - before) + os.listdir(folder / "tmp")
-        done = process.returncode == 0
+        goes_on = kept in extra and not done
+        extra = [path for path in extra if path != kept or done]
         faults = []
-        if (process.returncode, said) not in (ENDS[name], (0, "")):
+        code, word = ENDS[name]
+        if (process.returncode, said) != (0, "") and not (
+            process.returncode == code and re.fullmatch(word and word + SAID, said)
+        ):
             faults.append(f"exit code {process.returncode}, {said!r}")
         if extra and (name != "KILL" or done or any(not path.endswith(".part") for path in extra)):
             faults.append(f"left: {', '.join(extra)}")
@@ -148,6 +157,11 @@ def ended(case: Writing, alone: Undisturbed, inputs: Path, name: str, draw: rand
             faults.append(f"the target is {became}")
         if (became == "absent") == has_old and became != "complete":
             faults.append(f"the target is {became}, and there was {'an' if has_old else 'no'} old one")
+        if goes_on:
+            again = started(case, folder)
+            _, said = again.communicate()
+            if again.returncode or state(case, target, alone.content) != "complete" or (folder / kept).exists():
+                faults.append(f"it does not go on where it was ended: {said!r}")
         return became + " .part" * bool(extra), -1 if done else delay, "; ".join(faults)
 
 
@@ -170,7 +184,7 @@ def campaign(names: list[str], runs: int, name: str, seed: int, inputs: Path) ->
     as_at_a_prompt()
     tallies = {}
     for command in names:
-        case, tally = WRITING[command], Tally()
+        case, tally = CASES[command], Tally()
         alone = left_alone(case, inputs)
         draws = [random.Random(f"{seed} {command} {name} {k}") for k in range(runs)]
         with ThreadPoolExecutor(2) as pool:
@@ -220,9 +234,9 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=100, help="of each command and signal (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--signal", choices=ENDS, help="(default: all three)")
-    parser.add_argument("--commands", help=f"separated by commas: {', '.join(WRITING)} (default: all)")
+    parser.add_argument("--commands", help=f"separated by commas: {', '.join(CASES)} (default: all)")
     options = parser.parse_args()
-    names = options.commands.split(",") if options.commands else list(WRITING)
+    names = options.commands.split(",") if options.commands else list(CASES)
     failed = 0
     with prepared() as inputs:
         for name in [options.signal] if options.signal else ENDS:

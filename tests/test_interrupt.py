@@ -13,7 +13,6 @@ import sdt_ref
 from sdt_ref import infer
 from sdt_ref.terminal import cli
 from tests import kills
-from tests.writing_commands import WRITING
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
@@ -243,5 +242,5 @@ def test_the_cursor_of_a_terminal_is_shown_again(term: str, before: str, tmp_pat
 def test_ends_at_random_moments(name: str) -> None:
     """A few; `python -m tests.kills` makes as many as wanted."""
     with kills.prepared() as inputs:
-        tallies = kills.campaign(list(WRITING), 4, name, 0, inputs)
-    assert {command: tally.faults for command, tally in tallies.items()} == {command: [] for command in WRITING}
+        tallies = kills.campaign(list(kills.CASES), 4, name, 0, inputs)
+    assert {command: tally.faults for command, tally in tallies.items()} == {command: [] for command in kills.CASES}

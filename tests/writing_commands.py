@@ -43,7 +43,8 @@ def prepare(folder: Path) -> None:
     (folder / "digit.bin").write_bytes(camera_bytes.nmnist(some_events()))
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     (folder / "val" / "class 0").mkdir(parents=True)
-    for path in ("photo.png", "val/class 0/1.png"):
+    (folder / "six").mkdir()
+    for path in ("photo.png", "val/class 0/1.png", *(f"six/{number}.png" for number in range(6))):
         Image.fromarray(pixels).save(folder / path)
     by_hand(folder / "m.safetensors", random_tensors(N))
     (folder / "c.yml").write_text(json.dumps(SETTINGS))
@@ -102,6 +103,10 @@ FORMS = {  # the same commands, other kinds of files
         for ending in (".csv", ".tex", ".md")
     },
 }
+OF_DATA = {  # over a data set: what is finished is kept in OUT.parts until all is
+    "calibrate on six": Writing("calibrate six --chunk 1 --weights w.h5 --threads 1 -o OUT", "out.toml", formats.load),
+    "energy of six": Writing("energy six --chunk 1 --weights w.h5 --threads 1 --csv OUT", "out.csv", read_bytes),
+}
 PRINTING = {  # every command, for what it prints
     "infer": "infer photo.png --weights w.h5",
     "explain": "explain photo.png --weights w.h5",
@@ -111,6 +116,7 @@ PRINTING = {  # every command, for what it prints
     "attention": "attention photo.png --weights w.h5",
     "report": "report photo.png --weights w.h5 -o printed.html",
     "calibrate": "calibrate photo.png --weights w.h5 -o printed.toml",
+    "sweep": "sweep . --weights w.h5 --split val --calibrate-on photo.png",
     "trace": "trace photo.png --weights w.h5 -o printed.h5",
     "compare": "compare run.h5 run.h5",
     "vectors": "vectors run.h5 -o printed --weights w.h5",

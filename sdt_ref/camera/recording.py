@@ -6,6 +6,7 @@ Or frames, where someone has counted the events and kept nothing else.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -51,6 +52,7 @@ class EventFile:
     read : opens the file and yields its events in chunks of at most CHUNK
     repairs : what the last reading mended, or took for something, in words, and how often; such as 'events beyond the
         sensor left out', 'polarities -1 and 1 taken as OFF and ON'
+    path : of the file that a trial is cut out of
     """
 
     name: str
@@ -58,6 +60,7 @@ class EventFile:
     sensor: tuple[int, int] | None
     read: Callable[[], Iterator[CameraEvents]]
     repairs: Counter[str] = field(default_factory=Counter)
+    path: Path | None = None
 
 
 @dataclass(frozen=True)

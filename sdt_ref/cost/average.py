@@ -1,11 +1,14 @@
-"""Many pictures: the mean account, and how far the pictures spread."""
+"""Many pictures: whole numbers added up, the mean account, and how far the pictures spread."""
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..jobs.job import Part
+from ..weights.wiring import Stage
 from .account import Account, Cell, EarlyExit
 
 
@@ -32,37 +35,48 @@ class Spread:
 
 @dataclass
 class Average:
-    """The mean of accounts that come one by one.
+    """The mean of accounts, of which the sums come chunk by chunk, in the order of the data.
+
+    Sums are whole numbers, and a spread takes its numbers one by one: the size of the chunks changes no bit.
 
     Attributes
     ----------
+    stages : of the network, see `wiring`
     pictures : how many
-    spreads : by name, of the numbers given with each account
+    spreads : by name, of the numbers that come with each picture
+    unreadable : (name, reason) of those that could not be read
+    repairs : what was mended in recordings, and how often
     """
 
+    stages: Mapping[str, Stage]
     pictures: int = 0
     spreads: dict[str, Spread] = field(default_factory=dict)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    repairs: Counter[str] = field(default_factory=Counter)
     _sums: dict[Cell, np.ndarray] = field(default_factory=dict)
-    _exits: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    _last: Account | None = None
+    _exits: dict[str, np.ndarray] = field(default_factory=dict)
+    _bits: dict[Cell, int] = field(default_factory=dict)
 
-    def add(self, account: Account, numbers: Iterable[tuple[str, float]] = ()) -> None:
-        """Take the account of one picture, and numbers whose spread is asked for."""
-        self.pictures += 1
-        self._last = account
-        for cell, values in account.cells.items():
-            self._sums[cell] = self._sums[cell] + values if cell in self._sums else values
-        for stage, each in account.early_exit.items():
-            parts = [each.comparisons, each.saved, each.additions]
-            have = self._exits.get(stage)
-            self._exits[stage] = parts if have is None else [a + b for a, b in zip(have, parts, strict=True)]
-        for name, value in numbers:
-            self.spreads.setdefault(name, Spread()).add(value)
+    def add(self, part: Part) -> None:
+        """Take a chunk, see `chunk.Stocktaker.count` and `chunk.TakeStock`."""
+        notes, arrays = part.notes, part.arrays
+        self.pictures += len(arrays["numbers"])
+        for (stage, kind), values in zip(notes["cells"], arrays["cells"], strict=True):
+            self._sums[stage, kind] = self._sums.get((stage, kind), 0) + values
+        for stage, values in zip(notes["exits"], arrays["exits"], strict=True):
+            self._exits[stage] = self._exits.get(stage, 0) + values
+        for name, values in zip(notes["names"], arrays["numbers"].T, strict=True):
+            spread = self.spreads.setdefault(name, Spread())
+            for value in values.tolist():
+                spread.add(value)
+        self._bits.update({(stage, kind): bits for stage, kind, bits in notes["bits"]})
+        self.unreadable += [(name, reason) for name, reason in notes.get("unreadable", ())]
+        self.repairs.update(notes.get("repairs", ()))
 
     @property
     def account(self) -> Account:
         """The mean account; there must be one picture at least."""
-        assert self._last is not None
+        assert self.pictures
         cells = {cell: values / self.pictures for cell, values in self._sums.items()}
-        exits = {stage: EarlyExit(*(part / self.pictures for part in parts)) for stage, parts in self._exits.items()}
-        return Account(self._last.stages, cells, exits, self._last.bits)
+        exits = {stage: EarlyExit(*(values / self.pictures)) for stage, values in self._exits.items()}
+        return Account(self.stages, cells, exits, self._bits)

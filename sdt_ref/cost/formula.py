@@ -12,6 +12,7 @@ import numpy as np
 
 from ..weights.architecture import Architecture
 from ..weights.config import ModelConfig
+from ..weights.names import group, layer_in_words
 from ..weights.tensors import tensor_shapes
 from ..weights.wiring import INPUT, NEURON, Stage
 from .account import SYNAPSES, Account
@@ -118,6 +119,16 @@ def _of_layer(account: Account, stage: Stage, full: int, rates: np.ndarray) -> E
         return Estimate(macs, 0, 0, float(counted.sum()) - macs if analog else 0, none, complete=analog)
     formula, pooled = np.nan_to_num(rates) * full, np.nan_to_num(account.read(stage.name)) * full
     return Estimate(0, float(formula.sum()), float((pooled - formula).sum()), float((counted - pooled).sum()), rates)
+
+
+def layers_of(account: Account, by_formula: Mapping[str, Estimate]) -> dict[str, list[str]]:
+    """Stages with a formula by a reader's name: 'block 0: attention q, k, v' has three."""
+    rows: dict[str, list[str]] = {}
+    for name in by_formula:
+        layer = account.stages[name].layer
+        words = layer_in_words(layer) if layer else f"{group(name)}: attention"
+        rows.setdefault(words, []).append(name)
+    return rows
 
 
 # the Transformer without spikes

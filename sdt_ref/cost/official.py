@@ -5,11 +5,10 @@ L / (L - 1), and may exceed 1. Its table has exactly four time steps. `firing_ra
 taken once as a mean and once as a count: they differ in the last bits of float32 only, and here not at all.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from ..errors import InputError
+from ..jobs.job import Part
 from ..result import Spikes
 
 TIME_STEPS = 4
@@ -30,23 +29,15 @@ class OfficialStatistic:
         self._open: dict[str, np.ndarray] = {}  # spikes of a batch that is not full, int64[T]
         self._neurons: dict[str, int] = {}  # of one picture
 
-    def add(self, spikes: Mapping[str, Spikes]) -> None:
-        """Take the recorded spikes of one picture.
-
-        Raises InputError unless the run had four time steps: the official table has no room for others.
-        """
-        for hook, events in spikes.items():
-            T = events.shape[0]
-            if T != TIME_STEPS:
-                raise InputError(
-                    f"--official-statistic: expected {TIME_STEPS} time steps, found {T}; firing_num.py has columns t0 "
-                    "to t3: with more steps it stops at a KeyError, with fewer it prints an empty table"
-                )
-            self._open[hook] = self._open.get(hook, 0) + _events_per_step(events)
-            self._neurons[hook] = int(np.prod(events.shape[1:]))
-        self._pictures += 1
-        if self._pictures % self._batch == 0:
-            self._sums, self._open = self._added_up(self._batch), {}
+    def add(self, part: Part) -> None:
+        """Take the pictures of a chunk, see `chunk.Stocktaker.count`."""
+        for events in part.arrays["hooked"]:
+            for (hook, neurons), per_step in zip(part.notes["hooks"], events, strict=True):
+                self._open[hook] = self._open.get(hook, 0) + per_step
+                self._neurons[hook] = neurons
+            self._pictures += 1
+            if self._pictures % self._batch == 0:
+                self._sums, self._open = self._added_up(self._batch), {}
 
     @property
     def batches(self) -> int:
@@ -87,8 +78,17 @@ class OfficialStatistic:
         return {hook: self._sums.get(hook, 0) + rate for hook, rate in rates.items()}
 
 
-def _events_per_step(events: Spikes) -> np.ndarray:
-    """Spikes at each time step, int64[T]."""
+def events_per_step(events: Spikes) -> np.ndarray:
+    """Spikes of one picture at each time step, int64[T].
+
+    Raises InputError unless there are four: the official table has no room for others.
+    """
+    T = events.shape[0]
+    if T != TIME_STEPS:
+        raise InputError(
+            f"--official-statistic: expected {TIME_STEPS} time steps, found {T}; firing_num.py has columns t0 to t3: "
+            "with more steps it stops at a KeyError, with fewer it prints an empty table"
+        )
     per_step = getattr(events, "events_per_step", None)
     counts = per_step() if per_step is not None else events.to_dense().sum(axis=tuple(range(1, len(events.shape))))
     return np.asarray(counts, np.int64)

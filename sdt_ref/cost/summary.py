@@ -2,17 +2,20 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..network.model import SpikeDrivenTransformer
-from ..weights.names import group, layer_in_words
-from .account import FIELDS, SYNAPSES, Account, Accountant, rate
+from ..weights.file import Weights
+from ..weights.wiring import wiring
+from .account import FIELDS, SYNAPSES, Account, rate
 from .average import Average
-from .formula import Estimate, Vanilla, estimates, flops, n_tokens, vanilla
+from .chunk import Stocktaker
+from .formula import Estimate, Vanilla, estimates, flops, layers_of, n_tokens, vanilla
 from .official import OfficialStatistic
 from .technology import Technology, energy, memory_traffic
 
@@ -64,16 +67,6 @@ def _over_steps(account: Account, stage: str, kind: str) -> float | None:
     return events / neurons if neurons else None
 
 
-def layers_of(account: Account, by_formula: Mapping[str, Estimate]) -> dict[str, list[str]]:
-    """Stages with a formula by a reader's name: 'block 0: attention q, k, v' has three."""
-    rows: dict[str, list[str]] = {}
-    for name in by_formula:
-        layer = account.stages[name].layer
-        words = layer_in_words(layer) if layer else f"{group(name)}: attention"
-        rows.setdefault(words, []).append(name)
-    return rows
-
-
 def take_stock(
     model: SpikeDrivenTransformer,
     inputs: Iterable[np.ndarray],
@@ -90,36 +83,41 @@ def take_stock(
 
     Raises InputError where there are pictures, but not as many, or not of as many time steps, as the statistic needs.
     """
-    accountant, average = Accountant(model), Average()
-    sizes = flops(model.architecture, model.config, size, size)
-    tokens, dim = n_tokens(model.config, size, size), model.architecture.dim
+    stocktaker = Stocktaker(model, size, technology, statistic is not None)
+    average = Average(wiring(model.architecture, model.config))
     for x in inputs:
-        result = model(x[None], record=True)
+        part = stocktaker.count([x])
+        average.add(part)
         if statistic is not None:
-            statistic.add(result.spikes)
-        account = accountant.of(x[None], result)
-        by_formula = estimates(account, sizes, tokens, dim)
-        average.add(account, _spreads(account, by_formula, layers_of(account, by_formula), technology))
+            statistic.add(part)
+    return sum_up(average, model, model.arithmetic.name, size, technology, statistic)
+
+
+def sum_up(
+    average: Average,
+    network: SpikeDrivenTransformer | Weights,
+    arithmetic: str,
+    size: int,
+    technology: Technology,
+    statistic: OfficialStatistic | None = None,
+) -> Summary | None:
+    """What pictures cost that were counted; None where there are none.
+
+    Raises InputError where there are pictures, but not as many as the statistic needs.
+    """
     if not average.pictures:
         return None
-    mean = average.account
-    own = estimates(mean, sizes, tokens, dim)
-    official = None if statistic is None else estimates(mean, sizes, tokens, dim, rates=statistic.rates())
-    without = vanilla(model.architecture, model.config, size, size)
-    return Summary(model.arithmetic.name, size, average, mean, own, without, technology, statistic, official)
-
-
-def _spreads(
-    account: Account, by_formula: Mapping[str, Estimate], layers: Mapping[str, list[str]], technology: Technology
-) -> Iterator[tuple[str, float]]:
-    """Energies of one picture in pJ whose spread is shown: counted, of each layer and of all; and by the formula."""
-    counted = energy(account, technology)
-    for words, stages in layers.items():
-        kind = SYNAPSES if (stages[0], SYNAPSES) in counted else "attention"
-        yield words, float(sum(counted[stage, kind].sum() for stage in stages))
-    yield "formula", sum(estimate.energy(technology) for estimate in by_formula.values())
-    yield "synapses", float(sum(pj.sum() for (_, kind), pj in counted.items() if kind == SYNAPSES))
-    yield "counted", float(sum(pj.sum() for pj in counted.values()))
+    architecture, config, mean = network.architecture, network.config, average.account
+    by_formula = partial(
+        estimates,
+        mean,
+        sizes=flops(architecture, config, size, size),
+        tokens=n_tokens(config, size, size),
+        dim=architecture.dim,
+    )
+    official = None if statistic is None else by_formula(rates=statistic.rates())
+    without = vanilla(architecture, config, size, size)
+    return Summary(arithmetic, size, average, mean, by_formula(), without, technology, statistic, official)
 
 
 def to_csv(summary: Summary) -> str:

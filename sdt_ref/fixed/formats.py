@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..errors import FormatError, shown
+from ..errors import ConfigError, FormatError, shown
 from ..files import read_text, write
 from ..weights.config import is_int
 
@@ -247,8 +247,8 @@ def load(path: str | os.PathLike[str]) -> Formats:
 
 
 def save(path: str | os.PathLike[str], formats: Formats) -> None:
-    """Write a formats file; raises FormatError when the folder cannot be written."""
-    write(path, formats.to_toml().encode(), FormatError)
+    """Write a formats file; raises ConfigError when it cannot be written."""
+    write(path, formats.to_toml().encode(), ConfigError)
 
 
 def leak_terms(leak: str) -> tuple[tuple[int, int], ...]:

@@ -4,14 +4,17 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
+
+import numpy as np
 
 from ..camera.opening import is_recording, open_recorded
 from ..errors import ImageError, RecordingError, shown
 from ..files import as_path, require_file
-from .classes import Matched, match
-from .packs import LabelledPack, Pack
+from .classes import match
+from .packs import Labelled, LabelledPack, Pack
 from .standard_input import StandardInput
 
 # torchvision's list of picture endings, which the official code inherits
@@ -22,22 +25,7 @@ TABLES = {".npy", ".txt", ".csv"}  # recordings, too; beside those above, only i
 CLUTTER = {"__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 RESOURCE_FORK = "._"  # macOS writes such a file beside each one on foreign disks
 SPLIT_FOLDERS = ("validation", "val", "valid", "eval", "evaluation", "test")  # the first that exists is taken
-
-Item = TypeVar("Item")
-
-
-class Labelled(Protocol):
-    """A labelled set of pictures, or of recordings."""
-
-    @property
-    def matched(self) -> Matched:
-        """How its classes became labels."""
-
-    def __len__(self) -> int:
-        """Number of them."""
-
-    def __iter__(self) -> Iterator[tuple[str, Any, int]]:
-        """Yield (name, source as `reading.read` takes it, label), in a fixed order."""
+NO_LABEL = -1  # of a sample of which nobody said what it shows
 
 
 def open_pictures(
@@ -67,18 +55,6 @@ def spread(n: int, limit: int | None) -> Sequence[int]:
     return [i * n // limit for i in range(limit)]
 
 
-def taken(items: Iterable[Item], numbers: Sequence[int]) -> Iterator[Item]:
-    """The items of these numbers, which ascend."""
-    wanted = iter(numbers)
-    number = next(wanted, None)
-    for at, item in enumerate(items):
-        if at == number:
-            yield item
-            number = next(wanted, None)
-        if number is None:
-            return
-
-
 class Samples:
     """Pictures or recordings, whatever they show: files that are named, all below a folder, those of a pack.
 
@@ -100,7 +76,8 @@ class Samples:
         frames: bool = False,
     ) -> None:
         self._sets = [_sample_set(source, split, frames) for source in data]
-        self._wanted = spread(sum(map(len, self._sets)), limit)
+        self._starts = np.cumsum([0, *map(len, self._sets)])
+        self._wanted = spread(int(self._starts[-1]), limit)
 
     def __len__(self) -> int:
         """Number of them."""
@@ -114,8 +91,17 @@ class Samples:
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Yield (name, path or binary file), in a fixed order."""
-        everything = ((name, source) for pictures in self._sets for name, source, *_ in pictures)
-        return taken(everything, self._wanted)
+        return ((name, source) for name, source, _ in self.items(range(len(self))))
+
+    def items(self, numbers: Iterable[int]) -> Iterator[tuple[str, Any, int]]:
+        """Yield (name, path or binary file, NO_LABEL) of those with these numbers, which ascend."""
+        for number, among in groupby(
+            numbers, lambda n: int(np.searchsorted(self._starts, self._wanted[n], "right")) - 1
+        ):
+            pictures, first = self._sets[number], int(self._starts[number])
+            own = [self._wanted[n] - first for n in among]
+            found = (pictures[n] for n in own) if isinstance(pictures, list) else pictures.items(own)
+            yield from ((name, source, NO_LABEL) for name, source, *_ in found)
 
 
 def _sample_set(given: str | StandardInput, split: str | None, frames: bool) -> Any:
@@ -137,7 +123,7 @@ def _sample_set(given: str | StandardInput, split: str | None, frames: bool) -> 
     return [(str(path), path)]
 
 
-class ImageFolder:
+class ImageFolder(Labelled):
     """A folder per class; classes and files in natural order ('img2' before 'img10').
 
     Folder names become labels as `classes.match` says.
@@ -162,9 +148,10 @@ class ImageFolder:
         """Number of pictures."""
         return len(self._items)
 
-    def __iter__(self) -> Iterator[tuple[str, Any, int]]:
+    def items(self, numbers: Iterable[int]) -> Iterator[tuple[str, Any, int]]:
         """Yield (name, path, label)."""
-        for file, label in self._items:
+        for number in numbers:
+            file, label = self._items[number]
             yield str(file.relative_to(self.path)), file, label
 
 

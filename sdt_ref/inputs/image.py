@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from .. import interrupt
 from ..camera.recording import TAKEN
 from ..errors import ImageError, reason_of, shown
 from ..files import open_plain
@@ -128,20 +129,24 @@ def _opened(source: Any, told: Counter[str]) -> Iterator[Image.Image]:
 
 @contextlib.contextmanager
 def _unheard() -> Iterator[None]:
-    """Let nothing in here reach standard error: libtiff writes its remarks there by itself."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    """Let nothing in here reach standard error: libtiff writes its remarks there by itself.
+
+    One thread at a time, so that each puts back what was there; and the last line of a command comes behind it.
+    """
+    with interrupt.making:
+        try:
+            kept = os.dup(2)
+        except OSError:  # it is closed
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def _converted(picture: Image.Image, name: str, as_official: bool, mode: str, told: Counter[str]) -> Image.Image:

@@ -1,8 +1,8 @@
 """A picture or a recording becomes the network's input, whichever its weights read."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,10 +78,23 @@ def source_of(argument: Argument) -> Argument | StandardInput:
     return read_standard_input() if argument == "-" else argument
 
 
-def require_alike(name: str, x: np.ndarray, first: tuple[int, ...]) -> None:
+def first_steps(
+    samples: Iterable[Sequence[Any]], preprocessing: Preprocessing, time_steps: int, *, strict_steps: bool = False
+) -> int | None:
+    """T of the first recording that can be read, which all others must have; None where none can, and of pictures.
+
+    samples : (name, source, ...), and the rest as in `read`
+    """
+    for _, source, *_ in samples if preprocessing.frames else ():
+        with suppress(*UNREADABLE):
+            return len(read(source, preprocessing, time_steps, strict_steps=strict_steps))
+    return None
+
+
+def require_alike(name: str, x: np.ndarray, steps: int | None) -> None:
     """Raise RecordingError where an input has another T than the first: only frames that were counted before can."""
-    if x.shape != first:
-        raise RecordingError(f"recording '{name}': expected {first[0]} frames, as before, found {len(x)}")
+    if steps not in (None, len(x)):
+        raise RecordingError(f"recording '{name}': expected {steps} frames, as before, found {len(x)}")
 
 
 @contextmanager

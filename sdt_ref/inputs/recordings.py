@@ -5,8 +5,9 @@ in that order; the class names of DVS128 Gesture that ship are, too. Source: tor
 spikingjelly's data sets are.
 """
 
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from ..camera.trials import LABELS, Trial, list_trials, only, table_beside
 from ..errors import ConfigError, RecordingError, shown
 from ..files import as_path, read_text, require_file
 from .classes import Matched, by_number, match
-from .datasets import RECORDINGS, RESOURCE_FORK, TABLES, Labelled, class_folders, is_folder, recordings_below
-from .packs import LabelledPack, Pack
+from .datasets import RECORDINGS, RESOURCE_FORK, TABLES, class_folders, is_folder, recordings_below
+from .packs import Labelled, LabelledPack, Pack
 
 TRAINED = 0.9  # of each class of CIFAR10-DVS, the first in order of their names; the official code tests on the rest
 
@@ -44,7 +45,7 @@ def open_recordings(
     return RecordingFolder(source, classes, split, by_order)
 
 
-class RecordingFolder:
+class RecordingFolder(Labelled):
     """A folder per class, in files that recordings are kept in; all sorted as strings.
 
     Folder names become labels as `classes.match` says. Without sub-folders of their own, 'train' is the
@@ -77,13 +78,14 @@ class RecordingFolder:
         """Number of recordings."""
         return len(self._items)
 
-    def __iter__(self) -> Iterator[tuple[str, Any, int]]:
+    def items(self, numbers: Iterable[int]) -> Iterator[tuple[str, Any, int]]:
         """Yield (name, path, label)."""
-        for file, label in self._items:
+        for number in numbers:
+            file, label = self._items[number]
             yield str(file.relative_to(self.path)), file, label
 
 
-class GestureTrials:
+class GestureTrials(Labelled):
     """The trials of DVS128 Gesture, cut out of recordings by the tables `*_labels.csv` beside them.
 
     `trials_to_test.txt` and `trials_to_train.txt` list the recordings of each part; without them all are taken.
@@ -109,14 +111,15 @@ class GestureTrials:
         """Number of trials."""
         return len(self._items)
 
-    def __iter__(self) -> Iterator[tuple[str, Any, int]]:
+    def items(self, numbers: Iterable[int]) -> Iterator[tuple[str, Any, int]]:
         """Yield (name, open recording, label)."""
-        for path, trial, label in self._items:
+        for number in numbers:
+            path, trial, label = self._items[number]
             try:
                 recording = only(open_recording(path), trial)
             except RecordingError as error:
                 recording = _refused(path, error)
-            yield f"{path.stem}_{trial.start}", recording, label
+            yield f"{path.stem}_{trial.start}", dataclasses.replace(recording, path=path), label
 
 
 def _refused(path: Path, error: RecordingError) -> EventFile:

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..cost.account import SYNAPSES, Account, rate
-from ..cost.formula import estimates, flops, n_tokens, vanilla
+from ..cost.formula import estimates, flops, layers_of, n_tokens, vanilla
 from ..cost.screen import KINDS
-from ..cost.summary import layers_of
 from ..cost.technology import Technology, energy
 from ..network.model import SpikeDrivenTransformer
 

@@ -21,6 +21,7 @@ from .completion import SHELLS, script
 from .screen import Screen, drop_output
 
 if TYPE_CHECKING:
+    from ..fixed.formats import Formats
     from ..network.model import SpikeDrivenTransformer
     from ..weights.file import Weights
 
@@ -41,6 +42,7 @@ COMMANDS = {
     "attention": "show which tokens and channels each attention lets through",
     "report": "write a page on which a run can be explored in a browser",
     "calibrate": "choose the registers of fixed point from sample pictures or recordings",
+    "sweep": "measure the accuracy over a grid of fixed-point widths and time steps",
     "trace": "record every register, or current and membrane, of one run",
     "compare": "find the first difference between a golden trace and a dump",
     "vectors": "write test vectors for RTL from a trace",
@@ -157,12 +159,18 @@ def add_time_steps(to: Parser) -> None:
 
 def load_model(options: argparse.Namespace, source: Any = None) -> "SpikeDrivenTransformer":
     """Load the network that the model options ask for; --formats alone means fixed point."""
-    from ..fixed import formats
     from ..network.model import SpikeDrivenTransformer
 
-    arithmetic = options.arithmetic or ("fixed" if options.formats is not None else options.default_arithmetic)
-    registers = None if options.formats is None else formats.load(options.formats)
-    return SpikeDrivenTransformer(load_weights(options, source), arithmetic, options.threads, registers)
+    name, formats = arithmetic(options)
+    return SpikeDrivenTransformer(load_weights(options, source), name, options.threads, formats)
+
+
+def arithmetic(options: argparse.Namespace) -> "tuple[str, Formats | None]":
+    """The arithmetic that the model options ask for, and the formats where they name some."""
+    from ..fixed import formats
+
+    name = options.arithmetic or ("fixed" if options.formats is not None else options.default_arithmetic)
+    return name, None if options.formats is None else formats.load(options.formats)
 
 
 def load_weights(options: argparse.Namespace, source: Any = None) -> "Weights":

@@ -89,6 +89,17 @@ class Weights:
         """The sizes that the tensors tell."""
         return infer({name: tensor.shape for name, tensor in self.tensors.items()})
 
+    @cached_property
+    def texts(self) -> Mapping[str, str]:
+        """All but the tensors, as a file holds it."""
+        values = (self.config.to_json(), self.preprocessing.to_json())
+        return dict(zip(TEXTS, (*values, json.dumps(self.classes), json.dumps(dict(self.provenance))), strict=True))
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of all that a file holds, in hexadecimal digits, see `digest`."""
+        return digest(self.texts, self.tensors)
+
 
 def shipped_path(name: str = DEFAULT) -> Path:
     """Weights that ship: inside an installed package, or beside it in a checkout or an editable install."""
@@ -106,12 +117,10 @@ def save(path: str | os.PathLike[str], weights: Weights) -> None:
 
     Raises WeightsError when the folder cannot be written.
     """
-    values = (weights.config.to_json(), weights.preprocessing.to_json())
-    texts = dict(zip(TEXTS, (*values, json.dumps(weights.classes), json.dumps(dict(weights.provenance))), strict=True))
     with written_whole(path, WeightsError) as part, created(part, libver="v108") as file:
         # layouts older than v108 limit a text to 64 KB
         file.attrs["schema_version"] = SCHEMA_VERSION
-        for name, text in {"format": FORMAT, **texts, "sha256": digest(texts, weights.tensors)}.items():
+        for name, text in {"format": FORMAT, **weights.texts, "sha256": weights.digest}.items():
             file.attrs[name] = np.bytes_(text.encode())
         group = file.create_group("weights")
         for tensor_name, tensor in weights.tensors.items():

@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import sdt_ref
 from sdt_ref import calibrate, infer
+from sdt_ref.measuring.calibration import Seen
+from sdt_ref.weights import file as weights_file
+from tests.networks import Network, weights_of
 from tests.shipped import CAT
 
 
@@ -52,3 +57,64 @@ def test_calibrate_refuses(arguments: list[str], message: str, tmp_path: Path, m
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def some_pictures(folder: Path) -> list[str]:
+    """Seven pictures, tiny weights, and the arguments that name both and the output."""
+    weights_file.save(folder / "w.h5", weights_of(Network()))
+    (folder / "data").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(7):
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(folder / "data" / f"{number}.png")
+    return [*map(str, (folder / "data", "--weights", folder / "w.h5", "-o", folder / "f.toml", "--threads", 1))]
+
+
+def test_an_interrupted_run_goes_on_and_ends_at_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For chunks of any size; what was seen is not run again, also with other widths; other data are refused."""
+    line, output, run = some_pictures(tmp_path), tmp_path / "f.toml", Seen.run
+    seen: list[Any] = []
+
+    def stopping(self: Seen, *given: Any) -> None:
+        if len(seen) == stop:
+            raise KeyboardInterrupt
+        seen.append(given)
+        run(self, *given)
+
+    monkeypatch.setattr(Seen, "run", stopping)
+    stop, expected = -1, {}
+    for bits in ("6", "16"):
+        written = set()
+        for size in ("1", "3", "64"):
+            assert calibrate.main([*line, "--membrane-bits", bits, "--chunk", size]) == 0
+            written.add((output.read_bytes(), capsys.readouterr().out))
+            output.unlink()
+        ((expected[bits], _),) = written
+    assert expected["6"] != expected["16"]
+    seen.clear()
+    stop = 5
+    assert calibrate.main([*line, "--chunk", "2"]) == 130
+    assert [path.name for path in (tmp_path / "f.toml.parts").glob("*.part")] != []
+    assert calibrate.main([*line, "--limit", "5"]) == 2
+    assert "f.toml.parts': expected this run, found one of other data" in capsys.readouterr().err
+    assert not output.exists()
+    seen.clear()
+    stop = -1
+    assert calibrate.main([*line, "--membrane-bits", "6"]) == 0
+    assert len(seen) == 3  # four of the seven were finished
+    assert output.read_bytes() == expected["6"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "f.toml", "w.h5"]
+
+
+def test_a_picture_that_cannot_be_read_ends_it_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Then the picture is taken away, and the same command works."""
+    line = some_pictures(tmp_path)
+    (tmp_path / "data" / "5.png").write_bytes(b"no picture")
+    assert calibrate.main([*line, "--chunk", "2"]) == 2
+    assert "5.png': expected a format that Pillow reads" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "w.h5"]
+    (tmp_path / "data" / "5.png").unlink()
+    assert calibrate.main([*line, "--chunk", "2"]) == 0

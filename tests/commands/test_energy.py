@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,13 @@ from PIL import Image
 
 import sdt_ref
 from sdt_ref import energy as command
+from sdt_ref.cost.chunk import Stocktaker
+from sdt_ref.jobs.job import Part
+from sdt_ref.weights import file as weights_file
+from tests import camera_bytes
+from tests.networks import Network, weights_of
+from tests.recordings import save, some_events
+from tests.test_interrupt import ended_in
 
 Capture = pytest.CaptureFixture[str]
 
@@ -203,3 +212,153 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert message.replace("{}", str(tmp_path)) in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+# chunks
+
+
+def stop_before(chunk: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """End the command before it counts this chunk, as Ctrl-C does in a program; returns the pictures of each it counts."""
+    count = Stocktaker.count
+    done: list[int] = []
+
+    def stopping(taker: Stocktaker, inputs: Iterable[np.ndarray]) -> Part:
+        if len(done) == chunk:
+            raise KeyboardInterrupt
+        part = count(taker, inputs)
+        done.append(len(part.arrays["numbers"]))
+        return part
+
+    monkeypatch.setattr(Stocktaker, "count", stopping)
+    return done
+
+
+def some_pictures(folder: Path) -> list[object]:
+    """Seven pictures, of which one cannot be read, tiny weights, and the arguments that name both."""
+    weights_file.save(folder / "w.h5", weights_of(Network(time_steps=4, drive=1.0)))
+    (folder / "data").mkdir()
+    for number in range(7):
+        picture(folder / "data" / f"{number}.png", number)
+    (folder / "data" / "4.png").write_bytes(b"no picture")
+    return [folder / "data", "--weights", folder / "w.h5", "--threads", 1]
+
+
+@pytest.mark.parametrize("more", [["--json"], ["--memory"], ["--official-statistic", "--batch", 2, "--json"]])
+def test_chunks_of_any_size_print_and_write_the_same(more: list[object], tmp_path: Path, capsys: Capture) -> None:
+    data, found = some_pictures(tmp_path), set()
+    for size in (1, 3, 64):
+        files = [tmp_path / name for name in ("e.csv", "t.md")]
+        printed = run(capsys, *data, *more, "--csv", files[0], "--table", files[1], "--chunk", size)
+        found.add((*printed, *(file.read_bytes() for file in files)))
+    assert len(found) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "e.csv", "t.md", "w.h5"]
+
+
+@pytest.mark.parametrize("option", ["--csv", "--table", "--plot"])
+def test_an_interrupted_run_goes_on_and_ends_at_the_same_bytes(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """The chunks may then have another size; what was finished is not computed again."""
+    data = some_pictures(tmp_path)
+    output = tmp_path / f"out.{'png' if option == '--plot' else 'csv'}"
+    expected = *run(capsys, *data, "--json", option, output), output.read_bytes()
+    output.unlink()
+    with monkeypatch.context() as patched:
+        stop_before(2, patched)
+        code, out, err = run(capsys, *data, "--json", option, output, "--chunk", 2)
+        assert (code, out, err) == (130, "", "interrupted\n")
+    assert not output.exists()
+    assert len([*(tmp_path / f"{output.name}.parts").glob("*.part")]) == 2
+    rest = stop_before(-1, monkeypatch)
+    assert (*run(capsys, *data, "--json", option, output, "--chunk", 3), output.read_bytes()) == expected
+    assert sum(rest) == 2  # of the three that were left one cannot be read
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", output.name, "w.h5"]
+
+
+def test_what_another_run_left_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    data, output = some_pictures(tmp_path), tmp_path / "e.csv"
+    with monkeypatch.context() as patched:
+        stop_before(2, patched)
+        assert run(capsys, *data, "--csv", output, "--chunk", 2)[0] == 130
+    parts = sorted((tmp_path / "e.csv.parts").iterdir())
+    weights_file.save(tmp_path / "v.h5", weights_of(Network(time_steps=4, seed=9)))
+    for others, words in (
+        (["--pj", "add=1"], "found one of other settings (technology "),
+        (["--arithmetic", "fixed"], "(technology "),
+        (["--official-statistic", "--batch", 2], "found one of other settings (official False, not True); remove it"),
+        (["--limit", 6], "found one of other data; remove it, or choose another output"),
+        (["--weights", tmp_path / "v.h5"], "found one of other weights; remove it, or choose another output"),
+    ):
+        code, out, err = run(capsys, *data, *others, "--csv", output)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert f"folder '{output}.parts': expected this run" in err
+        assert words in err
+    assert sorted((tmp_path / "e.csv.parts").iterdir()) == parts
+    assert not output.exists()
+    assert run(capsys, *data, "--csv", output, "--threads", 2)[0] == 1  # the same run, with a picture that is none
+    assert output.exists()
+
+
+def test_a_run_that_what_it_was_given_fails_leaves_nothing(tmp_path: Path, capsys: Capture) -> None:
+    data = some_pictures(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    for wrong, words in (
+        (["--size", 10], "expected height and width divisible by"),
+        (["--threads", 0], "threads: expected 1 to"),
+        (["--official-statistic", "--time-steps", 5], "expected 4 time steps, found 5"),
+        (["--official-statistic"], "expected two batches at least, found 1"),
+        (["--chunk", 0], "--chunk: expected 1 or more, found 0"),
+    ):
+        code, out, err = run(capsys, *data, *wrong, "--csv", tmp_path / "e.csv", "--plot", tmp_path / "e.png")
+        assert (code, out) == (2, "")
+        assert words in err.splitlines()[-1]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_frames_of_another_number_than_the_first_are_unreadable_whichever_the_chunks(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    save(tmp_path / "w.h5")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "0.npz").write_bytes(b"broken")
+    rng = np.random.default_rng(0)
+    for number, T in enumerate((6, 4, 6, 6), 1):
+        np.savez(tmp_path / "data" / f"{number}.npz", frames=rng.integers(0, 3, (T, 2, 34, 34)).astype(np.float32))
+    (tmp_path / "data" / "5.bin").write_bytes(camera_bytes.nmnist(some_events()))
+    found = [
+        run(capsys, tmp_path / "data", "--weights", tmp_path / "w.h5", "--json", "--chunk", size) for size in (1, 2, 64)
+    ]
+    code, out, _ = found[0]
+    assert found == [found[0]] * 3
+    told = json.loads(out)
+    assert (code, told["pictures"], told["time_steps"]) == (1, 3, 6)
+    assert [each["name"] for each in told["unreadable"]] == ["0.npz", "2.npz", "5.bin"]
+    assert told["unreadable"][1]["reason"] == "recording '2.npz': expected 6 frames, as before, found 4"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("'--csv', 'e.csv'", "the same command goes on there"),
+        ("'--json'", "with --csv F.csv it could go on there"),
+    ],
+)
+def test_ctrl_c_says_how_far_it_came(more: str, words: str, tmp_path: Path) -> None:
+    arguments = [str(word) for word in some_pictures(tmp_path)]
+    code = f"""
+from sdt_ref import energy
+from sdt_ref.cost.chunk import Stocktaker
+count, calls = Stocktaker.count, []
+def stopping(*given):
+    calls.append(given)
+    return obey() if len(calls) == 3 else count(*given)
+Stocktaker.count = stopping
+os.chdir(sys.argv[2])
+energy.main([*{arguments}, '--chunk', '2', {more}])
+"""
+    assert ended_in(tmp_path, "SIGINT", code) == (130, "", f"interrupted after 4 of 7; {words}\n")
+    left = [path.name for path in (tmp_path / "work").iterdir()]
+    assert left == (["e.csv.parts"] if "csv" in more else [])

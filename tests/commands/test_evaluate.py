@@ -11,7 +11,8 @@ import pytest
 
 import sdt_ref
 from sdt_ref import evaluate
-from sdt_ref.inputs.datasets import Samples, open_pictures, spread
+from sdt_ref.inputs.datasets import Samples, spread
+from sdt_ref.inputs.selection import Selection
 from sdt_ref.measuring import accuracy
 from tests.shipped import CIFAR10
 
@@ -103,10 +104,9 @@ def test_a_limit_takes_as_many_evenly_spread() -> None:
 
 def test_evaluate_and_energy_take_the_same_ones(tree: Path, capsys: Capture) -> None:
     """Of cat/1, cat/2 (broken), cat/10 and dog/2 the first and the third."""
-    labelled = open_pictures(tree, CIFAR10)
-    counted = accuracy.measure(sdt_ref.load(), labelled, limit=2)
-    assert [number for number, _ in counted.labels] == [0, 2]
-    assert counted.unreadable == []
+    selected = Selection((str(tree),), False, limit=2, classes=CIFAR10).open()
+    assert list(selected.numbers) == [0, 2]
+    assert [item.name for item in selected.items(range(2))] == ["cat/1.png", "cat/10.png"]
     assert [name for name, _ in Samples([str(tree)], limit=2)] == ["cat/1.png", "cat/10.png"]
     assert evaluate.main([str(tree), "--limit", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 2
@@ -114,9 +114,10 @@ def test_evaluate_and_energy_take_the_same_ones(tree: Path, capsys: Capture) -> 
 
 def test_the_labels_of_another_program_are_of_the_whole_set(tree: Path, tmp_path: Path, capsys: Capture) -> None:
     """Each picture is compared with the label at its own place, also where only some are classified."""
-    labelled = open_pictures(tree, CIFAR10)
-    own = dict(accuracy.measure(sdt_ref.load(), labelled).labels)
-    np.save(tmp_path / "labels.npy", [own.get(number, 99) for number in range(len(labelled))])
+    selected = Selection((str(tree),), False, classes=CIFAR10).open()
+    own = accuracy.Classify().prepare(sdt_ref.weights.load(), None)(selected.items(range(4))).arrays["predicted"]
+    assert own[1] == accuracy.UNREAD
+    np.save(tmp_path / "labels.npy", own)
     assert evaluate.main([str(tree), "--limit", "2", "--json", "--against", str(tmp_path / "labels.npy")]) == 0
     assert json.loads(capsys.readouterr().out)["agreeing"] == 2
     np.save(tmp_path / "labels.npy", [own[0], 99, own[2]])

@@ -68,6 +68,7 @@ SCREENS = [
     "attention",
     "report -o {}/r.html",
     "calibrate {}/data/cat/1.jpg -o {}/f.toml",
+    f"sweep {{}}/data --calibrate-on {CAT} --time-steps 1 --membrane-bits 2,6 --stream-bits 6",
     "trace -o {}/again.h5",
     "compare {}/run.h5 {}/run.h5",
     "compare {}/run.h5 {}/dut.npz",

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sdt_ref
-from sdt_ref.cost.official import OfficialStatistic
+from sdt_ref.cost.official import OfficialStatistic, events_per_step
 from sdt_ref.engine.events import SpikeEvents
+from sdt_ref.jobs.job import Part
 
 # the official statistic
 
@@ -15,7 +16,9 @@ from sdt_ref.engine.events import SpikeEvents
 def add(statistic: OfficialStatistic, batch: np.ndarray) -> None:
     """Add the pictures of a batch, [T, B, ...]."""
     for b in range(batch.shape[1]):
-        statistic.add({"lif": SpikeEvents.from_dense(batch[:, b : b + 1])})
+        spikes = SpikeEvents.from_dense(batch[:, b : b + 1])
+        hooks = [("lif", int(np.prod(batch.shape[2:])))]
+        statistic.add(Part({"hooked": np.array([[events_per_step(spikes)]])}, {"hooks": hooks}))
 
 
 @given(st.integers(1, 4), st.integers(5, 12), st.integers(0, 9))

@@ -38,6 +38,13 @@ def of_the_energy(path: Path, digit: Path, weights: Path) -> None:
     assert energy.main([str(digit), "--weights", str(weights), "--plot", str(path), "--json"]) == 0
 
 
+def of_a_grid(path: Path, *_: Path) -> None:
+    from sdt_ref.drawing.sweep import draw
+    from tests.drawing.test_sweep import outcome
+
+    draw(path, outcome([1, 4], [4, 8], [8, 16]))
+
+
 def of_a_lesson(path: Path, *_: Path) -> None:
     from sdt_ref.drawing.notebook import Picture, panels, show_map
 
@@ -57,7 +64,14 @@ def of_the_benchmarks(path: Path, *_: Path) -> None:
     draw(path, {}, [], [Growth("synapses", "events", 1, [1, 2], [1.0, 2.5], [0.5, 0.5])])
 
 
-DRAWINGS: list[Callable[..., None]] = [of_a_recording, of_the_attention, of_the_energy, of_a_lesson, of_the_benchmarks]
+DRAWINGS: list[Callable[..., None]] = [
+    of_a_recording,
+    of_the_attention,
+    of_the_energy,
+    of_a_grid,
+    of_a_lesson,
+    of_the_benchmarks,
+]
 
 
 @pytest.mark.slow

@@ -65,6 +65,7 @@ RUNS = [  # each command at its work
     ["attention", "i.png", *WEIGHTS, *THREADS],
     ["report", "i.png", "-o", "o.html", *WEIGHTS, *THREADS],
     ["calibrate", "i.png", "-o", "o.toml", *WEIGHTS, *THREADS],
+    ["sweep", "p.h5", "--calibrate-on", "i.png", "-o", "o.csv", *WEIGHTS, *THREADS],
     ["trace", "i.png", "-o", "o.h5", *WEIGHTS, *THREADS],
     ["compare", "t.h5", "u.npz"],
     ["vectors", "t.h5", "-o", "o", *WEIGHTS],

@@ -3,8 +3,12 @@
 import io
 import os
 import struct
+import subprocess
+import sys
+import threading
 import zlib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import sdt_ref
-from sdt_ref import ImageError
+from sdt_ref import ImageError, interrupt
+from sdt_ref.inputs import image
 from sdt_ref.inputs.image import crop, normalise, open_picture, preprocess
 from sdt_ref.weights.config import Preprocessing
 from tests.equality import assert_same
@@ -35,6 +40,46 @@ def encoded(picture: Image.Image, kind: str, **options: Any) -> io.BytesIO:
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def test_threads_that_silence_standard_error_put_it_back() -> None:
+    """Each has to find it as it was: the second waits for the first, for as long as this one is in there."""
+    before, entered, both = os.fstat(2), threading.Event(), threading.Event()
+
+    def first() -> None:
+        with image._unheard():
+            entered.set()
+            assert not both.wait(0.2)
+
+    def second() -> None:
+        assert entered.wait(60)
+        with image._unheard():
+            both.set()
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(first), threads.submit(second)]:
+            done.result()
+    assert os.path.samestat(os.fstat(2), before)
+
+
+def test_a_command_that_is_interrupted_amid_a_tiff_still_has_its_last_line() -> None:
+    """Another thread reads it: the end comes behind it."""
+    code = """
+import signal, sys, threading, time
+sys.argv = ["sdt-ref"]
+from sdt_ref import interrupt
+from sdt_ref.inputs import image
+inside = threading.Event()
+def read():
+    with image._unheard():
+        inside.set()
+        time.sleep(0.2)
+threading.Thread(target=read).start()
+inside.wait()
+signal.raise_signal(signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.strip()) == (interrupt.INTERRUPTED, "interrupted")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA", "CMYK", "YCbCr", "HSV", "LAB", "I;16", "I", "F"])

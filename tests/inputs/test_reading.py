@@ -10,7 +10,7 @@ from PIL import Image
 import sdt_ref
 from sdt_ref import RecordingError
 from sdt_ref.camera.opening import is_recording
-from sdt_ref.inputs.reading import read
+from sdt_ref.inputs.reading import first_steps, read, require_alike
 from sdt_ref.weights.config import Preprocessing
 from tests import camera_bytes
 from tests.recordings import npz, some_events
@@ -68,3 +68,22 @@ def test_the_channels_are_those_of_the_weights() -> None:
     for channels in (1, 3, 4):
         how = Preprocessing(8, mean=(0.5,) * channels, std=(0.5,) * channels)
         assert read(CAT, how, 4).shape == (channels, 8, 8)
+
+
+def test_the_first_recording_that_can_be_read_says_how_many_frames_all_have(tmp_path: Path) -> None:
+    how = Preprocessing(36, frames=True, sensor=34)
+    for T in (6, 5):
+        np.savez(tmp_path / f"{T}.npz", frames=np.ones((T, 2, 34, 34), np.float32))
+    (tmp_path / "broken.npz").write_bytes(b"broken")
+    broken, six, five = [(name, tmp_path / f"{name}.npz", -1) for name in ("broken", "6", "5")]
+    events = ("events", npz(tmp_path / "e.npz", some_events()), -1)
+    assert first_steps([broken, six, five], how, 4) == 6
+    assert first_steps([events, six], how, 4) == 4
+    assert first_steps([six, five], how, 5, strict_steps=True) == 5
+    assert first_steps([broken], how, 4) is None
+    assert first_steps([("cat", CAT, -1)], Preprocessing(32), 4) is None
+    x = read(five[1], how, 4)
+    for steps in (5, None):
+        require_alike("5", x, steps)
+    with pytest.raises(RecordingError, match="recording '5': expected 6 frames, as before, found 5"):
+        require_alike("5", x, 6)

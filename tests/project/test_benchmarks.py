@@ -9,12 +9,14 @@ import pytest
 
 from benchmarks import __main__ as benchmark
 from benchmarks import compare as comparison
-from benchmarks import counters, fixed
+from benchmarks import counters, fixed, reading
 from benchmarks.ceiling import LIST, load_and_add
 from benchmarks.compare import compare
 from benchmarks.engines import ENGINES, OURS, Engine, MissingLibraryError, make
 from benchmarks.growth import Growth
 from benchmarks.networks import FIRST_WEIGHT_STEP, PIXEL_STEP, PUBLISHED, WEIGHT_STEP, calibrated, photo, uniform
+from sdt_ref.inputs.datasets import open_pictures
+from sdt_ref.inputs.image import open_picture
 from sdt_ref.kernels import PANEL, aligned
 from sdt_ref.network.model import SpikeDrivenTransformer
 from sdt_ref.weights.file import Weights
@@ -122,7 +124,10 @@ def test_points_below_the_noise_are_left_out() -> None:
 
 
 BAD_OPTIONS = {
-    "part": (["engine"], "expected one of engines, fixed, counters, sweep, growth, startup, memory; found 'engine'"),
+    "part": (
+        ["engine"],
+        "expected one of engines, fixed, counters, reading, sweep, growth, startup, memory; found 'engine'",
+    ),
     "network": (["--network", "sdt-9-512"], "found 'sdt-9-512'"),
     "batch": (["--batch", "0"], "expected 1 to 1024, found '0'"),
     "threads": (["--threads", "257"], "expected 1 to 256, found '257'"),
@@ -150,7 +155,17 @@ def test_bad_options_are_told_before_anything_is_measured(name: str, capsys: pyt
 
 def test_without_options_everything_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     done: list[str] = []
-    for part in ("_show_ceilings", "_engines", "_fixed", "_counters", "_sweep", "_growth", "_startup", "_memory"):
+    for part in (
+        "_show_ceilings",
+        "_engines",
+        "_fixed",
+        "_counters",
+        "_reading",
+        "_sweep",
+        "_growth",
+        "_startup",
+        "_memory",
+    ):
         monkeypatch.setattr(benchmark, part, lambda *_, part=part: done.append(part) or [])
     monkeypatch.setattr(benchmark, "_can_draw", lambda *_: False)
     assert benchmark.main([]) == 0
@@ -159,6 +174,7 @@ def test_without_options_everything_is_measured(monkeypatch: pytest.MonkeyPatch,
         *["_engines"] * 10,
         "_fixed",
         "_counters",
+        "_reading",
         "_sweep",
         "_growth",
         "_startup",
@@ -182,6 +198,42 @@ def test_the_engine_is_timed_beside_a_copy_that_counts_nothing() -> None:
     cost = counters.measure(calibrated(64, 1, 32, "0011", 10), photo(32), threads=1, runs=3)
     assert (len(cost.counting), len(cost.silent)) == (3, 3)
     assert cost.share == np.median(np.divide(cost.counting, cost.silent)) - 1
+
+
+def test_the_cost_of_reading_is_the_median_over_pairs_with_its_interval() -> None:
+    """Of nine values the second and the eighth: binomial(9, 1/2) is below 2 with 10 / 512, below 3 with 46 / 512."""
+    engine, road = [2.0] * 9, [2.2, 2.4, 2.6, 2.8, 3.0, 3.2, 3.4, 3.6, 3.8]
+    cost = reading.Cost(1, road, engine, engine[:5], engine[:5])
+    assert cost.extra == pytest.approx((0.5, 0.2, 0.8))
+    assert cost.extra_cpu == (0, 0, 0)
+    assert reading.Cost(1, road[:6], engine[:6], road, engine).extra == pytest.approx((0.35, 0.1, 0.6))
+
+
+def test_generated_pictures_are_of_one_size_and_seed() -> None:
+    with reading.generated_pack((50, 37), 3, ["a", "b"], 1) as one, reading.generated_pack((50, 37), 3, "ab", 1) as two:
+        items, others = (list(open_pictures(pack, ("a", "b"))) for pack in (one, two))
+    assert [label for *_, label in items] == [0, 1, 0]
+    assert [open_picture(source).size for _, source, _ in items] == [(50, 37)] * 3
+    assert [source.getvalue() for _, source, _ in items] == [source.getvalue() for _, source, _ in others]
+
+
+def test_the_road_of_evaluate_is_timed_beside_the_engine() -> None:
+    weights = calibrated(**SMALL)  # type: ignore[arg-type]
+    with reading.generated_pack((50, 37), 20, weights.classes, 1) as pack:
+        cost = reading.measure(weights, pack, 18, threads=1, runs=2)
+    assert cost.images == 18
+    assert [len(seconds) for seconds in (cost.road, cost.engine, cost.road_cpu, cost.engine_cpu)] == [2] * 4
+    assert min(cost.road + cost.engine) > 0
+
+
+def test_a_road_that_finds_other_labels_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = calibrated(**SMALL)  # type: ignore[arg-type]
+    monkeypatch.setattr(reading, "_road", lambda *_: np.full(3, -1))
+    with (
+        reading.generated_pack((32, 32), 3, weights.classes, 1) as pack,
+        pytest.raises(AssertionError, match="finds other labels"),
+    ):
+        reading.measure(weights, pack, 3, threads=1, runs=1)
 
 
 def test_the_ceiling_adds_rows() -> None:

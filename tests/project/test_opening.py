@@ -28,6 +28,8 @@ ALLOWED = {
     ("hdf5/writing.py", "h5py.File"): "of a file that is open",
     ("hdf5/writing.py", "path.open"): "writes to the unfinished file that `files` has made",
     ("interrupt.py", "os.open"): "of the system's null device",
+    ("measuring/results/npz.py", "zipfile.ZipFile"): "writes to the unfinished file that `files` has made",
+    ("measuring/results/table.py", "part.open"): "writes to the unfinished file that `files` has made",
     ("weights/presets.py", "source.read_text"): "a resource of the package",
     ("weights/torch_file.py", "zipfile.ZipFile"): "of a file that is open",
     ("drawing/notebook.py", "Image.open"): "of a picture in memory that it has drawn",

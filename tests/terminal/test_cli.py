@@ -121,8 +121,8 @@ def test_the_dispatcher(capsys: Capture) -> None:
     capsys.readouterr()
     assert cli.main(["dance"]) == 2
     assert (
-        "unknown command 'dance'; known: infer, explain, evaluate, energy, claims, attention, report, calibrate, trace, "
-        "compare, vectors, sizing, convert" in capsys.readouterr().err
+        "unknown command 'dance'; known: infer, explain, evaluate, energy, claims, attention, report, calibrate, sweep, "
+        "trace, compare, vectors, sizing, convert" in capsys.readouterr().err
     )
 
 

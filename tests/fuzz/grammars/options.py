@@ -50,6 +50,10 @@ def _one_of(*names: str) -> Make:
     return lambda rng, folder: rng.choice((*names, hostile.text(rng)))
 
 
+def _bits(rng: random.Random, folder: Path) -> str:
+    return rng.choice(("4", "2-4", "8,8,16", "0", "1-99", "4,", hostile.text(rng)))
+
+
 def _flag(rng: random.Random, folder: Path) -> str:
     return "" if rng.randrange(8) else hostile.text(rng)
 
@@ -71,6 +75,9 @@ OF: dict[str, dict[str, Make]] = {
     "report": {"--steps": _text, "--technology": TECHNOLOGY, **MODEL},
     "calibrate": {"--split": _text, "--limit": _number, "--time-steps": _number, "--weight-bits": _number, "--input-bits": _number,
                   "--membrane-bits": _number, "--stream-bits": _number, "--size": _number, "--threads": _number, "--json": _flag},
+    "sweep": {"--weight-bits": _bits, "--membrane-bits": _bits, "--stream-bits": _bits, "--time-steps": _bits, "--split": _one_of("test"),
+              "--limit": _number, "--classes-by-order": _flag, "--calibrate-on": _input, "--calibrate-split": _text, "--calibrate-limit": _number,
+              "-o": _output, "--plot": _output, "--weights": _input, "--size": _number, "--threads": _number, "--chunk": _number, "--json": _flag},
     "trace": {"--stages": _one_of("block.0.*", "head*", "*", "block.0.*,x"), "--steps": _text, **MODEL},
     "compare": {"--record": _one_of("head/sum", "block.0.attn.q_lif/spikes"), "--events": _one_of("set", "order"), "--tolerance": _number,
                 "--isolated": _flag, "--weights": _input, "--json": _flag},

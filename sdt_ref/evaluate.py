@@ -3,9 +3,11 @@
 import argparse
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from .camera.frames import SPLITS
 from .errors import ConfigError
@@ -14,12 +16,12 @@ from .inputs.classes import Matched
 from .inputs.selection import Selected, Selection
 from .jobs.folder import require_same
 from .jobs.identity import Identity
-from .jobs.job import Job
+from .jobs.job import Job, Part
 from .measuring import results
 from .measuring.accuracy import Accuracy, Classify, interval, require_one_scale, rows_of
 from .measuring.agreement import Agreement, compare
 from .measuring.confusion import Confusion
-from .measuring.results import UNREADABLE, ResultsFile, Rows
+from .measuring.results import UNREAD, ResultsFile, Rows
 from .terminal import cli, confusion
 from .terminal import job as job_options
 from .terminal.screen import Screen, show_repairs, show_unreadable
@@ -48,10 +50,27 @@ class Counted:
     by_worker: Counter[str] | None = None
     seconds: float = 0.0
 
-    def add(self, rows: Rows) -> None:
-        """Count some rows."""
+    def of_parts(self, parts: Iterable[Part], one_scale: bool) -> Iterator[Rows]:
+        """Yield what was computed, counted; with `one_scale` fixed-point sums of two scales are refused."""
+        scales: set[float] = set()
+        for part in parts:
+            self.unreadable += [(name, reason) for name, reason in part.notes["unreadable"]]
+            self.repairs.update(part.notes["repairs"])
+            if one_scale:
+                require_one_scale(part, scales)
+            yield self._add(rows_of(part))
+
+    def of_results(self, there: ResultsFile) -> Iterator[Rows]:
+        """Yield what a complete run left, counted."""
+        for rows in there.rows():
+            lost = np.flatnonzero(rows.predicted == UNREAD)
+            self.unreadable += [(rows.names[number], "as in the results") for number in lost.tolist()]
+            yield self._add(rows)
+
+    def _add(self, rows: Rows) -> Rows:
         self.accuracy.add(rows)
         self.confusion.add(rows.labels, rows.predicted)
+        return rows
 
     def in_words(self) -> str:
         """How accurate, as far as it is counted."""
@@ -110,38 +129,14 @@ def _evaluated(options: argparse.Namespace, job: Job, data: Selected, against: R
     """Run the job, or read what a complete run left, and count; writes the output."""
     counted, start = Counted(Confusion(job.weights.classes)), time.perf_counter()
     with job_options.running(options, job, data, "evaluating", options.output, counted.in_words) as run:
-        scales: set[float] = set()
         there = _complete(options.output, run.identity, len(data))
-
-        def rows() -> Iterator[Rows]:
-            if there is not None:
-                yield from there.rows()
-                return
-            for part in run.parts():
-                counted.unreadable += [(name, reason) for name, reason in part.notes["unreadable"]]
-                counted.repairs.update(part.notes["repairs"])
-                if options.output is not None:
-                    require_one_scale(part, scales)
-                yield rows_of(part)
-
-        def counting() -> Iterator[Rows]:
-            for some in rows():
-                counted.add(some)
-                yield some
-
-        if against is not None:
-            counted.agreement = compare(counting(), against.rows_at(data.numbers, data.whole), against.path)
-        for _ in counting() if against is None else ():
-            pass
+        rows = counted.of_results(there) if there else counted.of_parts(run.parts(), one_scale=bool(options.output))
+        if against is None:
+            deque(rows, maxlen=0)  # to their end
+        else:
+            counted.agreement = compare(rows, against.rows_at(data.numbers, data.whole), against.path)
         if there is not None:
             run.forget()
-            lost = (
-                name
-                for some in there.rows()
-                for name, label in zip(some.names, some.predicted, strict=True)
-                if label == UNREADABLE
-            )
-            counted.unreadable = [(name, "as in the results") for name in lost]
         elif options.output is not None and run.identity is not None:
             kept = lambda: map(rows_of, run.kept())  # noqa: E731
             results.write(options.output, kept, job.weights.classes, run.identity)

@@ -3,7 +3,8 @@
 writing  : runs of `tests.writing_commands`, under limits on the size of a file, RLIMIT_FSIZE, which fail like a full
            disk and need no rights: of 0, 1 and 4096 bytes, half of the file, all but one byte, and all of it
 mounted  : the same runs on a disk that is really full, a tmpfs without room, with room for half of what is written, and
-           for all but one page of it; only root can mount it
+           for all but one page of it; only root can mount it. A run over a data set may leave what it has finished, and
+           must go on from there when there is room
 printing : commands that print onto /dev/full, text and JSON
 
 Without names, all of that kind. Prints JSON, a list of what was found in each run; `mounted` also prints how many of
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sdt_ref.terminal import cli
-from tests.writing_commands import FORMS, PRINTING, WRITING, prepare
+from tests.writing_commands import FORMS, OF_DATA, PRINTING, WRITING, prepare
 
 OLD = "what was there before"
 PAGE = 4096  # bytes
@@ -80,32 +81,52 @@ def writing(name: str) -> list[dict[str, Any]]:
 
 def mounted(name: str) -> list[dict[str, Any]]:
     """Run a command on disks of three sizes; the old file is there before, or an empty folder."""
-    case = {**WRITING, **FORMS}[name]
+    case = {**WRITING, **FORMS, **OF_DATA}[name]
     line = [case.out if word == "OUT" else word for word in case.arguments.split()]
     code, said = in_a_child(line, lambda: None)
     assert code == 0, said
+    expected = case.read(Path(case.out))
     written, is_folder = Path(case.out), Path(case.out).is_dir()
     files = [path for path in [*written.rglob("*"), written] if path.is_file()]
     pages = sum(-(-path.stat().st_size // PAGE) for path in files)
     written.rename(f"{written} of {name}")
     found: list[dict[str, Any]] = []
-    for room in sorted({int(is_folder), pages // 2, pages - 1}):  # a size of 0 is no limit
+    rooms = {int(is_folder), pages // 2, pages - 1} if name not in OF_DATA else {0, 1, 2, 4, 6}
+    for room in sorted(rooms):  # a size of 0 is no limit
         disk = Path("disk")
         disk.mkdir(exist_ok=True)
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={(room + 1 - is_folder) * PAGE}", "tmpfs", disk], check=True
         )
         try:
-            if not is_folder:
+            if has_old := not is_folder and case.replaces:
                 (disk / case.out).write_text(OLD)  # takes a page of its own
-            before = sorted(os.listdir(disk))
-            code, said = in_a_child([str(disk / word) if word == case.out else word for word in line], lambda: None)
-            kept = sorted(os.listdir(disk)) == before and (is_folder or (disk / case.out).read_text() == OLD)
+            before = set(os.listdir(disk))
+            there = [str(disk / word) if word == case.out else word for word in line]
+            code, said = in_a_child(there, lambda: None)
+            left = set(os.listdir(disk)) - before
+            kept = before <= set(os.listdir(disk)) and (not has_old or (disk / case.out).read_text() == OLD)
+            if name in OF_DATA:
+                subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+                again, _ = in_a_child(there, lambda: None)
+                kept &= left <= {f"{case.out}.parts"} and again == 0 and case.read(disk / case.out) == expected
+                kept &= set(os.listdir(disk)) == before | {case.out}
+            else:
+                kept &= not left
         finally:
             subprocess.run(["umount", disk], check=True)
         right = code == 2 and said.count("\n") == 1 and kept
         found.append(
-            {"name": name, "pages": room, "of": pages, "code": code, "said": said, "kept": kept, "right": right}
+            {
+                "name": name,
+                "pages": room,
+                "of": pages,
+                "code": code,
+                "said": said,
+                "left": sorted(left),
+                "kept": kept,
+                "right": right,
+            }
         )
     return found
 
@@ -130,7 +151,7 @@ def onto_full() -> None:
 
 def main() -> None:
     folder, kind, *names = sys.argv[1:]
-    run, known = {"writing": (writing, {**WRITING, **FORMS}), "mounted": (mounted, {**WRITING, **FORMS}),
+    run, known = {"writing": (writing, {**WRITING, **FORMS}), "mounted": (mounted, {**WRITING, **FORMS, **OF_DATA}),
                   "printing": (printing, PRINTING)}[kind]  # fmt: skip
     os.chdir(folder)
     prepare(Path())

@@ -33,7 +33,7 @@ CASES = {**WRITING, **OF_DATA}
 ROOT = Path(__file__).parents[1]
 OLD = b"what was there before"
 ENDS = {"TERM": (143, "terminated"), "INT": (130, "interrupted"), "KILL": (-signal.SIGKILL, "")}
-SAID = r"( after \d of 6; the same command goes on there)?\n"  # of a data set
+SAID = r"( after \d of \d.*; the same command goes on there)?\n"  # of a data set
 SOON = 0.001  # seconds between two looks
 
 
@@ -122,7 +122,7 @@ def left_alone(case: Writing, inputs: Path) -> Undisturbed:
 
 def ended(case: Writing, alone: Undisturbed, inputs: Path, name: str, draw: random.Random) -> tuple[str, float, str]:
     """Run a command and end it; what became of the target, the delay, and what is wrong."""
-    has_old, anywhere, share = draw.random() < 0.5, draw.random() < 0.5, draw.random()
+    has_old, anywhere, share = draw.random() < 0.5 and case.replaces, draw.random() < 0.5, draw.random()
     with place(inputs) as folder:
         target = folder / case.out
         if has_old and target.suffix:

@@ -29,11 +29,13 @@ class Writing:
     arguments : in the folder that `prepare` fills; OUT stands for what is written
     out : its name
     read : what a reader finds in it; it raises where that is not complete
+    replaces : whether it takes the place of an old file, whatever that is
     """
 
     arguments: str
     out: str
     read: Callable[[Path], Any]
+    replaces: bool = True
 
 
 def prepare(folder: Path) -> None:
@@ -43,8 +45,8 @@ def prepare(folder: Path) -> None:
     (folder / "digit.bin").write_bytes(camera_bytes.nmnist(some_events()))
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     (folder / "val" / "class 0").mkdir(parents=True)
-    (folder / "six").mkdir()
-    for path in ("photo.png", "val/class 0/1.png", *(f"six/{number}.png" for number in range(6))):
+    (folder / "six" / "val" / "class 0").mkdir(parents=True)
+    for path in ("photo.png", "val/class 0/1.png", *(f"six/val/class 0/{number}.png" for number in range(6))):
         Image.fromarray(pixels).save(folder / path)
     by_hand(folder / "m.safetensors", random_tensors(N))
     (folder / "c.yml").write_text(json.dumps(SETTINGS))
@@ -106,6 +108,15 @@ FORMS = {  # the same commands, other kinds of files
 OF_DATA = {  # over a data set: what is finished is kept in OUT.parts until all is
     "calibrate on six": Writing("calibrate six --chunk 1 --weights w.h5 --threads 1 -o OUT", "out.toml", formats.load),
     "energy of six": Writing("energy six --chunk 1 --weights w.h5 --threads 1 --csv OUT", "out.csv", read_bytes),
+    "evaluate six": Writing(
+        "evaluate six --chunk 1 --weights w.h5 --threads 1 -o OUT", "out.npz", read_bytes, replaces=False
+    ),
+    "sweep six": Writing(
+        "sweep six --weight-bits 8 --membrane-bits 16 --calibrate-on photo.png --chunk 1 --weights w.h5 --threads 1 "
+        "-o OUT",
+        "out.csv",
+        read_bytes,
+    ),
 }
 PRINTING = {  # every command, for what it prints
     "infer": "infer photo.png --weights w.h5",

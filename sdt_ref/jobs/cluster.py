@@ -21,7 +21,6 @@ import numpy as np
 from .. import errors
 from ..errors import ConfigError, SdtError, reason_of, shown
 from ..inputs.selection import Selected, fingerprints
-from ..inputs.standard_input import StandardInput
 from . import connecting
 from .at_worker import CODE, DATA, WEIGHTS, Answer, Call, Order, compute, keep, kept, own_versions, packed
 from .job import Job, Part
@@ -102,9 +101,8 @@ class Cluster:
         self._client, self._job, self._data = client, job, data
         self._threads, self._time_limit = threads, time_limit
         self._run = uuid.uuid4().hex
-        standard_input = any(isinstance(path, StandardInput) for path in job.selection.paths)
-        self._pickled = pickle.dumps((job.task, None if standard_input else job.selection))
-        self._sends = standard_input
+        self._pickled = pickle.dumps((job.task, job.selection))
+        self._sends = False
         self._numbers = iter(range(1 << 62))
         self._done: SimpleQueue[Any] = SimpleQueue()
         self._given: dict[int, _Given] = {}
@@ -226,9 +224,12 @@ class Cluster:
                 f"samples {first} to {last}: expected a worker that computes them, found that several ended at it; "
                 "see whether their machines have enough memory, or use a smaller --chunk"
             )
-        if isinstance(error, (ImportError, AttributeError)):  # it joined late, and has other code
+        if isinstance(error, (ImportError, AttributeError)) and not given.lacked:  # it joined late, and has other code
             return {"worker": "", "pid": 0, "lacks": CODE}
-        raise error
+        raise ConfigError(
+            f"samples {first} to {last}: expected a worker that computes them, found {reason_of(error)} there; see its "
+            "own output, and whether the command works without a cluster"
+        )
 
     def _provide(self, answer: Answer, given: _Given) -> None:
         """Give a worker what it lacks, and the chunk again."""

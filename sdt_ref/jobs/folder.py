@@ -81,7 +81,7 @@ class PartsFolder:
 
     def is_empty(self) -> bool:
         """Whether no chunk is there."""
-        return not any(NAME.fullmatch(entry.name) for entry in self.path.iterdir())
+        return not any(self.path.glob("*-*.part"))
 
     def keep(self, chunk: range, part: Part) -> None:
         """Write what came of a chunk. Raises ConfigError when there is no room."""

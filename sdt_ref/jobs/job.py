@@ -66,14 +66,28 @@ class Job:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All that changes numbers, beside the data, the code and what the weights file says; T may be chosen."""
-        return {**self.task.settings(), "time_steps": self.weights.config.time_steps}
+        """All that changes numbers, beside the data, the code and what the weights file says.
+
+        T and the size are those that the run has, be they chosen or the weights' own; pictures have no steps of theirs.
+        """
+        chosen, own = self.task.settings(), self.weights.preprocessing
+        return {
+            **chosen,
+            "time_steps": self.weights.config.time_steps,
+            "size": own.at(chosen.get("size")).size,
+            "strict_steps": own.frames and chosen.get("strict_steps", False),
+        }
 
     @property
     def weights_digest(self) -> str:
-        """The sha256 of the weights without T and without where they come from."""
-        config = dataclasses.replace(self.weights.config, time_steps=1)
-        return dataclasses.replace(self.weights, config=config, provenance={}).digest
+        """See `without_time_steps`."""
+        return without_time_steps(self.weights)
+
+
+def without_time_steps(weights: Weights) -> str:
+    """The sha256 of weights without T and without where they come from."""
+    config = dataclasses.replace(weights.config, time_steps=1)
+    return dataclasses.replace(weights, config=config, provenance={}).digest
 
 
 def chunks_of(total: int, finished: Iterable[range], size: int) -> Iterator[range]:

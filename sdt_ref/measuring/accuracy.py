@@ -21,8 +21,7 @@ from ..network.model import SpikeDrivenTransformer
 from ..result import Result
 from ..weights.arithmetic import FIXED
 from ..weights.file import Weights
-from .results.rows import UNREADABLE as UNREAD
-from .results.rows import Rows
+from .results.rows import UNREAD, Rows
 
 # pixels x channels of the first stage in one batch, or numbers in its frames, if those are more: 16 pictures of
 # 32 x 32, one of 224 x 224

@@ -12,7 +12,7 @@ import numpy as np
 from ..inputs.selection import Selection
 from ..jobs.job import Part
 from ..measuring.accuracy import interval
-from ..measuring.results import UNREADABLE
+from ..measuring.results import UNREAD
 from ..weights.file import Weights
 
 
@@ -61,14 +61,18 @@ class Grid:
 
     def settings(self) -> Mapping[str, Any]:
         """All that changes numbers, beside weights, data and code; as JSON."""
-        lists = ("time_steps", "weight_bits", "membrane_bits", "stream_bits")
-        return {"task": "sweep", **{name: list(getattr(self, name)) for name in lists}, "size": self.size}
+        bits = {name: list(getattr(self, name)) for name in ("weight_bits", "membrane_bits", "stream_bits")}
+        size = self.weights.preprocessing.at(self.size).size
+        return {"task": "sweep", "time_steps": list(self._steps), **bits, "size": size}
 
     def points(self) -> list[Point]:
         """For each T float32, then all widths."""
         bits = [None, *product(self.weight_bits, self.membrane_bits, self.stream_bits)]
-        steps = self.time_steps or (self.weights.config.time_steps,)
-        return [Point(T, each) for T in steps for each in bits]
+        return [Point(T, each) for T in self._steps for each in bits]
+
+    @property
+    def _steps(self) -> tuple[int, ...]:
+        return self.time_steps or (self.weights.config.time_steps,)
 
     def weights_at(self, time_steps: int) -> Weights:
         """The weights with another T."""
@@ -98,7 +102,7 @@ class Row:
     def of(cls, point: Point, part: Part, float32: Part) -> "Row":
         """Count what `Classify` made of all samples, for this point and for float32 at the same T."""
         predicted, label = part.arrays["predicted"], part.arrays["label"]
-        read = predicted != UNREADABLE
+        read = predicted != UNREAD
         flipped = read & (predicted != float32.arrays["predicted"])
         return cls(point, int(read.sum()), int((read & (predicted == label)).sum()), int(flipped.sum()))
 

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
 
+from .. import interrupt
 from ..errors import ConfigError, FormatError, SdtError
 from ..fixed.formats import Formats
 from ..inputs.reading import first_steps
 from ..inputs.selection import Selected
 from ..jobs.folder import PartsFolder
 from ..jobs.identity import Identity, code_digest, settings_digest
-from ..jobs.job import Job, Part
+from ..jobs.job import Job, Part, without_time_steps
 from ..jobs.running import fingerprints_of
 from ..measuring.accuracy import Accuracy, Classify, rows_of
 from ..measuring.calibration import See, Seen, Widths, choose
@@ -57,7 +58,10 @@ class _Sweep:
             prints = b"".join(_prints(self._screen, data) for data in (self._evaluated, self._calibrated))
             settings = grid.settings()
             identity = Identity(
-                grid.weights.digest, hashlib.sha256(prints).hexdigest(), settings_digest(settings), code_digest()
+                without_time_steps(grid.weights),
+                hashlib.sha256(prints).hexdigest(),
+                settings_digest(settings),
+                code_digest(),
             )
             self._folder = PartsFolder(options.output, identity, settings, 2 * len(self._points))
         self._finished = {chunk.start for chunk in self._folder.finished()} if self._folder else set()
@@ -70,6 +74,10 @@ class _Sweep:
         """Remove what was kept."""
         if self._folder:
             self._folder.remove()
+
+    @property
+    def _goes_on(self) -> str:
+        return job_options.how_to_go_on(self._options.output)
 
     def outcome(self) -> Outcome:
         """Compute all points that are not there yet; of each T first all registers, then all labels."""
@@ -117,7 +125,8 @@ class _Sweep:
         widths = Widths(weight=weight, membrane=membrane, stream=stream)
         if self._seen is None or self._seen[0] != point.time_steps:
             self._seen = point.time_steps, self._see(point.time_steps, done)
-        return choose(self._grid.weights_at(point.time_steps), self._seen[1], widths)
+        with interrupt.adding_words(lambda: f"after {done} of {len(self._points)} points; {self._goes_on}"):
+            return choose(self._grid.weights_at(point.time_steps), self._seen[1], widths)
 
     def _see(self, time_steps: int, done: int) -> Seen:
         """What the float32 network of one T sees, which is the same for all widths."""

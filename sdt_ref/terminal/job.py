@@ -27,6 +27,7 @@ from .progress import counting, kernels_loading
 from .screen import Screen
 
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # dask's own environment variable
+OUTPUT = "--output FILE"
 MOST_WORKERS = 1024  # processes on one machine
 LONGEST_LIMIT = 1e6  # seconds
 
@@ -102,7 +103,7 @@ def running(
     verb: str,
     output: str | None = None,
     so_far: Callable[[], str] = lambda: "",
-    option: str = "--output FILE",
+    option: str = OUTPUT,
 ) -> Iterator[Running]:
     """Yield a job to run, with a bar; an output's finished chunks are removed at the end, but kept if it fails.
 
@@ -127,8 +128,7 @@ def running(
     def words() -> str:
         if total == 1:
             return ""
-        goes_on = "the same command goes on there" if output else f"with {option} it could go on there"
-        return "; ".join([f"after {done:,} of {total:,}", *filter(None, [so_far()]), goes_on])
+        return "; ".join([f"after {done:,} of {total:,}", *filter(None, [so_far()]), how_to_go_on(output, option)])
 
     def in_order() -> Iterator[Part]:
         nonlocal done, folder
@@ -165,6 +165,11 @@ def running(
         raise
     if folder:
         folder.remove()
+
+
+def how_to_go_on(output: str | None, option: str = OUTPUT) -> str:
+    """What an interrupted command says of that; `option` names an output."""
+    return "the same command goes on there" if output else f"with {option} it could go on there"
 
 
 def _workers(

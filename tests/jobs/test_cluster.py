@@ -237,19 +237,40 @@ def test_evaluate_says_how_many_images_each_worker_computed(folder: Path) -> Non
 EVALUATE = ("sdt_ref.evaluate", "pack.h5", "--weights", "w.h5", "--chunk", "2")
 
 
+PAUSED = """
+import signal, sys
+from sdt_ref import evaluate, interrupt
+from sdt_ref.jobs.cluster import Cluster
+
+if __name__ == "__main__":  # as where it is started as a command
+    signal.signal(signal.SIGINT, interrupt.end)
+    signal.signal(signal.SIGTERM, interrupt.end)
+
+def taken(self, future, taken=Cluster._taken):
+    print("computing", flush=True)
+    sys.stdin.readline()
+    return taken(self, future)
+
+Cluster._taken = taken
+sys.exit(evaluate.main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_processes_end_with_the_client(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", *EVALUATE, "--workers", "2"],
+        [sys.executable, "-c", PAUSED, *EVALUATE[1:], "--workers", "2"],
         cwd=folder,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # its processes are the group
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
-    wait_until(lambda: len(list(tmp_path.glob("sdt_ref-*/*/worker-*"))) == 2 or process.poll() is not None)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "computing\n"
+    assert sum(path.is_dir() for path in tmp_path.glob("sdt_ref-*/*/worker-*")) == 2
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
     _, said = process.communicate(timeout=LONGEST)  # which is when no process is left that could write there
     begin = {signal.SIGINT: "interrupted after ", signal.SIGTERM: "terminated after ", signal.SIGKILL: ""}[number]
@@ -404,21 +425,6 @@ def test_a_worker_with_other_code_that_joins_late_is_refused(address: str, folde
             pytest.raises(ConfigError, match=r"expected code of sdt_ref .*, as the client has, found"),
         ):
             wait_until(lambda: next(computed, None) is None)
-
-
-PAUSED = """
-import sys
-from sdt_ref import evaluate
-from sdt_ref.jobs.cluster import Cluster
-
-def taken(self, future, taken=Cluster._taken):
-    print("computing", flush=True)
-    sys.stdin.readline()
-    return taken(self, future)
-
-Cluster._taken = taken
-sys.exit(evaluate.main(sys.argv[1:]))
-"""
 
 
 def test_a_scheduler_that_is_lost_is_one_line(folder: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def ended(path: Path, output: str, name: str, share: float) -> tuple[int, str]:
         time.sleep(0.001)
     time.sleep(share % 0.01)
     process.send_signal(getattr(signal, name))
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     return process.returncode, said
 
 
@@ -93,20 +93,51 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_bytes(work: Path
     assert sum(map(bool, there)) > 10
 
 
+PAUSED = """
+import signal, sys
+from sdt_ref import evaluate, interrupt
+from sdt_ref.jobs.folder import PartsFolder
+
+signal.signal(signal.SIGINT, interrupt.end)  # as where it is started as a command
+signal.signal(signal.SIGTERM, interrupt.end)
+
+def keep(self, chunk, part, keep=PartsFolder.keep):
+    keep(self, chunk, part)
+    if chunk.start == 10:
+        print("kept", flush=True)
+        sys.stdin.readline()
+
+PartsFolder.keep = keep
+sys.exit(evaluate.main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "word", "code"), [("SIGINT", "interrupted", 130), ("SIGTERM", "terminated", 143)])
 def test_an_interrupted_run_says_how_far_it_came_and_how_to_go_on(name: str, word: str, code: int, work: Path) -> None:
-    found, said = ended(work, "told.npz", name, 0.1)
-    assert found == code
+    output = f"{word}.npz"
+    process = subprocess.Popen(
+        [sys.executable, "-c", PAUSED, *line(work, output, "--chunk", CHUNK)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "kept\n"
+    process.send_signal(getattr(signal, name))
+    _, said = process.communicate(timeout=600)
+    assert process.returncode == code
     lines = said.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"{word} after ")
     assert f" of {IMAGES}; top-1 " in lines[0]
     assert "95 % interval" in lines[0]
     assert lines[0].endswith("the same command goes on there")
-    assert not (work / "told.npz").exists()
-    assert run(work, "told.npz") == 1
-    assert (work / "told.npz").read_bytes() == (work / "whole.npz").read_bytes()
+    assert not (work / output).exists()
+    assert run(work, output) == 1
+    assert (work / output).read_bytes() == (work / "whole.npz").read_bytes()
 
 
 def test_what_is_there_is_not_computed_again(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,6 @@ chunk: memory does not grow with the number of images.
 """
 
 from .opening import ResultsFile, open_results, require, write
-from .rows import CHUNK, UNREADABLE, Rows
+from .rows import CHUNK, UNREAD, Rows
 
-__all__ = ["CHUNK", "UNREADABLE", "ResultsFile", "Rows", "open_results", "require", "write"]
+__all__ = ["CHUNK", "UNREAD", "ResultsFile", "Rows", "open_results", "require", "write"]

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import ConfigError, SdtError, reason_of, shown
 from ...files import open_plain
 
-UNREADABLE = -1  # predicted label of an image that could not be read
+UNREAD = -1  # predicted label of an image that could not be read
 CHUNK = 1024  # rows at a time
 BLOCK = 1 << 24  # bytes at a time, where rows are wide
 LONGEST_NAME = 1 << 15  # characters of a name; no system has longer paths
@@ -106,14 +106,14 @@ def require_classes(classes: Sequence[str]) -> tuple[str, ...]:
 def require_sound(rows: Rows, n_classes: int, first: int) -> Rows:
     """The rows; raises ConfigError where they contradict themselves. first : number of images before them."""
     _require_names("image", rows.names, first)
-    for what, values, least in (("label", rows.labels, 0), ("predicted", rows.predicted, UNREADABLE)):
+    for what, values, least in (("label", rows.labels, 0), ("predicted", rows.predicted, UNREAD)):
         wrong = (values < least) | (values >= n_classes)
         if wrong.any():
             at = int(wrong.argmax())
             raise ConfigError(
                 f"image {first + at}: {what}: expected {least} to {n_classes - 1}, found {int(values[at])}"
             )
-    unreadable = rows.predicted == UNREADABLE
+    unreadable = rows.predicted == UNREAD
     sums = np.zeros((len(rows), 0)) if rows.sums is None else rows.sums
     if not np.isnan(rows.logits[unreadable]).all() or sums[unreadable].any():
         raise ConfigError(f"images from {first}: expected logits nan and sums 0 where predicted is -1, found others")

@@ -13,7 +13,7 @@ from .. import hostile, warm
 from ..case import Case
 
 Make = Callable[[random.Random, Path], str]
-OUTPUTS = ("o", "o.h5", "o.html", "o.toml", "o.png", "o.csv", "o.tex", "o.svg", "o.pdf", "o.md")
+OUTPUTS = ("o", "o.npz", "o.h5", "o.html", "o.toml", "o.png", "o.csv", "o.tex", "o.svg", "o.pdf", "o.md")
 
 
 def _number(rng: random.Random, folder: Path) -> str:
@@ -54,30 +54,41 @@ def _bits(rng: random.Random, folder: Path) -> str:
     return rng.choice(("4", "2-4", "8,8,16", "0", "1-99", "4,", hostile.text(rng)))
 
 
+def _no_place(rng: random.Random, folder: Path) -> str:
+    """Neither a number of processes to start, nor an address that is worth a try."""
+    return rng.choice(("0", "2000", "-1", "x", "", "foo://x:1", "tcp://"))
+
+
 def _flag(rng: random.Random, folder: Path) -> str:
     return "" if rng.randrange(8) else hostile.text(rng)
 
 
 MODEL: dict[str, Make] = {"--weights": _input, "--arithmetic": _one_of("fixed", "float32", "float64"), "--formats": _input, "--size": _number,
                           "--time-steps": _number, "--threads": _number, "--json": _flag}  # fmt: skip
+DATA: dict[str, Make] = {
+    "--chunk": _number,
+    "--time-limit": _number,
+    "--workers": _one_of("0", "2000"),
+    "--scheduler": _one_of("tcp://127.0.0.1:1"),
+}
 TECHNOLOGY = _one_of("45nm-float32", "45nm-int8", "7nm-int32")
 OF: dict[str, dict[str, Make]] = {
     "infer": {"--top": _number, "--split-by": _one_of("number", "time"), "--trial": _number, "--figure": _output, **MODEL},
     "explain": {"--stage": _one_of("block.0.attn.q_lif", "head", "patch_embed.proj_lif"), "--token": _number, "--channel": _number,
                 "--step": _number, "--all": _flag, **MODEL},
     "evaluate": {"--split": _one_of("test"), "--classes-by-order": _flag, "--limit": _number, "--split-by": _one_of("number"),
-                 "--against": _input, **MODEL},
+                 "--against": _input, "-o": _output, "--plot": _output, **DATA, **MODEL},
     "energy": {"--split": _text, "--limit": _number, "--technology": TECHNOLOGY, "--pj": _one_of("add=1", "add=nan", "add=-1", "add=1e999", "x=1"),
                "--memory": _flag, "--csv": _output, "--table": _output, "--plot": _output, "--official-statistic": _flag,
-               "--published": _flag, "--batch": _number, **MODEL},
+               "--published": _flag, "--batch": _number, **DATA, **MODEL},
     "claims": MODEL,
     "attention": {"-o": _output, "--blocks": _text, "--steps": _text, **MODEL},
     "report": {"--steps": _text, "--technology": TECHNOLOGY, **MODEL},
     "calibrate": {"--split": _text, "--limit": _number, "--time-steps": _number, "--weight-bits": _number, "--input-bits": _number,
-                  "--membrane-bits": _number, "--stream-bits": _number, "--size": _number, "--threads": _number, "--json": _flag},
+                  "--membrane-bits": _number, "--stream-bits": _number, "--size": _number, "--threads": _number, **DATA, "--json": _flag},
     "sweep": {"--weight-bits": _bits, "--membrane-bits": _bits, "--stream-bits": _bits, "--time-steps": _bits, "--split": _one_of("test"),
               "--limit": _number, "--classes-by-order": _flag, "--calibrate-on": _input, "--calibrate-split": _text, "--calibrate-limit": _number,
-              "-o": _output, "--plot": _output, "--weights": _input, "--size": _number, "--threads": _number, "--chunk": _number, "--json": _flag},
+              "-o": _output, "--plot": _output, "--weights": _input, "--size": _number, "--threads": _number, **DATA, "--json": _flag},
     "trace": {"--stages": _one_of("block.0.*", "head*", "*", "block.0.*,x"), "--steps": _text, **MODEL},
     "compare": {"--record": _one_of("head/sum", "block.0.attn.q_lif/spikes"), "--events": _one_of("set", "order"), "--tolerance": _number,
                 "--isolated": _flag, "--weights": _input, "--json": _flag},

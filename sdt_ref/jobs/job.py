@@ -31,8 +31,8 @@ class Part:
 
     def to_bytes(self) -> bytes:
         """As an .npz file, which holds nothing of when or where it was made."""
-        stream = io.BytesIO()
-        np.savez(stream, allow_pickle=False, **{**self.arrays, NOTES: np.array(json.dumps(self.notes))})
+        stream, content = io.BytesIO(), {**self.arrays, NOTES: np.array(json.dumps(self.notes))}
+        np.savez(stream, **content)  # type: ignore[arg-type]  # NumPy 2.0 lacks the parameter that this would be
         return stream.getvalue()
 
     @classmethod

@@ -152,7 +152,7 @@ def require_one_scale(part: Part, scales: set[float]) -> None:
     if len(scales) > 1:
         raise InputError(
             "--output: expected recordings of one number of frames in fixed point, found several; choose it with "
-            "--time-steps, remove the unfinished output, and start again"
+            "--time-steps"
         )
 
 

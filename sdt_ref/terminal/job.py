@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import interrupt
-from ..errors import ConfigError, shown
+from ..errors import ConfigError, SdtError, shown
 from ..inputs.selection import Selected
 from ..inputs.standard_input import StandardInput
 from ..jobs.cluster import TIME_LIMIT, Cluster, cluster
@@ -105,7 +105,7 @@ def running(
     so_far: Callable[[], str] = lambda: "",
     option: str = OUTPUT,
 ) -> Iterator[Running]:
-    """Yield a job to run, with a bar; an output's finished chunks are removed at the end, but kept if it fails.
+    """Yield a job to run, with a bar; an output's finished chunks are removed at the end, or kept to go on from.
 
     Parameters
     ----------
@@ -159,8 +159,10 @@ def running(
     try:
         with interrupt.adding_words(words), ExitStack() as stack:
             yield run
-    except Exception:
-        if folder and folder.is_empty():
+    except Exception as error:
+        # a ConfigError may be the disk's or the cluster's; after others of ours the same command would fail again
+        fails_again = isinstance(error, SdtError) and not isinstance(error, ConfigError)
+        if folder and (fails_again or folder.is_empty()):
             folder.remove()
         raise
     if folder:

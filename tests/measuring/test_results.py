@@ -255,7 +255,7 @@ def test_an_archive_that_numpy_wrote_is_read(save: Any, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_misshapen_archives_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     path = tmp_path / "r.npz"
-    np.savez(path, allow_pickle=True, **arrays(**changes))
+    np.savez(path, **arrays(**changes))
     with pytest.raises(ConfigError, match=f"results '{path}'.*{message}"):
         open_results(str(path))
 

@@ -18,6 +18,7 @@ import PIL
 from PIL import features
 
 from ..errors import ConfigError, SdtError, shown
+from ..files import open_plain
 from ..inputs.selection import Item, Selected, Selection, fingerprints
 from ..inputs.standard_input import StandardInput
 from ..weights.file import Weights, digest
@@ -141,8 +142,9 @@ def packed(items: Iterable[Item]) -> list[tuple[str, Any, str | None, int]]:
         elif isinstance(source, Path):
             name = str(source)
             try:
-                content = source.read_bytes()
-            except OSError:
+                with open_plain(source, "sample", ConfigError) as file:
+                    content = file.read()
+            except (SdtError, OSError):
                 content = source
         else:
             raise ConfigError(

@@ -16,6 +16,7 @@ LIBRARIES = {
 }  # fmt: skip
 # opened before
 OF_OTHER_OBJECTS = {(a, "open") for a in ("source", "pack", "archive", "self", "table", "h5a", "h5o")}
+OF_OTHER_OBJECTS |= {(a, "open") for a in ("selection", "calibrated", "evaluated")}
 
 # module and call -> why it may
 ALLOWED = {
@@ -35,6 +36,8 @@ ALLOWED = {
     ("drawing/notebook.py", "Image.open"): "of a picture in memory that it has drawn",
     ("hdf5/apart.py", "os.open"): "of the system's null device",
     ("hdf5/apart.py", "open"): "of what the system says about this process",
+    ("jobs/identity.py", "entry.read_bytes"): "a module of the package",
+    ("jobs/job.py", "np.load"): "of bytes in memory",
     ("inputs/image.py", "Image.open"): "of a file that is open",
     ("inputs/image.py", "os.open"): "of the system's null device",
     ("kernels/policy.py", "file.read_bytes"): "a kernel that it has kept",

@@ -1,6 +1,7 @@
-"""What an evaluation of many images holds in memory: `python -m tests.jobs.many N`; prints MiB at most, and seconds.
+"""What an evaluation of many images holds in memory: `python -m tests.jobs.many N [WORKERS]`.
 
-The pack is generated, a byte for each image; in place of the network stands a task that takes no time.
+The pack is generated, a byte for each image; in place of the network stands a task that takes no time. Prints the MiB
+that this process, the client, had at most, and seconds.
 """
 
 import contextlib
@@ -43,8 +44,8 @@ class Guess:
         return Part(arrays, {"names": names, "unreadable": [], "repairs": {}})
 
 
-def evaluated(images: int) -> None:
-    """Evaluate so many, with an output, in chunks of 1,000."""
+def evaluated(images: int, *workers: str) -> None:
+    """Evaluate so many, with an output, in chunks of 1,000; here, or in so many processes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with h5py.File(folder / "pack.h5", "w") as file:
@@ -53,6 +54,7 @@ def evaluated(images: int) -> None:
             file["test/label"] = (np.arange(images) % CLASSES).astype(np.uint8)
         evaluate.Classify = Guess  # type: ignore[assignment, misc]
         line = [str(folder / "pack.h5"), "--chunk", "1000", "-o", str(folder / "results.npz"), "--json"]
+        line += ["--workers", *workers] if workers else []
         with contextlib.redirect_stdout(io.StringIO()):
             assert evaluate.main(line) == 0
         with np.load(folder / "results.npz") as file:
@@ -61,6 +63,8 @@ def evaluated(images: int) -> None:
 
 if __name__ == "__main__":
     begin = time.perf_counter()
-    evaluated(int(sys.argv[1]))
+    from tests.jobs.many import evaluated as run  # workers find the task there, and not in __main__
+
+    run(int(sys.argv[1]), *sys.argv[2:])
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{most:.0f} MiB, {time.perf_counter() - begin:.0f} s")

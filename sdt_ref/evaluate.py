@@ -6,11 +6,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from .camera.frames import SPLITS
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .files import exists
 from .inputs.classes import Matched
 from .inputs.selection import Selected, Selection
@@ -60,9 +61,16 @@ class Counted:
                 require_one_scale(part, scales)
             yield self._add(rows_of(part))
 
-    def of_results(self, there: ResultsFile) -> Iterator[Rows]:
-        """Yield what a complete run left, counted."""
+    def of_results(self, there: ResultsFile, data: Selected) -> Iterator[Rows]:
+        """Yield what a complete run left, counted. Raises ConfigError where a row is not of the sample in its place."""
+        samples = data.items(range(len(data)))
         for rows in there.rows():
+            for name, label, sample in zip(rows.names, rows.labels.tolist(), samples, strict=False):
+                if (name, label) != (sample.name, sample.label):
+                    raise ConfigError(
+                        f"results '{there.path}': expected {shown(sample.name)} with label {sample.label}, found "
+                        f"{shown(name)} with label {label}; the file was edited: remove it, or choose another output"
+                    )
             lost = np.flatnonzero(rows.predicted == UNREAD)
             self.unreadable += [(rows.names[number], "as in the results") for number in lost.tolist()]
             yield self._add(rows)
@@ -94,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         (options.data,), frames, options.split, options.limit, weights.classes, options.classes_by_order
     )
     data = selection.open()
+    _require_outputs(options, *data.files)
     against = None if options.against is None else results.open_results(options.against, data.whole)
     if against is not None and against.classes not in (None, weights.classes):
         raise ConfigError(
@@ -114,9 +123,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.CHECK_FAILED if counted.unreadable else 0
 
 
-def _require_outputs(options: argparse.Namespace) -> None:
+def _require_outputs(options: argparse.Namespace, *samples: Path) -> None:
     """Refuse, before anything is computed, what cannot be written or would take the place of something that is read."""
-    read = options.data, options.weights, options.formats, options.against
+    read = options.data, options.weights, options.formats, options.against, *samples
     if options.output is not None:
         results.require(options.output, *read)
     if options.plot is not None:
@@ -130,7 +139,9 @@ def _evaluated(options: argparse.Namespace, job: Job, data: Selected, against: R
     counted, start = Counted(Confusion(job.weights.classes)), time.perf_counter()
     with job_options.running(options, job, data, "evaluating", options.output, counted.in_words) as run:
         there = _complete(options.output, run.identity, len(data))
-        rows = counted.of_results(there) if there else counted.of_parts(run.parts(), one_scale=bool(options.output))
+        rows = (
+            counted.of_results(there, data) if there else counted.of_parts(run.parts(), one_scale=bool(options.output))
+        )
         if against is None:
             deque(rows, maxlen=0)  # to their end
         else:
@@ -258,6 +269,7 @@ def _show_agreement(screen: Screen, agreement: Agreement) -> None:
     """How many labels are those of the other program, whether one is right more often, and the first that differ."""
     n = agreement.images
     if not n:
+        screen.print("agreeing  none of the images has a label on both sides")
         return
     screen.print(f"agreeing  {agreement.agreeing / n:8.2%}   {agreement.agreeing:,} of {n:,} labels")
     screen.print(

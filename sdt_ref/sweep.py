@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     points = len(grid.points())
     if points > MOST_POINTS:
         raise ConfigError(f"expected at most {MOST_POINTS:,} points, found {points:,}; give shorter lists")
-    _require_outputs(options, *grid.calibrated.open().files)
+    _require_outputs(options, *grid.calibrated.open().files, *grid.evaluated.open().files)
     with swept(options, grid) as outcome:
         _write(options, outcome)
     with cli.showing():

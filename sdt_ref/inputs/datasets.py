@@ -23,6 +23,7 @@ RECORDINGS = {".aedat", ".aedat4", ".npz", ".bin", ".raw", ".dat", ".h5", ".hdf5
 TABLES = {".npy", ".txt", ".csv"}  # recordings, too; beside those above, only if they open as such: others are lists
 # what operating systems, network storage and notebooks leave in folders, beside hidden ones
 CLUTTER = {"__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+UNFINISHED = ".parts"  # ends the name of the folder in which a command keeps what it has finished
 RESOURCE_FORK = "._"  # macOS writes such a file beside each one on foreign disks
 SPLIT_FOLDERS = ("validation", "val", "valid", "eval", "evaluation", "test")  # the first that exists is taken
 NO_LABEL = -1  # of a sample of which nobody said what it shows
@@ -144,6 +145,11 @@ class ImageFolder(Labelled):
         if not self._items:
             raise ImageError(f"folder '{self.path}': expected pictures ({', '.join(sorted(ENDINGS))}), found none")
 
+    @property
+    def files(self) -> list[Path]:
+        """All of them."""
+        return [file for file, *_ in self._items]
+
     def __len__(self) -> int:
         """Number of pictures."""
         return len(self._items)
@@ -201,7 +207,7 @@ def _opens(file: Path) -> bool:
 
 
 def _is_clutter(folder: str) -> bool:
-    return folder.startswith(".") or folder in CLUTTER
+    return folder.startswith(".") or folder in CLUTTER or folder.endswith(UNFINISHED)
 
 
 def _split_folder(path: Path, split: str | None) -> Path:

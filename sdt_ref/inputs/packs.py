@@ -48,6 +48,11 @@ class Labelled(Numbered):
 
     matched: Matched
 
+    @property
+    def files(self) -> list[Path]:
+        """All samples that are files of their own."""
+        return []
+
 
 class Pack(Numbered):
     """All pictures, or recordings, in one HDF5 file.

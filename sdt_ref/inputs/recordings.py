@@ -74,6 +74,11 @@ class RecordingFolder(Labelled):
             endings = ", ".join(sorted(RECORDINGS | TABLES))
             raise RecordingError(f"folder '{self.path}': expected recordings ({endings}){where}, found none")
 
+    @property
+    def files(self) -> list[Path]:
+        """All of them."""
+        return [file for file, *_ in self._items]
+
     def __len__(self) -> int:
         """Number of recordings."""
         return len(self._items)
@@ -106,6 +111,11 @@ class GestureTrials(Labelled):
         self.matched = _match_gestures(sorted({trial.label for _, trial in trials}), classes)
         label = dict(zip(self.matched.names, self.matched.labels, strict=True))
         self._items = [(file, trial, label[str(trial.label)]) for file, trial in trials]
+
+    @property
+    def files(self) -> list[Path]:
+        """Their recordings."""
+        return [file for file, *_ in self._items]
 
     def __len__(self) -> int:
         """Number of trials."""

@@ -83,8 +83,8 @@ class Selected:
 
     @property
     def files(self) -> list[Path]:
-        """All that are files of their own, where no labels were asked for."""
-        return self._data.files if isinstance(self._data, Samples) else []
+        """All samples that are files of their own."""
+        return self._data.files
 
     def items(self, numbers: Iterable[int]) -> Iterator[Item]:
         """Yield the samples with these numbers, which ascend."""

@@ -182,7 +182,7 @@ def _part(order: Order, address: str, threads: int) -> Part | None:
             items = list(_unpacked(order["sent"]))
         _require_same(items, order["prints"])
     except SdtError as error:
-        raise type(error)(f"worker {address}: {error}") from None
+        raise ConfigError(f"worker {address}: {error}") from None  # of this worker, and not of the data
     return _network(order, task, threads)(items)
 
 

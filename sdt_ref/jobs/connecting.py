@@ -85,7 +85,7 @@ def remote(address: str) -> Iterator[Any]:
     distributed = _distributed()
     with contextlib.ExitStack() as stack:
         try:
-            client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
+            client = _closed_by_us(distributed)(address, timeout=CONNECT, set_as_default=False)
         except Exception as error:  # dask raises OSError, ValueError, TypeError, ... for what it cannot reach
             raise ConfigError(
                 f"scheduler {shown(address)}: expected one that answers within {CONNECT:.0f} s, found none "
@@ -115,6 +115,11 @@ def _distributed() -> Any:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module="distributed")
     return distributed
+
+
+def _closed_by_us(distributed: Any) -> Any:
+    """A client that is not closed when it vanishes: one that could not connect waits long for that, and complains."""
+    return type("Client", (distributed.Client,), {"__del__": lambda _: None})
 
 
 def _closed(closing: Any) -> None:

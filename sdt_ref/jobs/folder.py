@@ -1,7 +1,7 @@
 """OUTPUT.parts: the finished chunks of a run, each a file that is whole or not there; and whose run it is.
 
     run.json                   identity and settings
-    000000000-000000064.part   of the samples 0 to 63: the sha256 of what follows, then an .npz file
+    000000000-000000064.part   of the samples 0 to 63: a sha256 of the run, the name and what follows; then an .npz file
 
 The folder stays when a run is interrupted, and is removed when the output is complete.
 """
@@ -18,12 +18,13 @@ from typing import Any
 
 from ..errors import ConfigError, shown
 from ..files import open_plain, read_text, write
+from ..inputs.datasets import UNFINISHED
 from .identity import Identity
 from .job import Part
 
 RUN = "run.json"
 NAME = re.compile(r"(\d{9})-(\d{9})\.part")
-UNFINISHED = re.compile(r".*\.[0-9a-f]{12}\.part")  # what a process that was killed was writing
+HALF_WRITTEN = re.compile(r".*\.[0-9a-f]{12}\.part")  # what a process that was killed was writing
 SHA256 = 32  # bytes
 
 
@@ -42,7 +43,8 @@ class PartsFolder:
     def __init__(
         self, output: str | os.PathLike[str], identity: Identity, settings: Mapping[str, Any], total: int
     ) -> None:
-        self.output, self.path, self._total = Path(output), Path(f"{os.fspath(output)}.parts"), total
+        self.output, self.path, self._total = Path(output), Path(f"{os.fspath(output)}{UNFINISHED}"), total
+        self._run = identity.to_json().encode()
         run = {"identity": json.loads(identity.to_json()), "settings": settings}
         try:
             self.path.mkdir(exist_ok=True)
@@ -54,7 +56,7 @@ class PartsFolder:
             ) from None
         if RUN in found:
             self._require_same(identity, settings)
-        elif others := {name for name in found if not UNFINISHED.fullmatch(name)}:
+        elif others := {name for name in found if not HALF_WRITTEN.fullmatch(name)}:
             raise ConfigError(
                 f"folder '{self.path}': expected what an interrupted run left, found {shown(min(others))}; remove the "
                 "folder, or choose another output"
@@ -86,7 +88,7 @@ class PartsFolder:
     def keep(self, chunk: range, part: Part) -> None:
         """Write what came of a chunk. Raises ConfigError when there is no room."""
         content = part.to_bytes()
-        write(self._file(chunk), hashlib.sha256(content).digest() + content, ConfigError)
+        write(self._file(chunk), self._sha256(self._file(chunk), content) + content, ConfigError)
 
     def load(self, chunk: range) -> Part:
         """Read what came of a chunk. Raises ConfigError when it has vanished or was damaged since."""
@@ -110,12 +112,16 @@ class PartsFolder:
         return self.path / f"{chunk.start:09}-{chunk.stop:09}.part"
 
     def _content(self, file: Path) -> bytes | None:
-        """What a file of a chunk holds, if it is as it was written."""
+        """What a file of a chunk holds, if it is as it was written, by this run."""
         with contextlib.suppress(ConfigError, OSError), open_plain(file, "part", ConfigError) as stream:
             content = stream.read()
-            if hashlib.sha256(content[SHA256:]).digest() == content[:SHA256]:
+            if self._sha256(file, content[SHA256:]) == content[:SHA256]:
                 return content[SHA256:]
         return None
+
+    def _sha256(self, file: Path, content: bytes) -> bytes:
+        """Of the run, of the chunk by its name, and of what came of it."""
+        return hashlib.sha256(self._run + file.name.encode() + content).digest()
 
     def _require_same(self, identity: Identity, settings: Mapping[str, Any]) -> None:
         file = self.path / RUN

@@ -63,7 +63,8 @@ class Grid:
         """All that changes numbers, beside weights, data and code; as JSON."""
         bits = {name: list(getattr(self, name)) for name in ("weight_bits", "membrane_bits", "stream_bits")}
         size = self.weights.preprocessing.at(self.size).size
-        return {"task": "sweep", "time_steps": list(self._steps), **bits, "size": size}
+        chosen = self.weights.preprocessing.frames and bool(self.time_steps)  # then recordings must have that many
+        return {"task": "sweep", "time_steps": list(self._steps), "strict_steps": chosen, **bits, "size": size}
 
     def points(self) -> list[Point]:
         """For each T float32, then all widths."""

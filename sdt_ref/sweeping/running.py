@@ -82,6 +82,7 @@ class _Sweep:
     def outcome(self) -> Outcome:
         """Compute all points that are not there yet; of each T first all registers, then all labels."""
         rows: list[Row] = []
+        found: list[Part] = []
         references: list[Part] = []  # of float32, one for each T
         for _, group in groupby(enumerate(self._points), lambda at: at[1].time_steps):
             points, done = list(group), len(rows)
@@ -91,9 +92,10 @@ class _Sweep:
                 if isinstance(part, FormatError):
                     rows.append(Row(point, refused=str(part)))
                     continue
+                found.append(part)
                 references += [part] * (point.bits is None)
                 rows.append(Row.of(point, part, references[-1]))
-        unreadable = dict.fromkeys((name, why) for part in references for name, why in part.notes["unreadable"])
+        unreadable = dict.fromkeys((name, why) for part in found for name, why in part.notes["unreadable"])
         repairs = Counter(references[0].notes["repairs"])
         return Outcome(rows, len(self._calibrated), list(unreadable), repairs)
 

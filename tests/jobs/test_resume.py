@@ -11,8 +11,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
-from sdt_ref import evaluate
+from sdt_ref import evaluate, sweep
 from sdt_ref.errors import ConfigError
 from sdt_ref.jobs import folder as parts_folder
 from sdt_ref.measuring.results import open_results
@@ -222,3 +223,41 @@ def test_an_output_that_is_something_else_is_left_alone(content: bytes, work: Pa
     assert capsys.readouterr().err.count("\n") == 1
     assert (work / "mine.npz").read_bytes() == content
     assert not (work / "mine.npz.parts").exists()
+
+
+def test_results_that_were_edited_are_no_complete_run(work: Path, capsys: Capture) -> None:
+    """Two rows changed places."""
+    lines = (work / "whole.csv").read_bytes().splitlines(keepends=True)
+    lines[1], lines[2] = lines[2], lines[1]
+    (work / "edited.csv").write_bytes(b"".join(lines))
+    assert run(work, "edited.csv") == 2
+    assert "the file was edited: remove it" in capsys.readouterr().err
+
+
+def test_no_output_takes_the_place_of_a_picture_of_the_data(work: Path, tmp_path: Path, capsys: Capture) -> None:
+    picture = tmp_path / "data" / "class 1" / "1.png"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (32, 32)).save(picture)
+    Image.new("RGB", (32, 32)).save(picture.with_name("2.png"))
+    before = picture.read_bytes()
+    data = [str(tmp_path / "data"), "--weights", str(work / "w.h5")]
+    assert evaluate.main([*data, "--plot", str(picture)]) == 2
+    assert sweep.main([*data, "--plot", str(picture), "--weight-bits", "8", "--membrane-bits", "16"]) == 2
+    assert capsys.readouterr().err.count("it is an input of this command") == 2
+    assert picture.read_bytes() == before
+
+
+def test_an_interrupted_run_in_the_folder_of_the_data_goes_on(work: Path, tmp_path: Path) -> None:
+    """What is finished lies beside the class folders, and is none."""
+    for number in range(3):
+        path = tmp_path / "data" / "class 1" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32)).save(path)
+    line = [str(tmp_path / "data"), "--weights", str(work / "w.h5"), "--chunk", "1", "-o", str(tmp_path / "data" / "r.npz")]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "rows_of", lambda _: pytest.fail("as if it were killed"))
+        with pytest.raises(pytest.fail.Exception):
+            evaluate.main(line)
+    assert (tmp_path / "data" / "r.npz.parts").is_dir()
+    assert evaluate.main(line) == 0
+    assert not (tmp_path / "data" / "r.npz.parts").exists()

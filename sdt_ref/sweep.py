@@ -70,7 +70,11 @@ def command_line() -> cli.Parser:
         parser.add_argument(
             f"--{name}-bits", default=bits, metavar="LIST", help=f"widths, such as 4,6-8 (default: {bits})"
         )
-    parser.add_argument("--time-steps", metavar="LIST", help="values of T (default: as in the weights)")
+    parser.add_argument(
+        "--time-steps",
+        metavar="LIST",
+        help="numbers of time steps to take, and so the frames to make of a recording (default: as in the weights)",
+    )
     parser.add_argument(
         "--split", metavar="NAME", help="part of the data set, a sub-folder or group (default: validation or test)"
     )

@@ -271,6 +271,13 @@ class Cluster:
                 if worker not in self._hung and now - holding[worker] > self._time_limit:
                     self._leave(worker, own)
         self._holding = holding
+        self._give_again_what_hangs({key for worker in self._hung for key in held[worker]})
+
+    def _give_again_what_hangs(self, keys: set[str]) -> None:
+        """Give chunks again that workers which hang hold alone: the scheduler may move a chunk to one that was left."""
+        for given in {id(found): found for key in keys if (found := self._of_key.get(key))}.values():
+            if given.futures.keys() <= keys and not any(again is given for again in self._again):
+                self._again.append(given)
 
     def _leave(self, worker: str, keys: Iterable[str]) -> None:
         """Have others compute what a worker holds, too, and restart it, which works where it has a nanny."""
